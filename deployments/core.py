@@ -1,0 +1,18 @@
+"""Core: who people are, what they may do, and the door."""
+
+from cluster.services import Service
+
+SERVICES = (
+    Service(
+        name="gateway",
+        areas=("gateway", "operations"),
+        paths=("/", "/docs", "/openapi.json", "/healthz", "/readyz", "/metrics", "/.well-known/"),
+        port=3000,
+        rank=99,
+        replicas=(3, 10),
+    ),
+    Service(name="user", areas=("users",), port=3001, rank=2),
+    Service(name="auth", areas=("sessions", "identities", "oauth2"), port=3002, rank=1),
+    Service(name="rbac", areas=("roles", "grants"), port=3013, rank=0),
+    Service(name="organization", areas=("organizations", "members", "invitations"), port=3014, rank=1),
+)
