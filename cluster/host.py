@@ -1,0 +1,199 @@
+"""ServiceHost: an ASGI application for a set of services, and what every process opens and closes around them.
+
+A request finds its service by a dictionary look-up on the area; only then FastAPI matches the few routes of that service.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import msgspec
+
+from cluster import access, broadcast, calls, identity, migrations, objects, postgres, redis, telemetry
+from cluster.http import Edge, build_app, problem_response, text_response
+from cluster.problems import BadRequest, Forbidden, NotFound, Problem
+from cluster.registry import room
+from cluster.services import Service, service_of_area, table
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+log = logging.getLogger(__name__)
+
+WEB_CONNECTIONS = 4
+WORKER_CONNECTIONS = 8
+_MAX_CALL_BYTES = 16 * 1024 * 1024
+
+
+async def open_process(services: tuple[str, ...], *, name: str, connections: int) -> None:
+    """Open what every process stands on: logs, the database as the role of exactly these services, Redis, identity, calls."""
+    telemetry.configure(name)
+    await postgres.connect(await migrations.ensure_login(services), size=connections, application=name)
+    await redis.connect()
+    broadcast.listen("access", _forget_access)
+    await broadcast.start()
+    await identity.start()
+    calls.install(services)
+
+
+async def close_process() -> None:
+    """Close it again, in reverse order."""
+    await calls.close()
+    await objects.close()
+    await identity.stop()
+    await broadcast.stop()
+    await redis.disconnect()
+    await postgres.disconnect()
+
+
+async def _forget_access(message: dict[str, Any]) -> None:
+    from uuid import UUID
+
+    access.forget(UUID(message["user_id"]))
+
+
+class ServiceHost:
+    """The web host of a placement: answers `/v1/<area>` for its services, and health for the platform."""
+
+    def __init__(self, services: tuple[str, ...]) -> None:
+        unknown = [name for name in services if name not in table()]
+        if unknown:
+            raise LookupError(f"no such service: {', '.join(unknown)}; the table knows {', '.join(sorted(table()))}")
+        self.services = services
+        self._apps: dict[str, App] = {}
+        self._paths: dict[str, App] = {}
+        self._edge: App = Edge(self._dispatch)
+
+    async def start(self) -> None:
+        """Open the process and build the services; afterwards the host is ready."""
+        await open_process(self.services, name=f"web:{_label(self.services)}", connections=WEB_CONNECTIONS)
+        for name in self.services:
+            service = table()[name]
+            routes = room(name, "routes")
+            if routes is None:
+                continue
+            app: App = build_app([routes.router])
+            self._apps.update(dict.fromkeys(service.areas, app))
+            self._paths.update(dict.fromkeys(service.paths, app))
+
+    async def stop(self) -> None:
+        await close_process()
+
+    async def healthy(self) -> None:
+        """Return when this host can serve.
+
+        Raises:
+            TimeoutError, OSError, asyncpg.PostgresError: the database does not answer.
+        """
+        async with asyncio.timeout(5), postgres.read() as db:
+            await db.value("SELECT 1")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "http" and scope["path"] in ("/healthz", "/readyz", "/metrics"):
+            await self._operate(scope, receive, send)
+        else:
+            await self._edge(scope, receive, send)
+
+    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        app = None
+        if path.startswith("/v1/"):
+            area, _, rest = path[4:].partition("/")
+            if rest.startswith("-/"):
+                service = service_of_area(area)
+                if service is not None and service.name in self.services and area == service.areas[0]:
+                    if rest.startswith("-/calls/") and scope["method"] == "POST":
+                        return await self._answer(service, rest.removeprefix("-/calls/"), scope, receive, send)
+                    if rest == "-/health" and scope["method"] in ("GET", "HEAD"):
+                        return await self._health(service, scope, receive, send)
+            app = self._apps.get(area)
+        else:
+            app = self._paths.get(path) or self._paths.get("/" + path[1:].partition("/")[0] + "/")
+        if app is None:
+            await problem_response(NotFound("no such path; /openapi.json lists them all"))(scope, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    async def _answer(self, service: Service, method: str, scope: Scope, receive: Receive, send: Send) -> None:
+        principal = scope["state"]["principal"]
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        try:
+            if principal.kind != "platform":
+                raise Forbidden("calls are for services; people use the public routes")
+            calls.set_deadline(headers.get(b"x-deadline-ms", b"").decode() or None)
+            body = await _read(receive)
+            content = await calls.answer(service.name, method, body)
+            response = text_response(content, "application/msgpack")
+        except (LookupError, msgspec.MsgspecError) as error:
+            content, problem_headers = calls.encode_problem(BadRequest(str(error)))
+            response = text_response(content, "application/msgpack", 400, problem_headers)
+        except Problem as problem:
+            content, problem_headers = calls.encode_problem(problem)
+            response = text_response(content, "application/msgpack", problem.status, problem_headers)
+        await response(scope, receive, send)
+
+    async def _health(self, service: Service, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self.healthy()
+        except Exception as error:
+            log.warning("unhealthy", extra={"service": service.name, "error": repr(error)})
+            response = text_response(b'{"status":"unhealthy"}', "application/json", 503, {"Retry-After": "2"})
+        else:
+            response = text_response(b'{"status":"healthy"}', "application/json")
+        await response(scope, receive, send)
+
+    async def _operate(self, scope: Scope, receive: Receive, send: Send) -> None:
+        match scope["path"]:
+            case "/metrics":
+                response = text_response(telemetry.metrics_text(), "text/plain; version=0.0.4")
+            case "/healthz":
+                response = text_response(b'{"status":"alive"}', "application/json")
+            case _:
+                try:
+                    await self.healthy()
+                    response = text_response(b'{"status":"ready"}', "application/json")
+                except Exception:
+                    log.warning("not ready", exc_info=True)
+                    response = text_response(b'{"status":"not ready"}', "application/json", 503, {"Retry-After": "2"})
+        await response(scope, receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                try:
+                    await self.start()
+                except Exception as error:
+                    log.exception("start")
+                    await send({"type": "lifespan.startup.failed", "message": repr(error)})
+                    return
+                await send({"type": "lifespan.startup.complete"})
+            else:
+                await self.stop()
+                await send({"type": "lifespan.shutdown.complete"})
+                return
+
+
+async def _read(receive: Receive) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise BadRequest("the call broke off")
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > _MAX_CALL_BYTES:
+            raise BadRequest("a call's arguments may have 16 MiB")
+        if not message.get("more_body"):
+            return b"".join(chunks)
+
+
+def _label(services: tuple[str, ...]) -> str:
+    return services[0] if len(services) == 1 else f"{len(services)} services"
