@@ -1,0 +1,33 @@
+"""The servers that a laptop must bring along: PostgreSQL, Valkey, Kafka and S3, embedded and supervised."""
+
+from cluster.servers.home import Home
+from cluster.servers.kafka import Kafka
+from cluster.servers.postgres import Postgres
+from cluster.servers.s3 import REGION, S3
+from cluster.servers.server import Server
+from cluster.servers.valkey import Valkey
+
+__all__ = ["Home", "Server", "embedded_servers", "environment"]
+
+
+def embedded_servers(home: Home) -> list[Server]:
+    """Return the servers of a home; they may start side by side."""
+    return [Postgres(home), Valkey(home), Kafka(home), S3(home)]
+
+
+def environment(home: Home) -> dict[str, str]:
+    """Return the `HUB_*` settings of every process that uses the servers of a home."""
+    s3 = S3(home)
+    return {
+        "HUB_HOME": str(home.path),
+        "HUB_PORT": str(home.port("http")),
+        "HUB_PUBLIC_URL": f"http://127.0.0.1:{home.port('http')}",
+        "HUB_SECRET": home.secret("hub"),
+        "HUB_POSTGRES_URL": Postgres(home).url,
+        "HUB_REDIS_URL": Valkey(home).url,
+        "HUB_KAFKA_BOOTSTRAP": Kafka(home).bootstrap,
+        "HUB_S3_ENDPOINT": s3.endpoint,
+        "HUB_S3_REGION": REGION,
+        "HUB_S3_ACCESS_KEY": s3.access_key,
+        "HUB_S3_SECRET_KEY": s3.secret_key,
+    }

