@@ -1,0 +1,301 @@
+"""What other services may know of content: ids, values, block types, events, problems and the calls it answers."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, NewType, Protocol
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from cluster.events import event
+from cluster.ids import OrgId, UserId
+from cluster.problems import Conflict, Forbidden, Invalid, NotFound
+
+BlockId = NewType("BlockId", UUID)
+FrozenId = NewType("FrozenId", UUID)
+
+Completes = Literal["viewed", "marked", "watched", "scored"]
+"""How a block completes. Only `viewed` and `marked` may be claimed by a client; the others are measured."""
+
+MissingCode = Literal["no-lesson-with-content", "lesson-without-content", "film-not-ready"]
+
+ROOT = "outline"
+"""Names the top of the outline among the `parents` of a block type."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockType:
+    """An offer: one kind of block, where it may stand, how it completes and what its body holds."""
+
+    name: str
+    title: str
+    parents: tuple[str, ...]
+    """Types that may hold it directly; `ROOT` for the top."""
+    completes: Completes | None = None
+    """None: it holds others, and is never required itself."""
+    min_ratio: float | None = None
+    """What `watched` and `scored` ask for, 0 to 1."""
+    body: type[BaseModel] | None = None
+    """Validates the body; None: the block has none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrozenBlock:
+    """A block in an immutable outline."""
+
+    id: BlockId
+    parent_id: BlockId | None
+    type: str
+    title: str
+    body: dict[str, Any]
+    version: int
+    """Counts changes of title and body; completions name it."""
+    min_version: int
+    """Completions of older versions no longer count: a major change asks for the block again."""
+    completes: Completes | None
+    min_ratio: float | None
+    release_at: datetime | None
+    release_after_days: int | None
+    """Days after the run's start; without a start the block is open at once."""
+    source_id: BlockId | None
+    source_version: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrozenOutline:
+    """An immutable outline, its blocks in tree order: a parent before its children."""
+
+    id: FrozenId
+    course_id: UUID
+    org_id: OrgId
+    blocks: tuple[FrozenBlock, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """Something that stands in the way of publishing, and the block to go to."""
+
+    code: MissingCode
+    block_id: BlockId | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frozen:
+    """What `freeze` made, or found made already."""
+
+    frozen_id: FrozenId
+    outline_version: int
+    """The working outline's version that was frozen."""
+    lessons: int
+    blocks: int
+    missing: tuple[Missing, ...]
+    """Empty: it can be published."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopiedOutline:
+    course_id: UUID
+    blocks: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenBlock:
+    """A block that this person may open now."""
+
+    block_id: BlockId
+    type: str
+    title: str
+    body: dict[str, Any]
+    completes: Completes | None
+    min_ratio: float | None
+    version: int
+    course_id: UUID
+    org_id: OrgId
+    run_id: UUID
+    revision: int
+    preview: bool
+    """Opened before its release by someone who edits the course."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequiredBlock:
+    """A block of a run's current revision that completes."""
+
+    block_id: BlockId
+    type: str
+    version: int
+    min_version: int
+    completes: Completes
+    min_ratio: float | None
+    released: bool
+    release_at: datetime | None
+    """When it opens, its parents' dates included; None: it always was."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOutline:
+    """What a run requires now."""
+
+    run_id: UUID
+    course_id: UUID
+    org_id: OrgId
+    revision: int
+    required: tuple[RequiredBlock, ...]
+
+
+class ContentCalls(Protocol):
+    """What content answers to higher ranks."""
+
+    async def create_outline(self, course_id: UUID, org_id: OrgId) -> None:
+        """Make the empty outline of a course. Safe to repeat."""
+        ...
+
+    async def freeze(self, course_id: UUID) -> Frozen:
+        """Keep the working outline for ever. The same outline gets the same `frozen_id`; harmless if the caller dies.
+
+        Raises: OutlineNotFound.
+        """
+        ...
+
+    async def copy_outline(
+        self, source_course_id: UUID, target_course_id: UUID, org_id: OrgId, frozen_id: FrozenId | None = None
+    ) -> CopiedOutline:
+        """Fill a course's empty outline with new blocks made from another's working outline, or from `frozen_id`.
+
+        Safe to repeat: a target that was filled from this source is left alone.
+
+        Raises: OutlineNotFound, OutlineNotEmpty.
+        """
+        ...
+
+    async def outline_of(self, frozen_id: FrozenId) -> FrozenOutline:
+        """Return an immutable outline.
+
+        Raises: OutlineNotFound.
+        """
+        ...
+
+    async def may_open(self, user_id: UserId, run_id: UUID, block_id: BlockId, fresh: bool = False) -> OpenBlock:
+        """Return a block of the run's current revision if this person may open it now: enrolled and released, or staff.
+
+        `fresh` asks the owners of the relations, not their caches: before a playback is issued.
+
+        Raises: BlockNotFound, BlockNotReleased, Forbidden, NotFound.
+        """
+        ...
+
+    async def required_blocks(self, run_id: UUID, user_id: UserId) -> RunOutline:
+        """Return the blocks that complete in the run's current revision, in tree order, released or not.
+
+        Raises: OutlineNotFound.
+        """
+        ...
+
+
+@event("block.created", subject="block_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockCreated:
+    block_id: BlockId
+    type: str
+    course_id: UUID
+    org_id: OrgId
+
+
+@event("block.updated", subject="block_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockUpdated:
+    block_id: BlockId
+    type: str
+    course_id: UUID
+    org_id: OrgId
+    fields: tuple[str, ...]
+
+
+@event("block.moved", subject="block_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockMoved:
+    block_id: BlockId
+    type: str
+    course_id: UUID
+    org_id: OrgId
+    parent_id: BlockId | None
+    position: int
+
+
+@event("block.deleted", subject="block_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockDeleted:
+    """It and everything below it left the working outline."""
+
+    block_id: BlockId
+    type: str
+    course_id: UUID
+    org_id: OrgId
+
+
+@event("block.restored", subject="block_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockRestored:
+    block_id: BlockId
+    type: str
+    course_id: UUID
+    org_id: OrgId
+
+
+@event("outline.changed", subject="course_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutlineChanged:
+    """The working outline is another now. `Frozen.outline_version` tells whether a revision already has this change."""
+
+    course_id: UUID
+    org_id: OrgId
+    outline_version: int
+
+
+class OutlineNotFound(NotFound):
+    title = "No such outline"
+
+
+class OutlineNotEmpty(Conflict):
+    title = "The outline already has blocks"
+
+
+class OutlineFull(Conflict):
+    title = "The outline cannot hold more"
+
+
+class BlockNotFound(NotFound):
+    title = "No such block"
+
+
+class BlockNotReleased(Forbidden):
+    """Carries `release_at`."""
+
+    title = "The block is not open yet"
+
+
+class ParentIsDeleted(Conflict):
+    """Carries `deleted_block_id`: restore that one."""
+
+    title = "The block that held it is deleted"
+
+
+class UnknownBlockType(Invalid):
+    title = "No such type of block"
+
+
+class WrongParent(Invalid):
+    title = "A block of this type cannot stand there"
+
+
+class BodyNotValid(Invalid):
+    title = "The body does not fit the type of the block"
+
+
+class NoSuchVideo(Invalid):
+    title = "No such film in this course"
+
+
+class ReleaseAmbiguous(Invalid):
+    title = "A block is released on a date or some days after the run starts, not both"
