@@ -1,32 +1,52 @@
-"""Read the command line of `./hub`."""
+"""Run LearningHub on this machine: set it up, start and stop it, look into it, check it."""
 
+import asyncio
+import json
+import os
+import shlex
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
+from cluster.hub import check as checks
+from cluster.hub import logs as log_files
+from cluster.hub import status as running_processes
 from cluster.hub.up import Failed, alone, start, stop
-from cluster.servers import Home, environment
+from cluster.servers import Home, delete, environment
 from cluster.servers.home import DEFAULT
+from cluster.settings import REPOSITORY
+
+_PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+audit = typer.Typer(no_args_is_help=True, help="Look after the audit trail.")
+app.add_typer(audit, name="audit")
 console = Console(highlight=False)
 
 
 @app.command()
 def up(
-    port: Annotated[
-        int | None, typer.Option(min=1, max=65535, help="Where the platform listens: 3000 at first.")
-    ] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Where to listen; kept. At first 3000.")] = None,
     servers_only: Annotated[bool, typer.Option(envvar="HUB_ONLY_SERVERS", help="Start the servers alone.")] = False,
 ) -> None:
-    """Start LearningHub in the background. Started already, it stays as it is."""
+    """Start LearningHub in the background; what is up already stays as it is."""
     home = Home(DEFAULT)
     with alone(home):
         fresh = start(home, port=port, servers_only=servers_only, console=console)
-    console.print(f"{'Up' if fresh else 'Already running'} at {environment(home)['HUB_PUBLIC_URL']}")
+    if servers_only:
+        console.print(f"{'The servers are up' if fresh else 'Already running'}. Their addresses: ./hub env")
+        return
+    console.print(
+        f"\n{'LearningHub is up' if fresh else 'Already running'} at [bold]{environment(home)['HUB_PUBLIC_URL']}[/]"
+    )
+    demo = home.run / "demo.json"
+    if demo.exists():
+        for account in json.loads(demo.read_text()):
+            console.print(f"  {account['role']:<10} {account['email']}  [dim]password[/] {account['password']}")
+    console.print("Try next: [bold]./hub demo[/], which teaches a course with a film in it; ./hub status; ./hub down")
 
 
 @app.command()
@@ -38,9 +58,161 @@ def down() -> None:
     console.print("Stopped" if ran else "Nothing was running")
 
 
+@app.command()
+def status() -> None:
+    """Show what runs, where, and how much memory it takes. Fails unless all is well."""
+    if not running_processes.show(Home(DEFAULT), console):
+        raise typer.Exit(1)
+
+
+@app.command()
+def logs(
+    name: Annotated[str | None, typer.Argument(help="postgres, valkey, kafka, s3, serve, supervisor, ...")] = None,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with what is added.")] = False,
+    lines: Annotated[int, typer.Option("-n", "--lines", min=1, help="How many lines of each log.")] = 40,
+) -> None:
+    """Show the log of one process, or of all."""
+    try:
+        log_files.show(Home(DEFAULT).logs, name, lines=lines, follow=follow)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+@app.command()
+def reset(yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
+    """Stop everything and delete all data: accounts, courses, films."""
+    if not yes:
+        typer.confirm("Delete all data of this checkout's LearningHub?", abort=True)
+    home = Home(DEFAULT)
+    with alone(home):
+        stop(home)
+        delete(home)
+    console.print("Deleted. The next ./hub up starts with nothing")
+
+
+@app.command()
+def env() -> None:
+    """Print the settings of the running servers: eval "$(./hub env)"."""
+    for name, value in environment(Home(DEFAULT)).items():
+        print(f"export {name}={shlex.quote(value)}")
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the newest schema."""
+    _settle()
+    from cluster.migrations import migrate
+
+    for name in (done := asyncio.run(migrate())):
+        console.print(f"ran {name}")
+    console.print(f"{len(done)} migrations ran" if done else "The schema is up to date")
+
+
+@app.command()
+def seed() -> None:
+    """Make the demo school; what of it exists stays."""
+    _become("cluster.seed")
+
+
+@app.command()
+def serve(service: Annotated[str, typer.Argument(help="Its name, such as course.")]) -> None:
+    """Run one service by itself and restart it on changes; the servers must be up."""
+    _become("deployments.serve_one", service)
+
+
+@app.command()
+def new(service: Annotated[str, typer.Argument(metavar="NAMESPACE/SERVICE")]) -> None:
+    """Write the rooms of a new service, with one passing test."""
+    _become("cluster.scaffold", service)
+
+
+@app.command()
+def check() -> None:
+    """Run every static check: style, types, imports, spelling, generated files."""
+    if not checks.check(console):
+        raise typer.Exit(1)
+
+
+@app.command()
+def generate(
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail when a file is stale.")] = False,
+) -> None:
+    """Write every file that is derived from the services and the service table."""
+    _become("deployments.generate", *(("--check",) if check else ()))
+
+
+@app.command()
+def lock(
+    upgrade: Annotated[bool, typer.Option("--upgrade", help="Take the newest versions that fit.")] = False,
+) -> None:
+    """Write requirements.lock, requirements-test.lock and jars.lock. The last needs Maven."""
+    from cluster.hub.lock import lock_jars, lock_packages
+
+    lock_packages(upgrade=upgrade)
+    lock_jars()
+
+
+@app.command(context_settings=_PASS_ON)
+def events(context: typer.Context) -> None:
+    """Show parked and dead events; replay or skip them."""
+    _become("cluster.events_cli", *context.args)
+
+
+@app.command(context_settings=_PASS_ON)
+def psql(context: typer.Context) -> None:
+    """Open psql on the database; arguments go to psql."""
+    from cluster.servers.postgres import psql
+
+    _settle()
+    launch = psql(os.environ["HUB_POSTGRES_URL"])
+    os.execve(launch.argv[0], [*launch.argv, *context.args], dict(launch.env))  # noqa: S606 - no shell is wanted
+
+
+@audit.command("verify")
+def audit_verify() -> None:
+    """Check that no entry of the audit trail was changed or removed."""
+    _become("api.platform.audit.verify")
+
+
+@app.command()
+def demo(film: Annotated[str | None, typer.Argument(help="A film of yours; without, one is made.")] = None) -> None:
+    """Teach a course with a film and learn it, through the API alone."""
+    _become("deployments.demo", *((os.path.abspath(film),) if film else ()))
+
+
+@app.command(context_settings=_PASS_ON)
+def bench(context: typer.Context) -> None:
+    """Measure the running platform."""
+    _become("bench", *context.args)
+
+
+@app.command(context_settings=_PASS_ON)
+def test(context: typer.Context) -> None:
+    """Run the tests on their own fresh servers; arguments go to pytest.
+
+    Two workers by default; HUB_TEST_WORKERS or -n say otherwise. A run of named files uses one.
+    """
+    from cluster.hub.test import run_tests
+
+    raise typer.Exit(run_tests(context.args))
+
+
+def _settle() -> None:
+    """Take the settings of this checkout's servers, unless the environment names others."""
+    if "HUB_POSTGRES_URL" not in os.environ:
+        os.environ.update(environment(Home(DEFAULT)))
+
+
+def _become(module: str, *arguments: str) -> NoReturn:
+    """Replace this process by one of our modules: what is below imports nothing of what is above."""
+    _settle()
+    os.chdir(REPOSITORY)
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606 - no shell is wanted
+
+
 if __name__ == "__main__":
     try:
-        app()
+        app(prog_name="./hub")
     except Failed as failure:
-        Console(stderr=True, highlight=False).print(f"[red]hub:[/] {escape(str(failure))}")
+        Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]hub:[/] {escape(str(failure))}")
         sys.exit(1)

@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -81,17 +80,6 @@ def stop(home: Home) -> bool:
         _end(supervisor)
     left = stop_left_behind(home)
     return bool(supervisor or left)
-
-
-def delete(home: Home) -> None:
-    """Delete all data, logs and state of a stopped home; the environment and the jars stay."""
-    for server in embedded_servers(home):
-        for place in server.places:
-            shutil.rmtree(place, ignore_errors=True)
-    for name in ("logs", "run", "serve"):
-        shutil.rmtree(home.path / name, ignore_errors=True)
-    for name in ("servers.json", "secrets.json", "places.json"):
-        (home.path / name).unlink(missing_ok=True)
 
 
 def fetch_jars(console: Console) -> None:

@@ -1,5 +1,7 @@
 """The servers that a laptop must bring along: PostgreSQL, Valkey, Kafka and S3, embedded and supervised."""
 
+import shutil
+
 from cluster.servers.home import Home
 from cluster.servers.kafka import Kafka
 from cluster.servers.postgres import Postgres
@@ -7,7 +9,7 @@ from cluster.servers.s3 import REGION, S3
 from cluster.servers.server import Server
 from cluster.servers.valkey import Valkey
 
-__all__ = ["Home", "Server", "embedded_servers", "environment"]
+__all__ = ["Home", "Server", "delete", "embedded_servers", "environment"]
 
 
 def embedded_servers(home: Home) -> list[Server]:
@@ -31,3 +33,14 @@ def environment(home: Home) -> dict[str, str]:
         "HUB_S3_ACCESS_KEY": s3.access_key,
         "HUB_S3_SECRET_KEY": s3.secret_key,
     }
+
+
+def delete(home: Home) -> None:
+    """Delete all data, logs and state of a home whose servers do not run; the environment and the jars stay."""
+    for server in embedded_servers(home):
+        for place in server.places:
+            shutil.rmtree(place, ignore_errors=True)
+    for folder in ("logs", "run", "serve"):
+        shutil.rmtree(home.path / folder, ignore_errors=True)
+    for file in home.path.glob("*.json"):
+        file.unlink()

@@ -1,4 +1,4 @@
-"""Fetch exactly the jars that `jars.lock` pins: from the local Maven repository if it has them, else from Maven Central.
+"""Fetch exactly the jars that `jars.lock` pins: from the local Maven repository or from Maven Central.
 
 Each is fetched by itself. Letting a client resolve transitively at run time gave another set than Maven's,
 with versions mixed.

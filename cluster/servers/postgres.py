@@ -52,7 +52,9 @@ class Postgres:
 
     @property
     def places(self) -> tuple[Path, ...]:
-        return (self._data,)
+        inside = self.home.path / "postgres"
+        key = hashlib.sha256(str(self.home.path).encode()).hexdigest()[:12]
+        return (self.home.place("postgres", inside if _open_to_all(self.home.path) else _OUTSIDE / key),)
 
     async def prepare(self) -> None:
         if not (self._data / "PG_VERSION").exists():
@@ -77,16 +79,15 @@ class Postgres:
 
     @property
     def _data(self) -> Path:
-        inside = self.home.path / "postgres"
-        key = hashlib.sha256(str(self.home.path).encode()).hexdigest()[:12]
-        return self.home.place("postgres", inside if _open_to_all(self.home.path) else _OUTSIDE / key / "postgres")
+        return self.places[0] / "data"
 
     async def _initialize(self) -> None:
         """Run initdb beside the place and move the result there, so that a crash leaves no half cluster."""
-        partial = self._data.with_name("postgres.partial")
+        partial = self._data.with_name("partial")
         await asyncio.to_thread(shutil.rmtree, partial, ignore_errors=True)
-        partial.mkdir(mode=0o700, parents=True)
-        password = partial.with_name("postgres.password")
+        self.places[0].mkdir(parents=True, exist_ok=True)
+        partial.mkdir(mode=0o700)
+        password = partial.with_name("password")
         password.touch(mode=0o600)
         password.write_text(self.home.secret("postgres"))
         if (uid := _account()) is not None:

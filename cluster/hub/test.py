@@ -1,0 +1,28 @@
+"""Run the tests on servers of their own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from cluster.servers.testing import running_servers
+from cluster.settings import REPOSITORY
+
+_WORKERS = "2"
+
+
+def run_tests(arguments: Sequence[str]) -> int:
+    """Run pytest beside whatever runs here and return its exit status; its own summary is the last that is written."""
+    command = [sys.executable, "-m", "pytest", *_spread(arguments), *arguments]
+    with running_servers() as settings:
+        try:
+            return subprocess.run(command, cwd=REPOSITORY, env=dict(os.environ) | settings, check=False).returncode
+        except KeyboardInterrupt:
+            return 130
+
+
+def _spread(arguments: Sequence[str]) -> tuple[str, ...]:
+    """Return the options that spread a whole run over workers; a test file stays on one."""
+    chosen = any(argument.startswith(("-n", "--numprocesses", "--pdb", "-s", "--dist")) for argument in arguments)
+    some = any((REPOSITORY / argument.split("::")[0]).exists() for argument in arguments)
+    return () if chosen or some else ("-n", os.environ.get("HUB_TEST_WORKERS", _WORKERS), "--dist", "loadfile")

@@ -1,0 +1,101 @@
+"""Servers for a test run: fresh, fast, beside those of a running `./hub up`, and gone afterwards."""
+
+import fcntl
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from cluster.servers import Home, delete, environment, jars
+from cluster.servers.home import DEFAULT
+from cluster.servers.logs import open_log
+from cluster.servers.state import read, stop_left_behind
+from cluster.settings import REPOSITORY
+
+ALL = ("postgres", "valkey", "kafka", "s3")
+_START_LIMIT_S = 120
+
+
+@contextmanager
+def running_servers(names: Sequence[str] = ALL) -> Generator[dict[str, str]]:
+    """Run these servers, empty, while the body runs; yield the `HUB_*` settings that lead to them.
+
+    They end with this process even when it is killed; what a killed run left on disk, the next one deletes.
+
+    Raises:
+        RuntimeError: one does not start; the message ends with its log.
+    """
+    with _own_home() as home:
+        if "kafka" in names and (wanted := jars.missing(jars.locked())):
+            jars.fetch(wanted, arrived=lambda _: None)
+        with open_log(home.logs, "supervisor") as log:
+            supervisor = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "cluster.servers.supervisor", str(home.path)),
+                    *("--servers-only", "--volatile", "--while-stdin", "--only", ",".join(names)),
+                ],
+                cwd=REPOSITORY,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        try:
+            _wait_until_ready(home, supervisor)
+            yield environment(home)
+        finally:
+            supervisor.communicate()
+            stop_left_behind(home)
+
+
+@contextmanager
+def _own_home() -> Generator[Home]:
+    """Make a home that no other test run takes for an abandoned one, and delete it at the end."""
+    DEFAULT.mkdir(exist_ok=True)
+    with (DEFAULT / "test.lock").open("a") as all_homes:
+        fcntl.flock(all_homes, fcntl.LOCK_EX)
+        _delete_abandoned()
+        path = Path(tempfile.mkdtemp(prefix="test-", dir=DEFAULT))
+        owner = (path / "owner").open("a")
+        fcntl.flock(owner, fcntl.LOCK_EX)
+    # PostgreSQL may run as an account that has to pass through.
+    path.chmod(0o755)
+    home = Home(path, volatile=True)
+    try:
+        yield home
+    finally:
+        _delete_home(home)
+        owner.close()
+
+
+def _delete_abandoned() -> None:
+    for path in DEFAULT.glob("test-*"):
+        home = Home(path, volatile=True)
+        with (path / "owner").open("a") as owner:
+            try:
+                fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            if not read(home).supervisor():
+                stop_left_behind(home)
+                _delete_home(home)
+
+
+def _delete_home(home: Home) -> None:
+    delete(home)
+    shutil.rmtree(home.path, ignore_errors=True)
+
+
+def _wait_until_ready(home: Home, supervisor: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + _START_LIMIT_S
+    while (state := read(home)).phase != "ready":
+        if supervisor.poll() is not None or time.monotonic() > deadline:
+            logs = [
+                f"--- {log.name}\n{log.read_text(errors='replace')[-3000:]}" for log in sorted(home.logs.glob("*.log"))
+            ]
+            raise RuntimeError("\n".join([f"the servers did not start: {state.error}", *logs]))
+        time.sleep(0.05)
