@@ -140,6 +140,20 @@ class Transaction(Connection):
         self._before.clear()
         self.buffers.clear()
 
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """Run the body so that its failure undoes it alone: its rows, and what it buffered or wanted done after commit."""
+        await self.flush()
+        promised = len(self._after)
+        try:
+            async with self.raw.transaction():
+                yield
+                await self.flush()
+        except BaseException:
+            self.forget()
+            del self._after[promised:]
+            raise
+
     async def committed(self) -> None:
         for callback in self._after:
             try:
