@@ -149,9 +149,7 @@ def event(name: str, *, subject: str, schema_version: int = 1, service: str | No
     """
 
     def declare(python: C) -> C:
-        fields = (
-            {field.name for field in dataclasses.fields(python)} if dataclasses.is_dataclass(python) else set[str]()
-        )
+        fields: set[str] = set(getattr(python, "__dataclass_fields__", ()))
         if not {subject, "org_id"} <= fields:
             raise TypeError(f"{python.__name__}: an event is a dataclass with the fields {subject} and org_id")
         known = _types.get(name)
