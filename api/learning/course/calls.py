@@ -1,0 +1,40 @@
+"""Answers `CourseCalls`."""
+
+from datetime import datetime
+from uuid import UUID
+
+from api.learning.course import rules, snapshots
+from api.learning.course.contract import CourseCalls, CourseId, OpenRun, Run, RunId, Visibility
+from api.learning.course.run import store
+from cluster.events import Snapshot
+from cluster.postgres import read
+
+
+class Calls(CourseCalls):
+    async def find_open_run(self, run_id: RunId, now: datetime) -> OpenRun | None:
+        async with read() as db:
+            found = await store.list_published_runs(db, run_id=run_id, course_id=None, now=now)
+        return _open_run(*found[0], now) if found else None
+
+    async def list_open_runs(self, course_id: CourseId, now: datetime) -> list[OpenRun]:
+        async with read() as db:
+            found = await store.list_published_runs(db, run_id=None, course_id=course_id, now=now)
+        runs = [_open_run(run, revision, visibility, now) for run, revision, visibility in found]
+        return [run for run in runs if run.open]
+
+    async def runs_of_course(self, course_id: CourseId) -> list[Run]:
+        async with read() as db:
+            return await store.list_runs(db, course_id, after=None, limit=1000)
+
+    async def snapshot(self, after: UUID | None, limit: int) -> Snapshot:
+        async with read() as db:
+            return await snapshots.snapshot(db, after, limit)
+
+
+def _open_run(run: Run, newest: int, visibility: Visibility, now: datetime) -> OpenRun:
+    return OpenRun(
+        run=run,
+        revision=rules.revision_shown(run, newest),
+        open=rules.takes_learners(run, now),
+        visibility=visibility,
+    )

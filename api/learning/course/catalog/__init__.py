@@ -1,0 +1,1 @@
+"""The catalogue: what the world sees of published courses."""

@@ -1,0 +1,41 @@
+"""Use cases of the catalogue: it is open to everybody; courses for an organization's members only to them."""
+
+from api.learning.course.catalog import store
+from api.learning.course.catalog.store import Category, Facet, Filters, Listing
+from api.learning.course.contract import CourseId, CourseNotFound
+from cluster.access import permit, reach_of
+from cluster.ids import OrgId
+from cluster.postgres import read
+from cluster.principal import Principal
+
+
+async def get_listing(caller: Principal, course_id: CourseId) -> Listing:
+    async with read() as db:
+        guarded = await store.find_listing(db, course_id)
+    permission = "catalog:read" if guarded is not None and guarded.public else "catalog:read-organization"
+    return await permit(caller, permission, guarded, missing=CourseNotFound)
+
+
+async def list_listings(
+    caller: Principal, filters: Filters, *, ids: list[CourseId] | None, before: CourseId | None, limit: int
+) -> list[Listing]:
+    org_ids = await _organizations(caller)
+    async with read() as db:
+        return await store.list_listings(db, org_ids, filters, ids=ids, before=before, limit=limit + 1)
+
+
+async def list_facets(caller: Principal, filters: Filters) -> list[Facet]:
+    org_ids = await _organizations(caller)
+    async with read() as db:
+        return await store.list_facets(db, org_ids, filters)
+
+
+async def list_categories() -> list[Category]:
+    async with read() as db:
+        return await store.list_categories(db)
+
+
+async def _organizations(caller: Principal) -> tuple[OrgId, ...]:
+    if caller.id is None:
+        return ()
+    return tuple(OrgId(org_id) for org_id in (await reach_of(caller, "catalog:read-organization")).org_ids)

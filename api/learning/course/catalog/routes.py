@@ -1,0 +1,145 @@
+"""HTTP of the catalogue: published courses, facets and categories. A token is not needed."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Query, Response
+from pydantic import BaseModel
+
+from api.learning.course.catalog import logic
+from api.learning.course.catalog.store import Filters, Listing
+from api.learning.course.contract import CourseId, CourseNotFound, Visibility
+from api.learning.course.run.views import ListedRun
+from cluster.http import Caller, Page, Paging, Router, Several
+from cluster.ids import OrgId
+
+router = Router("course")
+
+Category = Annotated[str | None, Query(max_length=40, description="Slug of a category: GET /v1/catalog/-/categories")]
+Tag = Annotated[str | None, Query(max_length=40)]
+Language = Annotated[str | None, Query(max_length=35, description="BCP 47")]
+
+
+class ListingView(BaseModel):
+    """A published course."""
+
+    id: CourseId
+    organization_id: OrgId
+    revision: int
+    slug: str
+    title: str
+    summary: str
+    language: str
+    categories: list[str]
+    tags: list[str]
+    visibility: Visibility
+    learners: int
+    published_at: datetime
+    runs: list[ListedRun]
+
+
+class FacetView(BaseModel):
+    """How many courses of the filtered catalogue have a value."""
+
+    value: str
+    courses: int
+
+
+class CategoryView(BaseModel):
+    slug: str
+    title: str
+
+
+class FacetsView(BaseModel):
+    categories: list[FacetView]
+    tags: list[FacetView]
+    languages: list[FacetView]
+
+
+@router.get("/v1/catalog")
+async def list_catalog(
+    caller: Caller,
+    paging: Paging,
+    response: Response,
+    organization_id: UUID | None = None,
+    category: Category = None,
+    tag: Tag = None,
+    language: Language = None,
+    id: Several[UUID] = None,
+) -> Page[ListingView]:
+    """List published courses, newest first."""
+    filters = _filters(organization_id, category, tag, language)
+    after = paging.after(org=organization_id, category=category, tag=tag, language=language, id=id)
+    listings = await logic.list_listings(
+        caller,
+        filters,
+        ids=None if id is None else [CourseId(each) for each in id],
+        before=CourseId(after[0]) if after else None,
+        limit=paging.limit,
+    )
+    _cache(caller, response)
+    return paging.page(listings, key=lambda listing: listing.course_id, render=_render)
+
+
+@router.get("/v1/catalog/-/facets")
+async def list_facets(
+    caller: Caller,
+    response: Response,
+    organization_id: UUID | None = None,
+    category: Category = None,
+    tag: Tag = None,
+    language: Language = None,
+) -> FacetsView:
+    """Count the courses of the filtered catalogue by category, tag and language."""
+    facets = await logic.list_facets(caller, _filters(organization_id, category, tag, language))
+    _cache(caller, response)
+    by_field: dict[str, list[FacetView]] = {"category": [], "tag": [], "language": []}
+    for facet in facets:
+        by_field[facet.field].append(FacetView(value=facet.value, courses=facet.courses))
+    return FacetsView(categories=by_field["category"], tags=by_field["tag"], languages=by_field["language"])
+
+
+@router.get("/v1/catalog/-/categories")
+async def list_categories(response: Response) -> list[CategoryView]:
+    """List the categories that courses can be filed under, in their order."""
+    response.headers["Cache-Control"] = "public, max-age=300"
+    return [CategoryView(slug=category.slug, title=category.title) for category in await logic.list_categories()]
+
+
+@router.get("/v1/catalog/{course_id}", raises=(CourseNotFound,))
+async def get_listing(caller: Caller, course_id: UUID, response: Response) -> ListingView:
+    """Return a published course with its runs."""
+    listing = await logic.get_listing(caller, CourseId(course_id))
+    _cache(caller, response)
+    return _render(listing)
+
+
+def _filters(organization_id: UUID | None, category: str | None, tag: str | None, language: str | None) -> Filters:
+    return Filters(
+        org_id=None if organization_id is None else OrgId(organization_id), category=category, tag=tag, language=language
+    )
+
+
+def _cache(caller: Caller, response: Response) -> None:
+    # A second is short enough for "in the catalogue within 2 s of publishing" and long enough to shield us from a crowd.
+    response.headers["Cache-Control"] = "public, max-age=1" if caller.kind == "guest" else "private, no-cache"
+    response.headers["Vary"] = "Authorization"
+
+
+def _render(listing: Listing) -> ListingView:
+    return ListingView(
+        id=listing.course_id,
+        organization_id=listing.org_id,
+        revision=listing.revision,
+        slug=listing.slug,
+        title=listing.title,
+        summary=listing.summary,
+        language=listing.language,
+        categories=listing.categories,
+        tags=listing.tags,
+        visibility=listing.visibility,
+        learners=listing.learners,
+        published_at=listing.published_at,
+        runs=[ListedRun.model_validate(run) for run in listing.runs],
+    )

@@ -1,0 +1,128 @@
+"""The SQL of the catalogue: published courses with their runs, and facets."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from api.learning.course.contract import CourseId, Visibility
+from cluster.access import Guarded
+from cluster.ids import OrgId
+from cluster.postgres import Connection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """A published course as the world sees it."""
+
+    course_id: CourseId
+    org_id: OrgId
+    revision: int
+    slug: str
+    title: str
+    summary: str
+    language: str
+    categories: list[str]
+    tags: list[str]
+    visibility: Visibility
+    learners: int
+    published_at: datetime
+    runs: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """How many courses of a list have this value."""
+
+    field: str
+    value: str
+    courses: int
+
+
+@dataclass(frozen=True, slots=True)
+class Category:
+    slug: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """What a list is restricted to; None: not by this field."""
+
+    org_id: OrgId | None = None
+    category: str | None = None
+    tag: str | None = None
+    language: str | None = None
+
+
+_LISTING = """k.course_id, k.org_id, k.revision, k.slug, k.title, k.summary, k.language, k.categories, k.tags, k.visibility,
+    k.learners, k.published_at,
+    coalesce((SELECT jsonb_agg(jsonb_build_object(
+                  'id', r.id, 'title', r.title, 'pace', r.pace, 'is_default', r.is_default, 'starts_at', r.starts_at,
+                  'ends_at', r.ends_at, 'enrolment_opens_at', r.enrolment_opens_at,
+                  'enrolment_closes_at', r.enrolment_closes_at, 'seats', r.seats) ORDER BY r.id)
+              FROM (SELECT * FROM course.runs WHERE course_id = k.course_id AND ended_at IS NULL ORDER BY id LIMIT 50) r),
+             '[]') AS runs"""
+_SHOWN = """NOT k.hidden AND (k.visibility = 'public' OR (k.visibility = 'organization' AND k.org_id = ANY($1::uuid[])))
+    AND ($2::uuid IS NULL OR k.org_id = $2)
+    AND ($3::text IS NULL OR k.categories @> ARRAY[$3])
+    AND ($4::text IS NULL OR k.tags @> ARRAY[$4])
+    AND ($5::text IS NULL OR k.language = $5)"""
+
+
+async def find_listing(db: Connection, course_id: CourseId) -> Guarded[Listing] | None:
+    listing = await db.maybe(
+        Listing, "SELECT " + _LISTING + " FROM course.catalog k WHERE k.course_id = $1 AND NOT k.hidden", course_id
+    )
+    if listing is None:
+        return None
+    public = listing.visibility != "organization"
+    return Guarded(listing, org_id=listing.org_id, course_id=listing.course_id, public=public)
+
+
+async def list_listings(
+    db: Connection,
+    org_ids: tuple[OrgId, ...],
+    filters: Filters,
+    *,
+    ids: list[CourseId] | None,
+    before: CourseId | None,
+    limit: int,
+) -> list[Listing]:
+    """List what is public, and what members of `org_ids` may see, newest course first."""
+    return await db.all(
+        Listing,
+        "SELECT " + _LISTING + " FROM course.catalog k WHERE " + _SHOWN + """
+             AND ($6::uuid[] IS NULL OR k.course_id = ANY($6)) AND ($7::uuid IS NULL OR k.course_id < $7)
+           ORDER BY k.course_id DESC LIMIT $8""",
+        org_ids,
+        filters.org_id,
+        filters.category,
+        filters.tag,
+        filters.language,
+        ids,
+        before,
+        limit,
+    )
+
+
+async def list_facets(db: Connection, org_ids: tuple[OrgId, ...], filters: Filters) -> list[Facet]:
+    """Count the values of each facet over the filtered catalogue, commonest first, at most 200."""
+    return await db.all(
+        Facet,
+        """WITH shown AS MATERIALIZED (SELECT k.categories, k.tags, k.language FROM course.catalog k WHERE """ + _SHOWN + """)
+           SELECT field, value, count(*) AS courses FROM (
+               SELECT 'category' AS field, unnest(categories) AS value FROM shown
+               UNION ALL SELECT 'tag', unnest(tags) FROM shown
+               UNION ALL SELECT 'language', language FROM shown
+           ) AS facets
+           GROUP BY field, value ORDER BY field, courses DESC, value LIMIT 200""",
+        org_ids,
+        filters.org_id,
+        filters.category,
+        filters.tag,
+        filters.language,
+    )
+
+
+async def list_categories(db: Connection) -> list[Category]:
+    return await db.all(Category, "SELECT slug, title FROM course.categories ORDER BY position LIMIT 100")

@@ -1,0 +1,212 @@
+"""What other services may know of course: ids, values, events, problems and the calls it answers."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, NewType, Protocol
+from uuid import UUID
+
+from api.learning.content.contract import FrozenId
+from cluster.events import Snapshot, event
+from cluster.ids import OrgId, UserId
+from cluster.jobs import job
+from cluster.problems import Conflict, Invalid, NotFound
+
+CourseId = NewType("CourseId", UUID)
+RunId = NewType("RunId", UUID)
+
+Pace = Literal["self", "instructor"]
+Visibility = Literal["public", "unlisted", "organization"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One offering of a course. It follows the newest revision unless it pins one."""
+
+    id: RunId
+    course_id: CourseId
+    org_id: OrgId
+    title: str
+    pace: Pace
+    is_default: bool
+    starts_at: datetime | None
+    ends_at: datetime | None
+    enrolment_opens_at: datetime | None
+    enrolment_closes_at: datetime | None
+    seats: int | None
+    pinned_revision: int | None
+    ended_at: datetime | None
+    version: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenRun:
+    """A run as enrollment sees it: the run, and whether its course is published and open to this person."""
+
+    run: Run
+    revision: int
+    """The revision that a learner of this run is shown now."""
+    open: bool
+    """Enrolment is possible at this moment, seats aside."""
+    visibility: Visibility
+
+
+class CourseCalls(Protocol):
+    """What course answers to higher ranks."""
+
+    async def find_open_run(self, run_id: RunId, now: datetime) -> OpenRun | None:
+        """Return a run of a published course; None for drafts, archived courses and unknown ids."""
+        ...
+
+    async def list_open_runs(self, course_id: CourseId, now: datetime) -> list[OpenRun]:
+        """Return the runs of a published course that take learners now, oldest first; empty for drafts."""
+        ...
+
+    async def runs_of_course(self, course_id: CourseId) -> list[Run]: ...
+
+    async def snapshot(self, after: UUID | None, limit: int) -> Snapshot:
+        """Return the present state of courses and runs as events, for listeners that join late."""
+        ...
+
+
+@event("course.created", subject="course_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CourseCreated:
+    course_id: CourseId
+    org_id: OrgId
+    default_run_id: RunId
+    source_course_id: CourseId | None = None
+
+
+@event("course.updated", subject="course_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CourseUpdated:
+    course_id: CourseId
+    org_id: OrgId
+    fields: tuple[str, ...]
+
+
+@event("course.published", subject="course_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoursePublished:
+    course_id: CourseId
+    org_id: OrgId
+    revision: int
+    frozen_id: FrozenId
+    restored_revision: int | None = None
+    """Set when this revision brings an older one back."""
+
+
+@event("course.archived", subject="course_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CourseArchived:
+    course_id: CourseId
+    org_id: OrgId
+
+
+@event("course.restored", subject="course_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CourseRestored:
+    course_id: CourseId
+    org_id: OrgId
+
+
+@event("course.staff_changed", subject="course_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CourseStaffChanged:
+    course_id: CourseId
+    org_id: OrgId
+    user_id: UserId
+    role: str
+    added: bool
+
+
+@event("run.created", subject="run_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCreated:
+    run_id: RunId
+    course_id: CourseId
+    org_id: OrgId
+    starts_at: datetime | None
+    ends_at: datetime | None
+    pinned_revision: int | None
+    pinned_frozen_id: FrozenId | None = None
+
+
+@event("run.updated", subject="run_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunUpdated:
+    run_id: RunId
+    course_id: CourseId
+    org_id: OrgId
+    starts_at: datetime | None
+    ends_at: datetime | None
+    pinned_revision: int | None
+    pinned_frozen_id: FrozenId | None = None
+
+
+@event("run.ended", subject="run_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnded:
+    run_id: RunId
+    course_id: CourseId
+    org_id: OrgId
+
+
+@job("course.publish_at", attempts=10, timeout_s=60)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishAt:
+    """Publishes the course at the time it was scheduled for, unless that was moved meanwhile."""
+
+    course_id: CourseId
+    publish_at: datetime
+
+    @staticmethod
+    def dedupe(course_id: CourseId) -> str:
+        return f"publish:{course_id}"
+
+
+@job("course.rerun", attempts=10, timeout_s=120)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rerun:
+    """Takes a rerun from whatever state it is in to its end."""
+
+    rerun_id: UUID
+
+
+class CourseNotFound(NotFound):
+    title = "No such course"
+
+
+class RunNotFound(NotFound):
+    title = "No such run"
+
+
+class RevisionNotFound(NotFound):
+    title = "No such revision"
+
+
+class SlugTaken(Conflict):
+    title = "Another course of this organization has this slug"
+
+
+class CourseArchivedAlready(Conflict):
+    title = "The course is archived; restore it first"
+
+
+class NotReadyToPublish(Conflict):
+    """Carries `missing`: everything that stands in the way, each with a block to go to."""
+
+    title = "Something is missing before this can be published"
+
+
+class NothingToPublish(Conflict):
+    title = "Nothing changed since the last revision"
+
+
+class RunHasEnded(Conflict):
+    title = "The run has ended"
+
+
+class DatesOutOfOrder(Invalid):
+    title = "These dates do not follow each other"

@@ -1,0 +1,20 @@
+"""What course contributes: roles on a course and what they may do."""
+
+from cluster.access import Permission, Role
+
+_AUTHORS = ("org_owner", "org_admin", "instructor")
+_STAFF = (*_AUTHORS, "assistant")
+
+OFFERS = (
+    Role("instructor", "Instructor: edits, publishes and runs the course", "course"),
+    Role("assistant", "Assistant: sees the working copy and its learners", "course"),
+    Permission("course:create", "Create courses in an organization", ("org_owner", "org_admin", "course_creator")),
+    Role("course_creator", "May create courses", "organization"),
+    Permission("course:read", "See the working copy", _STAFF),
+    Permission("course:edit", "Change the working copy and its outline", _AUTHORS),
+    Permission("course:publish", "Publish revisions, archive and restore", _AUTHORS),
+    Permission("course:staff", "Choose who teaches", _AUTHORS),
+    Permission("run:manage", "Open, change and end runs", _AUTHORS),
+    Permission("catalog:read", "See what is published", ("anyone",)),
+    Permission("catalog:read-organization", "See what is published for members only", ("member", *_STAFF)),
+)

@@ -1,0 +1,176 @@
+"""The rerun: a new course of an old one, as a process of steps that each commit.
+
+    copying -> creating -> done
+        '---------'------> failed (the grant on the course that never came is taken back)
+
+A crash between steps repeats the step: each is idempotent, because the new course's ids are chosen at the start.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from api.core.rbac.contract import RbacCalls
+from api.learning.content.contract import ContentCalls
+from api.learning.course import logic, store
+from api.learning.course.contract import CourseId, CourseNotFound, Rerun, RunId
+from cluster import operations
+from cluster.access import permit, within
+from cluster.calls import client
+from cluster.ids import OrgId, UserId, new_id
+from cluster.jobs import enqueue
+from cluster.operations import Operation
+from cluster.postgres import Connection, Transaction, read, write
+from cluster.principal import Principal, platform
+from cluster.problems import Problem
+
+State = Literal["copying", "creating", "done", "failed"]
+_PLATFORM = platform("course")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RerunRow:
+    """One rerun; its id is its operation's."""
+
+    id: UUID
+    org_id: OrgId
+    source_course_id: CourseId
+    course_id: CourseId
+    run_id: RunId
+    started_by: UserId
+    state: State
+    title: str
+    slug: str | None
+
+
+async def start(caller: Principal, source_id: CourseId, *, title: str | None, slug: str | None) -> UUID:
+    """Begin a rerun and return the id of its operation, which leads to the new course."""
+    async with read() as db:
+        guarded = await store.find_course(db, source_id)
+    source = await permit(caller, "course:edit", guarded, missing=CourseNotFound)
+    await permit(caller, "course:create", within(org_id=source.org_id))
+    rerun_id = new_id()
+    async with write(caller, result=rerun_id, status=202) as tx:
+        await _insert(
+            tx,
+            RerunRow(
+                id=rerun_id,
+                org_id=source.org_id,
+                source_course_id=source_id,
+                course_id=CourseId(new_id()),
+                run_id=RunId(new_id()),
+                started_by=caller.person(),
+                state="copying",
+                title=title or source.title,
+                slug=slug,
+            ),
+        )
+        await operations.start(
+            tx, "course.rerun", owner_id=caller.id, org_id=source.org_id, total=2, id=rerun_id
+        )
+        enqueue(tx, Rerun(rerun_id=rerun_id))
+    return rerun_id
+
+
+async def known(rerun_id: UUID) -> UUID:
+    """Return the id of a rerun that a repeated request started."""
+    return rerun_id
+
+
+async def advance(rerun_id: UUID) -> None:
+    """Take a rerun from the state it is in to its end."""
+    async with read() as db:
+        rerun = await _get(db, rerun_id)
+    try:
+        if rerun.state == "copying":
+            await client(ContentCalls).copy_outline(rerun.source_course_id, rerun.course_id, rerun.org_id)
+            await _commit(rerun, "copying", "creating", done=1)
+        if rerun.state in ("copying", "creating"):
+            await _create(rerun)
+            await _commit(rerun, "creating", "done", done=2)
+    except Problem as problem:
+        if problem.status >= 500:
+            raise
+        await client(RbacCalls).revoke(rerun.started_by, "instructor", "course", rerun.course_id)
+        async with write(_PLATFORM) as tx:
+            if await _update_state(tx, rerun.id, ("copying", "creating"), "failed"):
+                await operations.fail(tx, rerun.id, problem)
+
+
+async def _create(rerun: RerunRow) -> None:
+    async with read() as db:
+        if await store.find_course(db, rerun.course_id) is not None:
+            return
+        guarded = await store.find_course(db, rerun.source_course_id)
+    source = await permit(_PLATFORM, "course:read", guarded, missing=CourseNotFound)
+    await logic.create_course(
+        Principal(kind="person", id=rerun.started_by),
+        rerun.org_id,
+        logic.Details(
+            title=rerun.title,
+            summary=source.summary,
+            language=source.language,
+            slug=rerun.slug,
+            categories=tuple(source.categories),
+            tags=tuple(source.tags),
+            visibility=source.visibility,
+        ),
+        course_id=rerun.course_id,
+        run_id=rerun.run_id,
+        source=rerun.source_course_id,
+    )
+
+
+async def _commit(rerun: RerunRow, before: State, after: State, *, done: int) -> None:
+    async with write(_PLATFORM) as tx:
+        if not await _update_state(tx, rerun.id, (before,), after):
+            return
+        if after == "done":
+            await operations.succeed(tx, rerun.id, result_url=f"/v1/courses/{rerun.course_id}")
+        else:
+            await operations.progress(tx, rerun.id, done)
+
+
+async def operation_of(caller: Principal, rerun_id: UUID) -> Operation:
+    """Return the operation of a rerun that the caller started."""
+    async with read() as db:
+        owned = await operations.find_operation(db, rerun_id)
+    if owned is None or owned.owner_id != caller.id:
+        raise CourseNotFound
+    return owned.operation
+
+
+async def _insert(tx: Transaction, rerun: RerunRow) -> None:
+    await tx.run(
+        """INSERT INTO course.reruns (id, org_id, source_course_id, course_id, run_id, started_by, state, title, slug,
+                                      created_at)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)""",
+        rerun.id,
+        rerun.org_id,
+        rerun.source_course_id,
+        rerun.course_id,
+        rerun.run_id,
+        rerun.started_by,
+        rerun.state,
+        rerun.title,
+        rerun.slug,
+        tx.now,
+    )
+
+
+async def _get(db: Connection, rerun_id: UUID) -> RerunRow:
+    return await db.one(
+        RerunRow,
+        """SELECT id, org_id, source_course_id, course_id, run_id, started_by, state, title, slug
+           FROM course.reruns WHERE id = $1""",
+        rerun_id,
+    )
+
+
+async def _update_state(tx: Transaction, rerun_id: UUID, before: tuple[State, ...], after: State) -> bool:
+    return (
+        await tx.run(
+            "UPDATE course.reruns SET state = $3 WHERE id = $1 AND state = ANY($2::text[])", rerun_id, before, after
+        )
+        == 1
+    )

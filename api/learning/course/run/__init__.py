@@ -1,0 +1,1 @@
+"""Runs: the offerings of a course, with their dates, pace, seats and the revision they show."""

@@ -1,0 +1,152 @@
+"""Use cases of runs: open further ones, change dates and seats, pin a revision, end."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from api.learning.content.contract import FrozenId
+from api.learning.course import rules
+from api.learning.course import store as courses
+from api.learning.course.contract import (
+    CourseId,
+    CourseNotFound,
+    RevisionNotFound,
+    Run,
+    RunCreated,
+    RunEnded,
+    RunHasEnded,
+    RunId,
+    RunNotFound,
+    RunUpdated,
+)
+from api.learning.course.run import store
+from cluster.access import permit
+from cluster.events import emit
+from cluster.ids import new_id
+from cluster.postgres import read, write
+from cluster.principal import Principal
+from cluster.problems import Stale
+
+
+async def create_run(caller: Principal, course_id: CourseId, fields: dict[str, Any], now: datetime) -> Run:
+    """Open a further run of a course.
+
+    Raises:
+        DatesOutOfOrder: its dates do not follow each other.
+        RevisionNotFound: it pins a revision that was never published.
+    """
+    async with read() as db:
+        guarded = await courses.find_course(db, course_id)
+    course = await permit(caller, "run:manage", guarded, missing=CourseNotFound)
+    run = Run(
+        id=RunId(new_id()),
+        course_id=course_id,
+        org_id=course.org_id,
+        is_default=False,
+        ended_at=None,
+        version=1,
+        created_at=now,
+        **fields,
+    )
+    _check_dates(run)
+    frozen_id = await _pinned(run)
+    async with write(caller, result=run.id, status=201) as tx:
+        run = replace(run, created_at=tx.now)
+        await store.insert_run(tx, run)
+        emit(
+            tx,
+            RunCreated(
+                run_id=run.id,
+                course_id=course_id,
+                org_id=run.org_id,
+                starts_at=run.starts_at,
+                ends_at=run.ends_at,
+                pinned_revision=run.pinned_revision,
+                pinned_frozen_id=frozen_id,
+            ),
+            version=run.version,
+        )
+    return run
+
+
+async def get_run(caller: Principal, run_id: RunId) -> Run:
+    """Return a run of a published course to anybody, of a draft to its staff."""
+    async with read() as db:
+        guarded = await store.find_run(db, run_id)
+    permission = "catalog:read" if guarded is not None and guarded.public else "course:read"
+    return await permit(caller, permission, guarded, missing=RunNotFound)
+
+
+async def list_runs(caller: Principal, course_id: CourseId, *, after: RunId | None, limit: int) -> list[Run]:
+    async with read() as db:
+        guarded = await courses.find_course(db, course_id)
+    permission = "catalog:read" if guarded is not None and guarded.public else "course:read"
+    await permit(caller, permission, guarded, missing=CourseNotFound)
+    async with read() as db:
+        return await store.list_runs(db, course_id, after=after, limit=limit + 1)
+
+
+async def change_run(caller: Principal, run_id: RunId, changes: dict[str, Any], expected_version: int) -> Run:
+    """Change dates, pace, seats or the pinned revision; null in `pinned_revision` follows the newest again.
+
+    Raises:
+        Stale: somebody changed it since.
+        RunHasEnded, DatesOutOfOrder, RevisionNotFound: see `create_run`.
+    """
+    async with read() as db:
+        guarded = await store.find_run(db, run_id)
+    run = await permit(caller, "run:manage", guarded, missing=RunNotFound)
+    if run.ended_at is not None:
+        raise RunHasEnded("open a further run instead: POST /v1/runs")
+    wanted = replace(run, **changes)
+    _check_dates(wanted)
+    frozen_id = await _pinned(wanted)
+    async with write(caller, result=run_id) as tx:
+        changed = await store.update_run(tx, wanted, expected_version)
+        if changed is None:
+            raise Stale(await store.version_of_run(tx, run_id))
+        emit(
+            tx,
+            RunUpdated(
+                run_id=run_id,
+                course_id=changed.course_id,
+                org_id=changed.org_id,
+                starts_at=changed.starts_at,
+                ends_at=changed.ends_at,
+                pinned_revision=changed.pinned_revision,
+                pinned_frozen_id=frozen_id,
+            ),
+            version=changed.version,
+        )
+    return changed
+
+
+async def end_run(caller: Principal, run_id: RunId) -> Run:
+    """End a run now: nobody enrols any more. Ending twice is the same as once."""
+    async with read() as db:
+        guarded = await store.find_run(db, run_id)
+    run = await permit(caller, "run:manage", guarded, missing=RunNotFound)
+    async with write(caller, result=run_id) as tx:
+        ended = await store.update_ended(tx, run_id)
+        if ended is not None:
+            emit(tx, RunEnded(run_id=run_id, course_id=run.course_id, org_id=run.org_id), version=ended.version)
+    return ended or run
+
+
+def _check_dates(run: Run) -> None:
+    rules.check_dates(
+        starts_at=run.starts_at,
+        ends_at=run.ends_at,
+        enrolment_opens_at=run.enrolment_opens_at,
+        enrolment_closes_at=run.enrolment_closes_at,
+    )
+
+
+async def _pinned(run: Run) -> FrozenId | None:
+    if run.pinned_revision is None:
+        return None
+    async with read() as db:
+        revision = await courses.find_revision(db, run.course_id, run.pinned_revision)
+    if revision is None:
+        raise RevisionNotFound("pin a revision that was published, or null for the newest", pointer="/pinned_revision")
+    return revision.frozen_id

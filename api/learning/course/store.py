@@ -1,0 +1,418 @@
+"""The SQL of course: working copies, revisions, staff and learner counts. Runs and the catalogue have stores of their own."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from api.learning.content.contract import FrozenId
+from api.learning.course.contract import CourseId, RunId, Visibility
+from cluster.access import Guarded, Reach
+from cluster.ids import OrgId, UserId
+from cluster.postgres import Connection, Transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """The working copy."""
+
+    id: CourseId
+    org_id: OrgId
+    slug: str
+    title: str
+    summary: str
+    language: str
+    categories: list[str]
+    tags: list[str]
+    visibility: Visibility
+    default_run_id: RunId
+    source_course_id: CourseId | None
+    published_revision: int | None
+    has_draft_changes: bool
+    publish_at: datetime | None
+    publish_error: str | None
+    archived_at: datetime | None
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revision:
+    """One published state. `details` are the course's fields as they were."""
+
+    course_id: CourseId
+    revision: int
+    frozen_id: FrozenId
+    details: dict[str, Any]
+    restored_revision: int | None
+    note: str
+    published_by: UserId | None
+    published_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StaffMember:
+    user_id: UserId
+    role: str
+    added_at: datetime
+
+
+_COURSE = """id, org_id, slug, title, summary, language, categories, tags, visibility, default_run_id, source_course_id,
+    published_revision, published_revision IS NOT NULL
+        AND (details_changed OR outline_version > published_outline_version) AS has_draft_changes,
+    publish_at, publish_error, archived_at, version, created_at, updated_at"""
+
+
+def guard_course(course: Course) -> Guarded[Course]:
+    """Its existence is public once it is published, unless only its organization may see it."""
+    published = course.published_revision is not None and course.visibility != "organization"
+    return Guarded(course, org_id=course.org_id, course_id=course.id, public=published)
+
+
+async def find_course(db: Connection, course_id: CourseId) -> Guarded[Course] | None:
+    course = await db.maybe(
+        Course,
+        """SELECT """ + _COURSE + """
+           FROM course.courses WHERE id = $1""",
+        course_id,
+    )
+    return None if course is None else guard_course(course)
+
+
+async def list_courses(
+    db: Connection,
+    reach: Reach,
+    *,
+    org_id: OrgId | None,
+    ids: list[CourseId] | None,
+    archived: bool,
+    before: CourseId | None,
+    limit: int,
+) -> list[Course]:
+    """List working copies within reach, newest first."""
+    return await db.all(
+        Course,
+        """SELECT """ + _COURSE + """
+           FROM course.courses
+           WHERE ($1 OR org_id = ANY($2::uuid[]) OR id = ANY($3::uuid[]))
+             AND ($4::uuid IS NULL OR org_id = $4)
+             AND ($5::uuid[] IS NULL OR id = ANY($5))
+             AND (archived_at IS NOT NULL) = $6
+             AND ($7::uuid IS NULL OR id < $7)
+           ORDER BY id DESC LIMIT $8""",
+        reach.everywhere,
+        reach.org_ids,
+        reach.course_ids,
+        org_id,
+        ids,
+        archived,
+        before,
+        limit,
+    )
+
+
+async def insert_course(
+    tx: Transaction,
+    *,
+    course_id: CourseId,
+    org_id: OrgId,
+    run_id: RunId,
+    slug: str,
+    slug_is_chosen: bool,
+    title: str,
+    summary: str,
+    language: str,
+    categories: list[str],
+    tags: list[str],
+    visibility: Visibility,
+    source_course_id: CourseId | None,
+    created_by: UserId,
+) -> Course | None:
+    """Insert a course, its first run and its first instructor. A slug that nobody chose is made unique by its id.
+
+    Returns None when the chosen slug is taken.
+    """
+    return await tx.maybe(
+        Course,
+        """WITH taken AS (
+               SELECT EXISTS (SELECT 1 FROM course.courses WHERE org_id = $2 AND slug = $4) AS yes
+           ), course AS (
+               INSERT INTO course.courses (id, org_id, default_run_id, slug, title, summary, language, categories, tags,
+                                           visibility, source_course_id, created_by, created_at, updated_at)
+               SELECT $1, $2, $3, CASE WHEN taken.yes AND NOT $5 THEN left($4, 66) || '-' || right($1::text, 12) ELSE $4 END,
+                      $6, $7, $8, $9, $10, $11, $12, $13, $14, $14
+               FROM taken
+               ON CONFLICT (org_id, slug) DO NOTHING
+               RETURNING """ + _COURSE + """
+           ), run AS (
+               INSERT INTO course.runs (id, course_id, org_id, title, pace, is_default, created_at)
+               SELECT $3, id, org_id, title, 'self', true, created_at FROM course
+           ), staff AS (
+               INSERT INTO course.staff (course_id, user_id, org_id, role, added_at)
+               SELECT id, $13, org_id, 'instructor', created_at FROM course
+           )
+           SELECT * FROM course""",
+        course_id,
+        org_id,
+        run_id,
+        slug,
+        slug_is_chosen,
+        title,
+        summary,
+        language,
+        categories,
+        tags,
+        visibility,
+        source_course_id,
+        created_by,
+        tx.now,
+    )
+
+
+async def update_course(
+    tx: Transaction,
+    course_id: CourseId,
+    *,
+    expected_version: int,
+    slug: str | None,
+    title: str | None,
+    summary: str | None,
+    language: str | None,
+    categories: list[str] | None,
+    tags: list[str] | None,
+    visibility: Visibility | None,
+) -> Course | None:
+    """Change what is not None; return None when the version moved on.
+
+    Raises:
+        asyncpg.UniqueViolationError: the slug is taken.
+    """
+    return await tx.maybe(
+        Course,
+        """UPDATE course.courses
+           SET slug = coalesce($3, slug), title = coalesce($4, title), summary = coalesce($5, summary),
+               language = coalesce($6, language), categories = coalesce($7, categories), tags = coalesce($8, tags),
+               visibility = coalesce($9, visibility), details_changed = true, version = version + 1, updated_at = $10
+           WHERE id = $1 AND version = $2
+           RETURNING """ + _COURSE,
+        course_id,
+        expected_version,
+        slug,
+        title,
+        summary,
+        language,
+        categories,
+        tags,
+        visibility,
+        tx.now,
+    )
+
+
+async def version_of_course(tx: Transaction, course_id: CourseId) -> int:
+    return await tx.value("SELECT version FROM course.courses WHERE id = $1", course_id)
+
+
+async def update_published(
+    tx: Transaction, course_id: CourseId, *, frozen_id: FrozenId, outline_version: int
+) -> Course | None:
+    """Move the working copy to its next revision.
+
+    Returns None when it is archived, when nothing changed since the last revision, or when a newer outline was published
+    meanwhile.
+    """
+    return await tx.maybe(
+        Course,
+        """UPDATE course.courses
+           SET published_revision = coalesce(published_revision, 0) + 1, published_frozen_id = $2,
+               published_outline_version = $3, details_changed = false, publish_at = NULL, publish_error = NULL,
+               version = version + 1, updated_at = $4
+           WHERE id = $1 AND archived_at IS NULL AND $3 >= published_outline_version
+             AND (published_revision IS NULL OR details_changed OR published_frozen_id <> $2)
+           RETURNING """ + _COURSE,
+        course_id,
+        frozen_id,
+        outline_version,
+        tx.now,
+    )
+
+
+async def update_rolled_back(tx: Transaction, course_id: CourseId, frozen_id: FrozenId) -> Course | None:
+    """Count up the revision for old content that comes back; the working copy keeps its own text. None when archived."""
+    return await tx.maybe(
+        Course,
+        """UPDATE course.courses
+           SET published_revision = published_revision + 1, published_frozen_id = $2, details_changed = true,
+               version = version + 1, updated_at = $3
+           WHERE id = $1 AND archived_at IS NULL AND published_revision IS NOT NULL
+           RETURNING """ + _COURSE,
+        course_id,
+        frozen_id,
+        tx.now,
+    )
+
+
+async def insert_revision(
+    tx: Transaction,
+    course: Course,
+    *,
+    frozen_id: FrozenId,
+    details: dict[str, Any],
+    restored_revision: int | None,
+    note: str,
+) -> None:
+    """Write the revision and what the catalogue shows of it, in one statement."""
+    await tx.run(
+        """WITH revision AS (
+               INSERT INTO course.revisions (course_id, revision, org_id, frozen_id, details, restored_revision, note,
+                                             published_by, published_at)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+           )
+           INSERT INTO course.catalog (course_id, org_id, revision, slug, title, summary, language, categories, tags,
+                                       visibility, published_at)
+           SELECT $1, $3, $2, d.slug, d.title, d.summary, d.language, d.categories, d.tags, d.visibility, $9
+           FROM jsonb_to_record($5) AS d (slug text, title text, summary text, language text, categories text[],
+                                          tags text[], visibility text)
+           ON CONFLICT (course_id) DO UPDATE
+           SET revision = excluded.revision, slug = excluded.slug, title = excluded.title, summary = excluded.summary,
+               language = excluded.language, categories = excluded.categories, tags = excluded.tags,
+               visibility = excluded.visibility, hidden = false, published_at = excluded.published_at""",
+        course.id,
+        course.published_revision,
+        course.org_id,
+        frozen_id,
+        details,
+        restored_revision,
+        note,
+        tx.principal.id,
+        tx.now,
+    )
+
+
+async def find_revision(db: Connection, course_id: CourseId, revision: int) -> Revision | None:
+    return await db.maybe(
+        Revision,
+        """SELECT course_id, revision, frozen_id, details, restored_revision, note, published_by, published_at
+           FROM course.revisions WHERE course_id = $1 AND revision = $2""",
+        course_id,
+        revision,
+    )
+
+
+async def list_revisions(db: Connection, course_id: CourseId, *, before: int | None, limit: int) -> list[Revision]:
+    """List the revisions of a course, newest first."""
+    return await db.all(
+        Revision,
+        """SELECT course_id, revision, frozen_id, details, restored_revision, note, published_by, published_at
+           FROM course.revisions WHERE course_id = $1 AND ($2::int IS NULL OR revision < $2)
+           ORDER BY revision DESC LIMIT $3""",
+        course_id,
+        before,
+        limit,
+    )
+
+
+async def update_archived(tx: Transaction, course_id: CourseId, *, archived: bool) -> Course | None:
+    """Archive or restore, and hide or show it in the catalogue. None when it already is so."""
+    return await tx.maybe(
+        Course,
+        """WITH course AS (
+               UPDATE course.courses
+               SET archived_at = CASE WHEN $2 THEN $3::timestamptz END, publish_at = NULL,
+                   version = version + 1, updated_at = $3
+               WHERE id = $1 AND (archived_at IS NOT NULL) <> $2
+               RETURNING """ + _COURSE + """
+           ), shown AS (
+               UPDATE course.catalog SET hidden = $2 WHERE course_id IN (SELECT id FROM course)
+           )
+           SELECT * FROM course""",
+        course_id,
+        archived,
+        tx.now,
+    )
+
+
+async def update_schedule(tx: Transaction, course_id: CourseId, publish_at: datetime | None) -> Course | None:
+    """Set or clear when the course publishes itself. None when it is archived."""
+    return await tx.maybe(
+        Course,
+        """UPDATE course.courses SET publish_at = $2, publish_error = NULL, version = version + 1, updated_at = $3
+           WHERE id = $1 AND archived_at IS NULL
+           RETURNING """ + _COURSE,
+        course_id,
+        publish_at,
+        tx.now,
+    )
+
+
+async def update_schedule_failed(tx: Transaction, course_id: CourseId, error: str) -> None:
+    await tx.run(
+        "UPDATE course.courses SET publish_at = NULL, publish_error = $2, version = version + 1 WHERE id = $1",
+        course_id,
+        error,
+    )
+
+
+async def update_outline_version(tx: Transaction, course_id: CourseId, outline_version: int) -> None:
+    """Remember the newest outline heard of; events may come late and twice."""
+    await tx.run(
+        """UPDATE course.courses SET outline_version = $2, version = version + 1, updated_at = $3
+           WHERE id = $1 AND outline_version < $2""",
+        course_id,
+        outline_version,
+        tx.now,
+    )
+
+
+async def upsert_staff(tx: Transaction, course: Course, user_id: UserId, role: str) -> int:
+    """Add somebody to the staff or change their role; returns the course's new version."""
+    return await tx.value(
+        """WITH staff AS (
+               INSERT INTO course.staff (course_id, user_id, org_id, role, added_at) VALUES ($1, $2, $3, $4, $5)
+               ON CONFLICT (course_id, user_id) DO UPDATE SET role = excluded.role
+           )
+           UPDATE course.courses SET version = version + 1 WHERE id = $1 RETURNING version""",
+        course.id,
+        user_id,
+        course.org_id,
+        role,
+        tx.now,
+    )
+
+
+async def delete_staff(tx: Transaction, course_id: CourseId, user_id: UserId) -> int | None:
+    """Take somebody off the staff; returns the course's new version, None when they were not on it."""
+    return await tx.value(
+        """WITH staff AS (DELETE FROM course.staff WHERE course_id = $1 AND user_id = $2 RETURNING course_id)
+           UPDATE course.courses SET version = version + 1 WHERE id IN (SELECT course_id FROM staff) RETURNING version""",
+        course_id,
+        user_id,
+    )
+
+
+async def list_staff(db: Connection, course_id: CourseId) -> list[StaffMember]:
+    return await db.all(
+        StaffMember,
+        "SELECT user_id, role, added_at FROM course.staff WHERE course_id = $1 ORDER BY added_at, user_id LIMIT 500",
+        course_id,
+    )
+
+
+async def count_learner(tx: Transaction, course_id: CourseId, enrollment_id: object, *, active: bool, version: int) -> None:
+    """Count an enrolment in or out of its course. Older news than what is known changes nothing."""
+    await tx.run(
+        """WITH before AS (
+               SELECT active FROM course.learner_counts WHERE course_id = $1 AND enrollment_id = $2 FOR UPDATE
+           ), news AS (
+               INSERT INTO course.learner_counts (course_id, enrollment_id, active, version) VALUES ($1, $2, $3, $4)
+               ON CONFLICT (course_id, enrollment_id) DO UPDATE SET active = excluded.active, version = excluded.version
+               WHERE learner_counts.version < excluded.version
+               RETURNING active
+           )
+           UPDATE course.catalog
+           SET learners = learners + news.active::int - coalesce((SELECT active::int FROM before), 0)
+           FROM news WHERE course_id = $1""",
+        course_id,
+        enrollment_id,
+        active,
+        version,
+    )
