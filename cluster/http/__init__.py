@@ -1,0 +1,30 @@
+"""HTTP as every service speaks it: routes, bodies, lists, conditions, problems, and the edge in front of them."""
+
+from cluster.http.bodies import Body, Patch
+from cluster.http.conditions import IfMatch, set_etag
+from cluster.http.edge import Edge, Limits
+from cluster.http.openapi import openapi
+from cluster.http.paging import Page, Paging, Several
+from cluster.http.rendering import problem_of, problem_response, text_response
+from cluster.http.routing import Caller, Router, build_app
+from cluster.idempotency import once
+
+__all__ = [
+    "Body",
+    "Caller",
+    "Edge",
+    "IfMatch",
+    "Limits",
+    "Page",
+    "Paging",
+    "Patch",
+    "Router",
+    "Several",
+    "build_app",
+    "once",
+    "openapi",
+    "problem_of",
+    "problem_response",
+    "set_etag",
+    "text_response",
+]

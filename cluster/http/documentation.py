@@ -1,0 +1,144 @@
+"""What OpenAPI says of one route beyond its types: security, problems, examples, the idempotency key."""
+
+from typing import Any, cast
+
+from fastapi.routing import APIRoute
+
+from cluster.http.conditions import if_match
+from cluster.http.paging import paging
+from cluster.idempotency import KeyInFlight, KeyReused
+from cluster.problems import (
+    BadRequest,
+    Forbidden,
+    Invalid,
+    NotFound,
+    PreconditionRequired,
+    Problem,
+    Stale,
+    TooLarge,
+    TooManyRequests,
+    Unauthorized,
+    Unavailable,
+    UnsupportedMediaType,
+)
+
+IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Repeated within 24 hours with the same key and body, the request has its effect once.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+}
+
+
+def describe(route: APIRoute, *, raises: tuple[type[Problem], ...], example: Any, public: bool) -> None:
+    """Complete a route's documentation.
+
+    Raises:
+        ValueError: the body has no example, or one that does not validate.
+    """
+    takes_keys = "once" in route.endpoint.__code__.co_names
+    extra: dict[str, Any] = {"security": [{}, {"bearer": []}] if public else [{"bearer": []}]}
+    if takes_keys:
+        extra["parameters"] = [IDEMPOTENCY_KEY]
+    if route.body_field is not None:
+        extra["requestBody"] = {"content": {"application/json": {"example": _checked_example(route, example)}}}
+    route.openapi_extra = {**(route.openapi_extra or {}), **extra}
+    for status, document in _responses((*raises, *_usual(route, public, takes_keys))).items():
+        route.responses.setdefault(status, document)
+
+
+def _checked_example(route: APIRoute, example: Any) -> Any:
+    field = route.body_field
+    assert field is not None
+    if example is None:
+        config: dict[str, Any] = getattr(field.field_info.annotation, "model_config", {})
+        examples = cast(dict[str, Any], config.get("json_schema_extra") or {}).get("examples") or [None]
+        example = examples[0]
+    where = f"{route.operation_id} ({', '.join(sorted(route.methods or ()))} {route.path})"
+    if example is None:
+        raise ValueError(
+            f"{where} has no example of its body: pass example=, or give {field.field_info.annotation} "
+            'model_config = ConfigDict(json_schema_extra={"examples": [{...}]})'
+        )
+    _, errors = field.validate(example, {}, loc=("body",))
+    if errors:
+        raise ValueError(f"{where}: the example of its body is not valid: {errors}")
+    return example
+
+
+def _usual(route: APIRoute, public: bool, takes_keys: bool) -> tuple[type[Problem], ...]:
+    usual: list[type[Problem]] = [TooManyRequests, Unavailable]
+    dependant = route.dependant
+    if not public:
+        usual += [Unauthorized, Forbidden]
+    if dependant.path_params:
+        usual.append(NotFound)
+    dependencies = {each.call for each in dependant.dependencies}
+    if if_match in dependencies:
+        usual += [PreconditionRequired, Stale, BadRequest]
+    if paging in dependencies:
+        usual.append(BadRequest)
+    if route.body_field is not None:
+        usual += [BadRequest, TooLarge, UnsupportedMediaType]
+    if takes_keys:
+        usual += [KeyInFlight, KeyReused, BadRequest]
+    return (*usual, Invalid)
+
+
+def _responses(problems: tuple[type[Problem], ...]) -> dict[int | str, dict[str, Any]]:
+    by_status: dict[int | str, dict[str, Any]] = {}
+    for problem in dict.fromkeys(problems):
+        response = by_status.setdefault(
+            problem.status,
+            {
+                "description": problem.title,
+                "content": {
+                    "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}, "examples": {}}
+                },
+            },
+        )
+        response["content"]["application/problem+json"]["examples"][problem.slug()] = {
+            "summary": problem.title,
+            "value": {
+                "type": f"/problems/{problem.slug()}",
+                "title": problem.title,
+                "status": problem.status,
+                "detail": problem.title,
+                "trace_id": "4bf92f3577b34da6a3ce929d0e0e4736",
+                "errors": [],
+            },
+        }
+        if problem.status in (401, 429, 503):
+            name = "WWW-Authenticate" if problem.status == 401 else "Retry-After"
+            schema = {"type": "string"} if problem.status == 401 else {"type": "integer"}
+            response["headers"] = {name: {"schema": schema}}
+    return by_status
+
+
+PROBLEM_SCHEMA: dict[str, Any] = {
+    "title": "Problem",
+    "description": "A problem document (RFC 9457). Translate by `code`.",
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "trace_id", "errors"],
+    "properties": {
+        "type": {"type": "string", "format": "uri-reference"},
+        "title": {"type": "string"},
+        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "detail": {"type": "string"},
+        "trace_id": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "code", "params", "detail"],
+                "properties": {
+                    "pointer": {"type": "string", "description": "RFC 6901, into the body or /query, /path, /header"},
+                    "code": {"type": "string"},
+                    "params": {"type": "object"},
+                    "detail": {"type": "string"},
+                },
+            },
+        },
+    },
+}

@@ -1,0 +1,200 @@
+"""Routes of a service: what they may raise and an example of what they take stand beside the path."""
+
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
+from typing import Annotated, Any, TypeVar, cast
+
+from fastapi import APIRouter, Depends, FastAPI
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
+
+from cluster import idempotency
+from cluster.http.bodies import JsonRequest, require_json
+from cluster.http.documentation import describe
+from cluster.http.rendering import problem_of, problem_response
+from cluster.principal import GUEST, Principal
+from cluster.problems import Problem
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+async def _caller(request: Request) -> Principal:
+    return request.scope.get("state", {}).get("principal", GUEST)
+
+
+Caller = Annotated[Principal, Depends(_caller)]
+"""Who asks. The edge has authenticated it; what it may do is `permit`'s question."""
+
+
+class Route(APIRoute):
+    """A route that reads its body within limits, notes its idempotency key, and answers every error with a problem."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+        template = self.path_format
+        writes = not READING.issuperset(self.methods or ())
+        takes_body = self.body_field is not None
+
+        async def answer(request: Request) -> Response:
+            state: dict[str, Any] = request.scope.setdefault("state", {})
+            state["route"] = template
+            try:
+                if not writes:
+                    return await handle(request)
+                request = JsonRequest(request.scope, request.receive)
+                content = await request.body()
+                if takes_body and content:
+                    require_json(request)
+                    await request.json()
+                idempotency.begin(
+                    request.headers.get("idempotency-key"),
+                    principal=state.get("principal", GUEST),
+                    method=request.method,
+                    path=request.scope["path"],
+                    query=request.scope["query_string"],
+                    body=content,
+                )
+                return await handle(request)
+            except Exception as error:
+                return problem_response(problem_of(error))
+
+        return answer
+
+
+class MountedRoute(BaseRoute):
+    """Everything at and below a path goes to an ASGI application, untouched. It counts as a stream."""
+
+    def __init__(self, prefix: str, app: App) -> None:
+        self.prefix = prefix.rstrip("/")
+        self.app = app
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        path: str = scope["path"]
+        if scope["type"] in ("http", "websocket") and (path == self.prefix or path.startswith(self.prefix + "/")):
+            return Match.FULL, {}
+        return Match.NONE, {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        state: dict[str, Any] = scope.setdefault("state", {})
+        state["route"] = self.prefix + "/*"
+        started = False
+
+        async def note_start(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            become_stream: Callable[[], None] | None = state.get("become_stream")
+            if become_stream is not None:
+                become_stream()
+            await self.app(scope, receive, note_start)
+        except Exception as error:
+            if started or scope["type"] == "websocket":
+                raise
+            await problem_response(problem_of(error))(scope, receive, send)
+
+
+class Router:
+    """The routes of one service. Paths are written in full."""
+
+    def __init__(self, service: str) -> None:
+        self.service = service
+        self.api = APIRouter(route_class=Route, tags=[service])
+        self.mounts: list[MountedRoute] = []
+
+    def get(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
+        """Answer GET; see `route` for the options."""
+        return self.route("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
+        """Answer POST; see `route` for the options."""
+        return self.route("POST", path, **options)
+
+    def put(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
+        """Answer PUT; see `route` for the options."""
+        return self.route("PUT", path, **options)
+
+    def patch(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
+        """Answer PATCH; see `route` for the options."""
+        return self.route("PATCH", path, **options)
+
+    def delete(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
+        """Answer DELETE; see `route` for the options."""
+        return self.route("DELETE", path, **options)
+
+    def route(
+        self,
+        method: str,
+        path: str,
+        *,
+        raises: Sequence[type[Problem]] = (),
+        example: Any = None,
+        public: bool = False,
+        status_code: int = 200,
+        **options: Any,
+    ) -> Callable[[Endpoint], Endpoint]:
+        """Register the decorated function.
+
+        `raises` are the problems beyond the usual ones; `example` is a request body (default: the first example of
+        the body's model); `public`: guests are welcome. Further options are FastAPI's (`response_model`, ...).
+
+        Raises:
+            ValueError: the body has no example, or the example is not valid.
+        """
+
+        def register(endpoint: Endpoint) -> Endpoint:
+            self.api.add_api_route(
+                path,
+                endpoint,
+                methods=[method],
+                status_code=status_code,
+                operation_id=f"{self.service}_{endpoint.__name__}",
+                # A body without a Content-Type is taken for JSON, as `require_json` does.
+                strict_content_type=False,
+                **options,
+            )
+            describe(cast(APIRoute, self.api.routes[-1]), raises=tuple(raises), example=example, public=public)
+            return endpoint
+
+        return register
+
+    def mount_asgi(self, path_prefix: str, app: App) -> None:
+        """Give everything at and below `path_prefix` to an ASGI application: uploads, films, live streams."""
+        self.mounts.append(MountedRoute(path_prefix, app))
+
+
+def build_app(routers: Sequence[Router]) -> FastAPI:
+    """Build the application of one service."""
+    app = FastAPI(
+        title=routers[0].service,
+        openapi_url=None,
+        redirect_slashes=False,
+        exception_handlers={HTTPException: _render_http_exception},
+    )
+    for router in routers:
+        # Not include_router: it would match every route twice per request.
+        app.router.routes.extend(router.api.routes)
+        app.router.routes.extend(router.mounts)
+    return app
+
+
+async def _render_http_exception(request: Request, error: Exception) -> Response:
+    """Render what routing refuses; Allow names every method of the path, not only the first route's."""
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        scope = dict(request.scope)
+        methods: set[str] = set()
+        for route in request.app.router.routes:
+            if isinstance(route, APIRoute) and route.matches(scope)[0] is not Match.NONE:
+                methods |= route.methods or set()
+        error = HTTPException(405, headers={"Allow": ", ".join(sorted(methods))})
+    return problem_response(problem_of(error))
