@@ -168,6 +168,9 @@ def _follow(home: Home, console: Console) -> None:
                 if process.state in ("ready", "done") and name not in told:
                     told.add(name)
                     console.print(f"  [green]✓[/] {_TITLES.get(name, name)} [dim]{process.ready_after_s:.1f} s[/]")
+                elif process.state == "down" and name == "seed" and name not in told:
+                    told.add(name)
+                    console.print(f"  [red]✗[/] {_TITLES[name]} {process.error}: see ./hub logs {name}")
                 elif name not in told:
                     waiting.append(_TITLES.get(name, name))
             status.update(f"Starting {', '.join(waiting)} ({time.monotonic() - began:.0f} s)")

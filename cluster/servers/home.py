@@ -29,6 +29,9 @@ class Home:
     path: Path
     volatile: bool = False
 
+    def __post_init__(self) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+
     @property
     def logs(self) -> Path:
         return self.path / "logs"
@@ -68,7 +71,6 @@ class Home:
     @contextmanager
     def _kept(self, file: str) -> Generator[dict[str, Any]]:
         """Read a JSON file, let the caller change it, and replace it whole when it changed; one process at a time."""
-        self.path.mkdir(parents=True, exist_ok=True)
         target = self.path / file
         with (self.path / ".lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -86,6 +86,8 @@ class Postgres:
         partial = self._data.with_name("partial")
         await asyncio.to_thread(shutil.rmtree, partial, ignore_errors=True)
         self.places[0].mkdir(parents=True, exist_ok=True)
+        # Whatever the mask of the one who starts it: the other account passes through.
+        self.places[0].chmod(0o755)
         partial.mkdir(mode=0o700)
         password = partial.with_name("password")
         password.touch(mode=0o600)

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import time
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ import psutil
 from cluster.servers.home import Home, write_whole
 
 MARK = "HUB_SUPERVISOR"
-"""The environment variable with the supervisor's id that all its processes inherit, grandchildren too."""
+"""The environment variable by which a supervisor knows its processes, grandchildren too."""
 
 Phase = Literal["starting", "ready", "failed", "stopping", "stopped"]
 Progress = Literal["waiting", "preparing", "starting", "ready", "down", "done", "stopped"]
@@ -37,6 +38,7 @@ class State:
     """The supervisor and its processes, as last written."""
 
     id: str = ""
+    """Of this run of the supervisor: random."""
     pid: int = 0
     started_at: float = 0
     servers_only: bool = False
@@ -77,15 +79,14 @@ def running(pid: int, started_at: float) -> psutil.Process | None:
     return process
 
 
+def belonging(state: State, name: str) -> list[psutil.Process]:
+    """Return what is alive of a supervised process: itself, and all that it and its children started."""
+    return _belonging(state, {name: state.processes[name]})
+
+
 def left_behind(state: State) -> list[psutil.Process]:
-    """Return what a supervisor started and did not stop: its recorded processes and all that carry its mark."""
-    recorded = [running(process.pid, process.started_at) for process in state.processes.values()]
-    found = {process.pid: process for process in recorded if process}
-    for process in psutil.process_iter():
-        with suppress(psutil.Error, OSError):
-            if state.id and process.pid not in (os.getpid(), state.pid) and process.environ().get(MARK) == state.id:
-                found.setdefault(process.pid, process)
-    return list(found.values())
+    """Return all that a supervisor started and that is alive."""
+    return _belonging(state, state.processes)
 
 
 def stop_left_behind(home: Home, *, grace_s: float = 15) -> int:
@@ -96,14 +97,52 @@ def stop_left_behind(home: Home, *, grace_s: float = 15) -> int:
         with suppress(psutil.Error):
             process.send_signal(signal.SIGINT if process.name() == "postgres" else signal.SIGTERM)
     deadline = time.monotonic() + grace_s
-    while left := [process for process in left_behind(state) if process.is_running()]:
+    while left := left_behind(state):
         if time.monotonic() > deadline:
-            for process in left:
-                with suppress(psutil.Error):
-                    process.kill()
-            deadline = time.monotonic() + 5
+            kill(left)
         time.sleep(0.1)
     return len(first)
+
+
+def kill(processes: Iterable[psutil.Process]) -> None:
+    """Kill processes; those that end meanwhile are none's loss."""
+    for process in processes:
+        with suppress(psutil.Error):
+            process.kill()
+
+
+def mark(state: State, name: str) -> str:
+    """Return the value of `MARK` for one supervised process."""
+    return f"{state.id}:{name}"
+
+
+def _belonging(state: State, processes: Mapping[str, ProcessState]) -> list[psutil.Process]:
+    """Find processes as recorded, by their mark, or by their session when they have overwritten what they inherited.
+
+    Programs that set their title (PostgreSQL, Ray's workers) may write it over their environment. Then the session
+    tells, which the system gives to nobody else as long as one process is in it.
+    """
+    if not state.id:
+        return []
+    marks = {mark(state, name) for name in processes}
+    sessions = {process.pid for process in processes.values() if _may_hold_session(process)}
+    found = [root for process in processes.values() if (root := running(process.pid, process.started_at))]
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process in found or process.status() == psutil.STATUS_ZOMBIE:
+                continue
+            environment = process.environ()
+            overwritten = "PATH" not in environment
+            if environment.get(MARK) in marks or (overwritten and os.getsid(process.pid) in sessions):
+                found.append(process)
+    return found
+
+
+def _may_hold_session(process: ProcessState) -> bool:
+    """Tell whether the session is still that of this process: its pid is its own, or nobody's."""
+    return process.pid > 0 and (
+        running(process.pid, process.started_at) is not None or not psutil.pid_exists(process.pid)
+    )
 
 
 def _path(home: Home) -> Path:

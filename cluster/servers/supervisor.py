@@ -6,7 +6,6 @@ Runs as one background process in its own session: `python -m cluster.servers.su
 import argparse
 import asyncio
 import logging
-import os
 import resource
 import signal
 import sys
@@ -22,7 +21,7 @@ from cluster.servers import Home, Server, embedded_servers, environment
 from cluster.servers.logs import open_log, rotate_logs
 from cluster.servers.platform import Serve, step
 from cluster.servers.server import Launch, as_account
-from cluster.servers.state import MARK, Phase, ProcessState, Progress, State
+from cluster.servers.state import MARK, Phase, ProcessState, Progress, State, belonging, kill, mark, stop_left_behind
 
 _log = logging.getLogger("supervisor")
 _PROBE_INTERVAL_S = 0.1
@@ -74,7 +73,11 @@ class Supervisor:
             return
         await self._run_step("migrate")
         await self._keep(Serve(self._home, self._env))
-        await self._run_step("seed")
+        try:
+            await self._run_step("seed")
+        except RuntimeError as error:
+            # A school without its demo is open all the same.
+            _log.error("%s", error)
 
     async def _run_step(self, name: str) -> None:
         """Run `./hub <name>` to its end."""
@@ -84,7 +87,7 @@ class Supervisor:
         try:
             code = await process.wait()
         except asyncio.CancelledError:
-            await _end(process, signal.SIGTERM, 10)
+            await self._end(name, process, signal.SIGTERM, 10)
             raise
         if code != 0:
             self._update(name, "down", f"ended with {code}")
@@ -139,11 +142,11 @@ class Supervisor:
                     error = latest
                 await asyncio.wait((ended,), timeout=_PROBE_INTERVAL_S)
         except asyncio.CancelledError:
-            await _end(process, server.stop_signal, server.stop_grace_s)
+            await self._end(server.name, process, server.stop_signal, server.stop_grace_s)
             raise
         if ended.done():
             raise RuntimeError(f"it ended with {process.returncode} instead of starting")
-        await _end(process, server.stop_signal, server.stop_grace_s)
+        await self._end(server.name, process, server.stop_signal, server.stop_grace_s)
         raise RuntimeError(f"it was not ready after {server.start_limit_s:.0f} s ({error!r})")
 
     async def _watch(self, server: Server, process: asyncio.subprocess.Process) -> None:
@@ -151,10 +154,12 @@ class Supervisor:
         try:
             code = await process.wait()
         except asyncio.CancelledError:
-            await _end(process, server.stop_signal, server.stop_grace_s)
+            await self._end(server.name, process, server.stop_signal, server.stop_grace_s)
             self._update(server.name, "stopped")
             raise
         _log.warning("%s died with %s: starting it again", server.name, code)
+        # Whatever it leaves behind may hold its port.
+        kill(belonging(self._state, server.name))
         self._update(server.name, "down", f"died with {code}")
 
     async def _spawn(self, name: str, launch: Launch) -> asyncio.subprocess.Process:
@@ -162,7 +167,7 @@ class Supervisor:
             process = await asyncio.create_subprocess_exec(
                 *launch.argv,
                 cwd=launch.cwd,
-                env={**launch.env, MARK: self._state.id},
+                env={**launch.env, MARK: mark(self._state, name)},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -176,22 +181,45 @@ class Supervisor:
         self._update(name, "starting")
         return process
 
+    async def _end(
+        self, name: str, process: asyncio.subprocess.Process, polite: signal.Signals, grace_s: float
+    ) -> None:
+        """Stop a process and what it leaves behind."""
+        with suppress(ProcessLookupError):
+            process.send_signal(polite)
+        try:
+            await asyncio.wait_for(process.wait(), grace_s)
+        except TimeoutError:
+            _log.warning("%s did not stop within %s s: killed", name, grace_s)
+            process.kill()
+            await process.wait()
+        kill(belonging(self._state, name))
+
     async def _stop(self, *, failed: bool) -> None:
         self._tell("stopping")
         if len(self._keepers) > len(self._servers):
             # The platform first: it uses the servers until its last request.
             await _cancelled(self._keepers.pop())
         await asyncio.gather(*(_cancelled(keeper) for keeper in self._keepers))
+        # A process whose start was cut short is recorded nowhere, but it carries the mark.
+        await asyncio.to_thread(stop_left_behind, self._home)
         self._tell("failed" if failed else "stopped")
 
-    def _update(self, name: str, state: Progress, error: str = "") -> None:
+    def _update(self, name: str, progress: Progress, error: str = "") -> None:
         process = self._state.processes.setdefault(name, ProcessState())
-        process.state, process.error = state, error
-        self._state.write(self._home)
+        process.state, process.error = progress, error
+        self._write()
 
     def _tell(self, phase: Phase) -> None:
         self._state.phase = phase
-        self._state.write(self._home)
+        self._write()
+
+    def _write(self) -> None:
+        """Tell the world; on a full disk what runs is worth more than what is known of it."""
+        try:
+            self._state.write(self._home)
+        except OSError as error:
+            _log.error("cannot write the state: %s", error)
 
 
 def _messages(error: BaseException | None) -> list[str]:
@@ -201,24 +229,15 @@ def _messages(error: BaseException | None) -> list[str]:
     return [str(error)]
 
 
-async def _end(process: asyncio.subprocess.Process, polite: signal.Signals, grace_s: float) -> None:
-    """Stop a process and what it left in its session."""
-    with suppress(ProcessLookupError):
-        process.send_signal(polite)
-    try:
-        await asyncio.wait_for(process.wait(), grace_s)
-    except TimeoutError:
-        _log.warning("pid %s did not stop within %s s: killed", process.pid, grace_s)
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()
-
-
 async def _cancelled(task: asyncio.Task[None]) -> None:
     """Cancel a task and wait for its end."""
     task.cancel()
-    with suppress(asyncio.CancelledError):
+    try:
         await task
+    except asyncio.CancelledError:
+        return
+    except Exception:
+        _log.exception("%s was not kept alive any more", task.get_name())
 
 
 async def _main() -> bool:

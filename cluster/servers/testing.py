@@ -29,7 +29,7 @@ def running_servers(names: Sequence[str] = ALL) -> Generator[dict[str, str]]:
     Raises:
         RuntimeError: one does not start; the message ends with its log.
     """
-    with _own_home() as home:
+    with own_home() as home:
         if "kafka" in names and (wanted := jars.missing(jars.locked())):
             jars.fetch(wanted, arrived=lambda _: None)
         with open_log(home.logs, "supervisor") as log:
@@ -53,7 +53,7 @@ def running_servers(names: Sequence[str] = ALL) -> Generator[dict[str, str]]:
 
 
 @contextmanager
-def _own_home() -> Generator[Home]:
+def own_home() -> Generator[Home]:
     """Make a home that no other test run takes for an abandoned one, and delete it at the end."""
     DEFAULT.mkdir(exist_ok=True)
     with (DEFAULT / "test.lock").open("a") as all_homes:
