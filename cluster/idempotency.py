@@ -149,7 +149,11 @@ def _seen(found: Outcome) -> Exception:
     return Replayed(found.result_id, found.status) if found.outcome == "replayed" else KeyReused()
 
 
-async def once(response: Response, work: Coroutine[Any, Any, T], again: Callable[[Any], Awaitable[T]]) -> T:
+async def once(
+    response: Response,
+    work: Coroutine[Any, Any, T] | Callable[[], Awaitable[T]],
+    again: Callable[[Any], Awaitable[T]],
+) -> T:
     """Run `work`, or when this request was done before, render its result by `again(result_id)` with the status it had.
 
     Raises:
@@ -157,23 +161,23 @@ async def once(response: Response, work: Coroutine[Any, Any, T], again: Callable
     """
     key = _key.get()
     if key is None:
-        return await work
+        return await (work() if callable(work) else work)
     try:
         async with postgres.read() as db:
             found = await db.maybe(Outcome, FIND, key.hash, key.fingerprint)
     except BaseException:
-        work.close()
+        _drop(work)
         raise
     if found is None:
         key.active = True
         try:
-            return await work
+            return await (work() if callable(work) else work)
         except Replayed as replayed:
             seen: Exception = replayed
         finally:
             key.active = False
     else:
-        work.close()
+        _drop(work)
         seen = _seen(found)
     if not isinstance(seen, Replayed):
         raise seen
@@ -181,6 +185,11 @@ async def once(response: Response, work: Coroutine[Any, Any, T], again: Callable
     response.status_code = seen.status
     response.headers["Idempotent-Replayed"] = "true"
     return result
+
+
+def _drop(work: Coroutine[Any, Any, Any] | Callable[[], Awaitable[Any]]) -> None:
+    if not callable(work):
+        work.close()
 
 
 async def purge(db: Connection) -> int:

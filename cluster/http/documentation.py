@@ -1,10 +1,13 @@
 """What OpenAPI says of one route beyond its types: security, problems, examples, the idempotency key."""
 
-from typing import Any, cast
+from typing import Any
 
 from fastapi.routing import APIRoute
 
+from pydantic import TypeAdapter
+
 from cluster.http.conditions import if_match
+from cluster.http.examples import example_of
 from cluster.http.paging import paging
 from cluster.idempotency import KeyInFlight, KeyReused
 from cluster.problems import (
@@ -35,7 +38,7 @@ def describe(route: APIRoute, *, raises: tuple[type[Problem], ...], example: Any
     """Complete a route's documentation.
 
     Raises:
-        ValueError: the body has no example, or one that does not validate.
+        ValueError: the example of the body does not validate.
     """
     takes_keys = "once" in route.endpoint.__code__.co_names
     extra: dict[str, Any] = {"security": [{}, {"bearer": []}] if public else [{"bearer": []}]}
@@ -52,18 +55,13 @@ def _checked_example(route: APIRoute, example: Any) -> Any:
     field = route.body_field
     assert field is not None
     if example is None:
-        config: dict[str, Any] = getattr(field.field_info.annotation, "model_config", {})
-        examples = cast(dict[str, Any], config.get("json_schema_extra") or {}).get("examples") or [None]
-        example = examples[0]
-    where = f"{route.operation_id} ({', '.join(sorted(route.methods or ()))} {route.path})"
-    if example is None:
-        raise ValueError(
-            f"{where} has no example of its body: pass example=, or give {field.field_info.annotation} "
-            'model_config = ConfigDict(json_schema_extra={"examples": [{...}]})'
-        )
+        example = example_of(TypeAdapter[Any](field.field_info.annotation).json_schema())
     _, errors = field.validate(example, {}, loc=("body",))
     if errors:
-        raise ValueError(f"{where}: the example of its body is not valid: {errors}")
+        raise ValueError(
+            f"{route.operation_id}: the example of its body is not valid: pass example=, or give the fields of "
+            f"{field.field_info.annotation} Field(examples=[...]). {example!r}: {errors}"
+        )
     return example
 
 

@@ -146,10 +146,10 @@ class Router:
         """Register the decorated function.
 
         `raises` are the problems beyond the usual ones; `example` is a request body (default: the first example of
-        the body's model); `public`: guests are welcome. Further options are FastAPI's (`response_model`, ...).
+        the body's model, else made of its fields' examples); `public`: guests are welcome. Further options are FastAPI's (`response_model`, ...).
 
         Raises:
-            ValueError: the body has no example, or the example is not valid.
+            ValueError: the example of the body is not valid.
         """
 
         def register(endpoint: Endpoint) -> Endpoint:
@@ -167,6 +167,11 @@ class Router:
             return endpoint
 
         return register
+
+    def include_router(self, other: "Router") -> None:
+        """Take over what another router of the same service has so far: a part of the service keeps its own module."""
+        self.api.routes.extend(other.api.routes)
+        self.mounts.extend(other.mounts)
 
     def mount_asgi(self, path_prefix: str, app: App) -> None:
         """Give everything at and below `path_prefix` to an ASGI application: uploads, films, live streams."""
