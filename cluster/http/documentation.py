@@ -1,9 +1,8 @@
 """What OpenAPI says of one route beyond its types: security, problems, examples, the idempotency key."""
 
-from typing import Any
+from typing import Any, cast
 
 from fastapi.routing import APIRoute
-
 from pydantic import TypeAdapter
 
 from cluster.http.conditions import if_match
@@ -55,7 +54,7 @@ def _checked_example(route: APIRoute, example: Any) -> Any:
     field = route.body_field
     assert field is not None
     if example is None:
-        example = example_of(TypeAdapter[Any](field.field_info.annotation).json_schema())
+        example = example_of(TypeAdapter[Any](cast(Any, field.field_info.annotation)).json_schema())
     _, errors = field.validate(example, {}, loc=("body",))
     if errors:
         raise ValueError(

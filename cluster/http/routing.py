@@ -146,7 +146,8 @@ class Router:
         """Register the decorated function.
 
         `raises` are the problems beyond the usual ones; `example` is a request body (default: the first example of
-        the body's model, else made of its fields' examples); `public`: guests are welcome. Further options are FastAPI's (`response_model`, ...).
+        the body's model, else made of its fields' examples); `public`: guests are welcome. Further options are
+        FastAPI's (`response_model`, ...).
 
         Raises:
             ValueError: the example of the body is not valid.
