@@ -1,0 +1,203 @@
+"""`cluster.objects` against the S3 of the test run, and against an S3 that dies, stalls or is not there."""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import aiohttp
+import pytest
+
+from cluster import objects, postgres, settings
+from cluster.ids import new_id
+from cluster.principal import PLATFORM
+from cluster.problems import Unavailable
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+def bucket() -> objects.Bucket:
+    return objects.bucket("objects")
+
+
+def fresh_key() -> str:
+    return f"things/{new_id()}"
+
+
+async def pieces(content: bytes, size: int) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), size):
+        yield content[start : start + size]
+
+
+async def test_first_write_makes_the_bucket() -> None:
+    fresh = objects.bucket(f"fresh-{new_id().hex[:12]}")
+    await fresh.put("a", b"one")
+    assert await fresh.read("a") == b"one"
+    streamed = objects.bucket(f"fresh-{new_id().hex[:12]}")
+    assert await streamed.write_stream("a", pieces(b"two", 1)) == 3
+    assert await streamed.read("a") == b"two"
+
+
+async def test_ranges_heads_and_lists(bucket: objects.Bucket) -> None:
+    key, content = fresh_key(), os.urandom(3 * MIB + 7)
+    await bucket.put(key, content)
+    assert await bucket.read(key, 5, 11) == content[5:11]
+    assert await bucket.read(key, 3 * MIB) == content[3 * MIB :]
+    assert await bucket.read(key, 7, 7) == b""
+    assert await bucket.read(key, len(content) + 1) == b""
+    found = await bucket.head(key)
+    assert found is not None
+    assert found.size_bytes == len(content)
+    assert [stored.key async for stored in bucket.list(key)] == [key]
+    await bucket.delete([key, fresh_key()])
+    assert await bucket.head(key) is None
+    with pytest.raises(objects.ObjectMissing):
+        await bucket.read(key)
+    assert [stored.key async for stored in bucket.list(key)] == []
+
+
+@pytest.mark.parametrize("size", [0, 1, objects.PART_BYTES, 2 * objects.PART_BYTES + 5])
+async def test_a_stream_becomes_one_object(bucket: objects.Bucket, size: int) -> None:
+    key, content = fresh_key(), os.urandom(size)
+    assert await bucket.write_stream(key, pieces(content, 3 * MIB + 1)) == size
+    assert hashlib.sha256(await bucket.read(key)).digest() == hashlib.sha256(content).digest()
+
+
+async def test_a_stream_that_fails_leaves_nothing(bucket: objects.Bucket) -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"x" * (objects.PART_BYTES + 1)
+        raise ValueError("the source broke")
+
+    key = fresh_key()
+    with pytest.raises(ValueError, match="the source broke"):
+        await bucket.write_stream(key, broken())
+    assert await bucket.head(key) is None
+    assert await bucket.abort_stale_multiparts(datetime.now(UTC) + timedelta(hours=1)) == 0
+
+
+async def test_a_signed_url_reads_ranges(bucket: objects.Bucket) -> None:
+    key = fresh_key()
+    await bucket.put(key, b"0123456789")
+    async with (
+        aiohttp.ClientSession() as http,
+        http.get(await bucket.url(key), headers={"Range": "bytes=2-4"}) as response,
+    ):
+        assert response.headers["Content-Range"] == "bytes 2-4/10"
+        assert await response.read() == b"234"
+
+
+async def test_refused_inside_a_write_transaction(bucket: objects.Bucket, database: None) -> None:
+    await postgres.connect(settings.settings().postgres_url, size=1, application="test")
+    try:
+        async with postgres.write(PLATFORM):
+            for attempt in (bucket.put("a", b""), bucket.read("a"), bucket.head("a"), bucket.delete(["a"])):
+                with pytest.raises(RuntimeError, match="inside a write transaction"):
+                    await attempt
+    finally:
+        await postgres.disconnect()
+
+
+class Proxy:
+    """A TCP proxy in front of S3 that can break connections and count bytes."""
+
+    def __init__(self) -> None:
+        self.break_after: int | None = None
+        self.connections = 0
+        self.sent = 0
+        self._server: asyncio.Server | None = None
+
+    async def __aenter__(self) -> "Proxy":
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        await self._server.wait_closed()
+
+    @property
+    def endpoint(self) -> str:
+        assert self._server is not None
+        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        host, port = os.environ["HUB_S3_ENDPOINT"].removeprefix("http://").split(":")
+        behind_reader, behind_writer = await asyncio.open_connection(host, int(port), limit=64 * 1024)
+        upward = asyncio.create_task(self._pump(reader, behind_writer, counted=False))
+        await self._pump(behind_reader, writer, counted=True)
+        upward.cancel()
+
+    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, counted: bool) -> None:
+        try:
+            while chunk := await source.read(64 * 1024):
+                if counted:
+                    if self.break_after is not None and self.sent + len(chunk) > self.break_after:
+                        self.break_after = None
+                        sink.transport.abort()
+                        return
+                    self.sent += len(chunk)
+                sink.write(chunk)
+                await sink.drain()
+        except OSError:
+            pass
+        finally:
+            sink.close()
+
+
+@pytest.fixture
+async def proxy(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Proxy]:
+    """Send the objects of this test through a proxy."""
+    await objects.close()
+    async with Proxy() as between:
+        pointed = replace(settings.settings(), s3_endpoint=between.endpoint)
+        monkeypatch.setattr(objects, "settings", lambda: pointed)
+        yield between
+        await objects.close()
+
+
+async def test_a_broken_read_goes_on_where_it_broke(bucket: objects.Bucket, proxy: Proxy) -> None:
+    key, content = fresh_key(), os.urandom(4 * MIB)
+    await bucket.put(key, content)
+    before = proxy.connections
+    proxy.break_after = proxy.sent + 2 * MIB
+    assert await bucket.read(key, 10) == content[10:]
+    assert proxy.break_after is None
+    assert proxy.connections > before
+
+
+async def test_a_reader_that_waits_stops_the_transfer(bucket: objects.Bucket, proxy: Proxy) -> None:
+    key = fresh_key()
+    await bucket.write_stream(key, pieces(bytes(64 * MIB), 8 * MIB))
+    before = proxy.sent
+    async with aclosing(bucket.get(key)) as chunks:
+        await anext(chunks)
+        unchanged, last = 0, -1
+        while unchanged < 10:
+            await asyncio.sleep(0.02)
+            unchanged, last = (unchanged + 1, last) if proxy.sent == last else (0, proxy.sent)
+        assert proxy.sent - before < 32 * MIB
+
+
+async def test_s3_away_is_unavailable(bucket: objects.Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    await objects.close()
+    nowhere = replace(settings.settings(), s3_endpoint="http://127.0.0.1:9")
+    with monkeypatch.context() as patched:
+        patched.setattr(objects, "settings", lambda: nowhere)
+        for attempt in (
+            bucket.put("a", b"x"),
+            bucket.read("a"),
+            bucket.head("a"),
+            bucket.delete(["a"]),
+            bucket.write_stream("a", pieces(b"x", 1)),
+        ):
+            with pytest.raises(Unavailable):
+                await attempt
+        await objects.close()
+    key = fresh_key()
+    await bucket.put(key, b"back")
+    assert await bucket.read(key) == b"back"
