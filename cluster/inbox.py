@@ -131,7 +131,7 @@ async def _handle_batch(tx: Transaction, service: str, ready: list[Envelope]) ->
     try:
         await _run_all_handlers(tx, service, ready)
         for envelope in ready:
-            await _run_handlers(tx, service, envelope)
+            await run_handlers(tx, service, envelope)
         await tx.flush()
     except Exception as error:
         if is_transient(tx, error):
@@ -165,7 +165,7 @@ async def _handle_one_by_one(
 async def _handle_one(tx: Transaction, service: str, envelope: Envelope) -> None:
     async with tx.savepoint():
         await _run_all_handlers(tx, service, [envelope])
-        await _run_handlers(tx, service, envelope)
+        await run_handlers(tx, service, envelope)
 
 
 async def _run_all_handlers(tx: Transaction, service: str, envelopes: list[Envelope]) -> None:
@@ -175,7 +175,8 @@ async def _run_all_handlers(tx: Transaction, service: str, envelopes: list[Envel
                 await handle_all(tx, envelopes)
 
 
-async def _run_handlers(tx: Transaction, service: str, envelope: Envelope) -> None:
+async def run_handlers(tx: Transaction, service: str, envelope: Envelope) -> None:
+    """Run what `service` does about one event, decoded, with the span that caused it as the parent."""
     handlers = events.handlers_of(service).by_type.get(envelope.type)
     kind = events.event_type(envelope.type)
     if not handlers or kind is None:
@@ -259,7 +260,7 @@ _NEXT_PARKED = "SELECT seq, envelope FROM hub.parked WHERE consumer = $1 AND key
 _DELETE_PARKED = "DELETE FROM hub.parked WHERE consumer = $1 AND key = $2 AND seq = ANY($3::bigint[])"
 _FREE_KEY = "DELETE FROM hub.parked_keys WHERE consumer = $1 AND key = $2"
 _RETRY_LATER = """
-UPDATE hub.parked_keys SET attempts = $3, retry_at = now() + $4, dead = $3 >= $5, last_error = $6
+UPDATE hub.parked_keys SET attempts = $3::int, retry_at = now() + $4, dead = $3::int >= $5::int, last_error = $6
 WHERE consumer = $1 AND key = $2
 """
 _GO_ON = "UPDATE hub.parked_keys SET attempts = 0, retry_at = now() WHERE consumer = $1 AND key = $2"

@@ -83,7 +83,7 @@ async def _flush(tx: Transaction) -> None:
     for row in rows:
         if row.after_commit is not None:
             tx.after_commit(row.after_commit)
-    tx.after_commit(partial(wake.signal, "outbox"))
+    tx.after_commit(partial(wake.signal, *{"broadcasts" if row.topic == BROADCAST else "outbox" for row in rows}))
 
 
 # Two constant statements: while Kafka is away, its rows must not stand in front of the broadcasts.

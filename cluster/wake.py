@@ -19,7 +19,7 @@ _sender: "asyncio.Task[None] | None" = None
 
 
 async def signal(*names: str) -> None:
-    """Hint to all worker hosts that `names` ("outbox", "jobs") have something to do. Returns at once."""
+    """Hint to all worker hosts that `names` ("outbox", "broadcasts", "jobs") have something to do. Returns at once."""
     global _sender
     _waiting.update(names)
     if _sender is None or _sender.done():

@@ -1,0 +1,149 @@
+"""Consumers: one group per listening service, all in one process; the inbox makes their effects happen once.
+
+Offsets are committed after the database transaction, so an event is never skipped; whatever a crash, a rebalance or a
+lost commit brings again, the inbox drops.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from prometheus_client import Gauge
+
+from actors.loops import Idle, Loop
+from cluster import events, inbox, kafka
+from cluster.events import Envelope
+
+log = logging.getLogger(__name__)
+
+_MAX_RECORDS = 500
+_POLL_MS = 1000
+_SIDE_BY_SIDE = 4
+"""Batches at a time in one process, so that the pool's other connections stay free for jobs and the relay."""
+
+_lag = Gauge("hub_consumer_lag", "Events that a service has not taken over yet", ["service"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    envelopes: list[Envelope]
+    offsets: dict[TopicPartition, int]
+
+
+class Consumer:
+    """Reads all topics that one service listens to."""
+
+    def __init__(self, service: str, turn: asyncio.Semaphore) -> None:
+        self.service = service
+        self._turn = turn
+        self._client: AIOKafkaConsumer | None = None
+        self._batch: _Batch | None = None
+        self._behind: dict[TopicPartition, int] = {}
+        self.loop = Loop(f"consumer {service}", self.step)
+
+    async def step(self) -> float:
+        """Take over one batch: the next one, or again the one that the database could not take."""
+        client = self._client or await self._join()
+        if self._batch is None:
+            try:
+                polled: Any = await client.getmany(timeout_ms=_POLL_MS, max_records=_MAX_RECORDS)
+            except KafkaError:
+                await self.leave()
+                raise
+            if not polled:
+                return 0.0
+            self._batch = self._read(polled)
+        async with self._turn:
+            await inbox.receive(self.service, self._batch.envelopes)
+        batch, self._batch = self._batch, None
+        try:
+            await client.commit(batch.offsets)
+        except (CommitFailedError, IllegalStateError) as error:
+            # The partitions are somebody else's by now, who gets the batch again and finds it taken.
+            log.info("offsets not committed", extra={"service": self.service, "error": repr(error)})
+        except KafkaError:
+            await self.leave()
+            raise
+        self._measure(client, batch.offsets)
+        return 0.0
+
+    def _read(self, polled: dict[TopicPartition, list[Any]]) -> _Batch:
+        handlers = events.handlers_of(self.service)
+        envelopes: list[Envelope] = []
+        for partition, records in polled.items():
+            for record in records:
+                try:
+                    envelope = Envelope.decode(record.value)
+                except ValueError as error:
+                    # Not written by a relay: there is no key to park it under, and waiting would not make it readable.
+                    place = {"topic": partition.topic, "partition": partition.partition, "offset": record.offset}
+                    log.error("a message is no event of ours", extra=place | {"error": repr(error)})
+                    continue
+                if handlers.of_all or envelope.type in handlers.by_type:
+                    envelopes.append(envelope)
+        return _Batch(envelopes, {partition: records[-1].offset + 1 for partition, records in polled.items()})
+
+    async def _join(self) -> AIOKafkaConsumer:
+        topics = events.topics_of(self.service)
+        async with self._turn:
+            await kafka.ensure_topics(topics)
+            client = AIOKafkaConsumer(
+                *sorted(topics),
+                **kafka.connection(),
+                group_id=kafka.topic(self.service),
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                # Data arrive at once all the same; this is how often an idle fetch comes back with nothing.
+                fetch_max_wait_ms=5000,
+                # With nothing to say, 40 groups in a process must not be heard either.
+                metadata_max_age_ms=60_000,
+            )
+            try:
+                await client.start()
+            except BaseException:
+                await client.stop()
+                raise
+        self._client = client
+        return client
+
+    async def leave(self) -> None:
+        """Leave the group. A batch that was read and not taken over will be read again by whoever comes next."""
+        client, self._client, self._batch = self._client, None, None
+        self._behind.clear()
+        if client is not None:
+            try:
+                await client.stop()
+            except KafkaError as error:
+                log.debug("group not left cleanly", extra={"service": self.service, "error": repr(error)})
+
+    def _measure(self, client: AIOKafkaConsumer, offsets: dict[TopicPartition, int]) -> None:
+        for partition, offset in offsets.items():
+            self._behind[partition] = max(0, (client.highwater(partition) or offset) - offset)
+        _lag.labels(self.service).set(sum(self._behind.values()))
+
+
+class Consumers:
+    """All consumers of a worker host, and the drainer of what they parked."""
+
+    def __init__(self, services: tuple[str, ...]) -> None:
+        turn = asyncio.Semaphore(_SIDE_BY_SIDE)
+        self._services = tuple(service for service in events.listening_services() if service in services)
+        self._consumers = [Consumer(service, turn) for service in self._services]
+        self._idle = Idle()
+        self._drainer = Loop("drainer", self._drain)
+        self.loops = (*(consumer.loop for consumer in self._consumers), self._drainer)
+
+    def start(self) -> None:
+        for loop in self.loops:
+            loop.start()
+
+    async def stop(self) -> None:
+        """Finish the batches under way and leave the groups, so that others take the partitions over at once."""
+        await asyncio.gather(*(loop.stop(grace_s=5.0) for loop in self.loops))
+        await asyncio.gather(*(consumer.leave() for consumer in self._consumers))
+
+    async def _drain(self) -> float:
+        return self._idle.rest(worked=await inbox.drain_once(self._services))

@@ -1,0 +1,84 @@
+"""WorkerHost: everything that works outside a request, for a set of services, in one process."""
+
+import asyncio
+import logging
+
+from actors.consumers import Consumers
+from actors.job_worker import JobWorker
+from actors.relay import Relay
+from actors.scheduler import Scheduler
+from actors.upkeep import Upkeep
+from cluster import host, registry
+from cluster.postgres import read
+from cluster.wake import Bell
+
+log = logging.getLogger(__name__)
+
+_STOP_LIMIT_S = 12.0
+
+
+class WorkerHost:
+    """Relay, consumers, drainer, job worker, scheduler and upkeep.
+
+    Start several for availability, they share the work.
+    """
+
+    def __init__(self, services: tuple[str, ...]) -> None:
+        self.services = services
+        self._parts: tuple[Relay | Consumers | JobWorker | Scheduler | Upkeep, ...] = ()
+        self._ears: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Open the process and begin. Kafka and Redis may be away: their loops wait for them."""
+        label = self.services[0] if len(self.services) == 1 else f"{len(self.services)} services"
+        await host.open_process(self.services, name=f"worker:{label}", connections=host.WORKER_CONNECTIONS)
+        registry.load(self.services, "contract", "handlers", "jobs", "process")
+        self.start_parts()
+
+    def start_parts(self) -> None:
+        """Begin, in a process that is open and has its services loaded."""
+        bell = Bell()
+        self._ears = asyncio.create_task(bell.listen(), name="wake-ups")
+        self._parts = (
+            Relay(bell),
+            Consumers(self.services),
+            JobWorker(self.services, bell),
+            Scheduler(self.services),
+            Upkeep(),
+        )
+        for part in self._parts:
+            part.start()
+
+    async def stop(self) -> None:
+        """Finish what can be finished within seconds, release the rest to other hosts, and close the process."""
+        await self.stop_parts()
+        await host.close_process()
+
+    async def stop_parts(self) -> None:
+        parts, self._parts = self._parts, ()
+        tasks = [asyncio.create_task(part.stop()) for part in parts]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=_STOP_LIMIT_S)
+            for task in late:
+                log.warning("did not stop in time", extra={"part": task.get_name()})
+                task.cancel()
+            for error in await asyncio.gather(*tasks, return_exceptions=True):
+                if isinstance(error, Exception):
+                    log.warning("stopped with an error", extra={"error": repr(error)})
+        ears, self._ears = self._ears, None
+        if ears is not None:
+            ears.cancel()
+            await asyncio.gather(ears, return_exceptions=True)
+
+    async def healthy(self) -> None:
+        """Return while every loop goes round and the database answers.
+
+        Raises:
+            Stuck: a loop has ended or hangs.
+            TimeoutError, OSError, asyncpg.PostgresError: the database does not answer.
+        """
+        for part in self._parts:
+            for loop in part.loops:
+                loop.healthy()
+        async with asyncio.timeout(5), read() as db:
+            await db.value("SELECT 1")
