@@ -7,7 +7,7 @@ own tables and calls nobody. A yes may be kept for some seconds; a no is never f
 import time
 from dataclasses import dataclass
 from functools import cache
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 from uuid import UUID
 
 from cluster.calls import client
@@ -289,7 +289,7 @@ async def _learns(user_id: UserId, run_id: UUID, fresh: bool) -> bool:
     return True
 
 
-def _bound(cached: dict[UUID, object] | dict[tuple[UUID, UUID], float] | dict[UUID, tuple[float, object]]) -> None:
+def _bound(cached: "dict[Any, Any]") -> None:
     if len(cached) >= _CACHE_SIZE:
         cached.clear()
 

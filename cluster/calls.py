@@ -1,7 +1,8 @@
 """Calls between services: a method call when the service lives in this process, HTTP when it does not.
 
-`client(CourseCalls)` answers the Protocol of the contract. Over HTTP it is `POST /v1/<area>/-/calls/<method>` with a MessagePack body,
-a service token of 60 s, the trace and a deadline. Nothing is retried here: the caller knows what is safe to repeat.
+`client(CourseCalls)` answers the Protocol of the contract. Over HTTP it is `POST /v1/<area>/-/calls/<method>` with
+a MessagePack body, a service token of 60 s, the trace and a deadline. Nothing is retried here: the caller knows what is
+safe to repeat.
 """
 
 import importlib

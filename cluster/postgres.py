@@ -5,7 +5,7 @@ consequences commit together or not at all.
 """
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class StatementCounter:
 
 
 @contextmanager
-def count_statements() -> Iterator[StatementCounter]:
+def count_statements() -> Generator[StatementCounter]:
     """Count the statements of the code inside, for tests of budgets."""
     counter = StatementCounter([])
     token = _counters.set(counter)
@@ -194,10 +194,19 @@ async def prepare_connection(raw: Any) -> None:
     await raw.set_type_codec(
         "jsonb",
         schema="pg_catalog",
-        encoder=lambda value: b"\x01" + orjson.dumps(value),
-        decoder=lambda value: orjson.loads(value[1:]),
+        encoder=_encode_jsonb,
+        decoder=_decode_jsonb,
         format="binary",
     )
+
+
+def _encode_jsonb(value: Any) -> bytes:
+    # PostgreSQL's binary format of jsonb begins with a version, which is 1.
+    return b"\x01" + orjson.dumps(value)
+
+
+def _decode_jsonb(content: bytes) -> Any:
+    return orjson.loads(content[1:])
 
 
 def pool() -> "asyncpg.Pool[asyncpg.Record]":
@@ -212,14 +221,14 @@ def in_transaction() -> bool:
 
 
 @asynccontextmanager
-async def read() -> AsyncIterator[Connection]:
+async def read() -> AsyncGenerator[Connection]:
     """Lend a connection without a transaction: each statement sees the newest commit."""
     async with pool().acquire() as raw:
         yield Connection(raw)
 
 
 @asynccontextmanager
-async def write(principal: Principal, *, result: UUID | None = None, status: int = 200) -> AsyncIterator[Transaction]:
+async def write(principal: Principal, *, result: UUID | None = None, status: int = 200) -> AsyncGenerator[Transaction]:
     """Run the body in one transaction, in the name of `principal`.
 
     `result` is the id of what the request makes or changes, `status` its HTTP status: with an `Idempotency-Key` both are
@@ -233,15 +242,14 @@ async def write(principal: Principal, *, result: UUID | None = None, status: int
 
     if _in_transaction.get():
         raise RuntimeError("a write transaction inside another: one transaction per request; more is a process")
-    async with pool().acquire() as raw:
-        async with transaction(raw, principal) as tx:
-            await idempotency.claim(tx, result, status)
-            yield tx
+    async with pool().acquire() as raw, transaction(raw, principal) as tx:
+        await idempotency.claim(tx, result, status)
+        yield tx
     await tx.committed()
 
 
 @asynccontextmanager
-async def transaction(raw: Any, principal: Principal) -> AsyncIterator[Transaction]:
+async def transaction(raw: Any, principal: Principal) -> AsyncGenerator[Transaction]:
     """Open a transaction on a connection that the caller holds; `write` and the workers stand on it.
 
     The caller awaits `tx.committed()` once the connection is given back.

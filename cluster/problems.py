@@ -40,7 +40,9 @@ class Problem(Exception):
     ) -> None:
         super().__init__(detail or self.title)
         self.detail = detail
-        self.errors = errors or ((FieldError(pointer, self.slug(), detail or self.title),) if pointer is not None else ())
+        self.errors = errors or (
+            (FieldError(pointer, self.slug(), detail or self.title),) if pointer is not None else ()
+        )
         self.headers = headers or {}
         self.extra = extra
         """Further members of the document (RFC 9457, section 3.2)."""

@@ -33,11 +33,7 @@ def load(services: Iterable[str], *rooms: str) -> None:
 
 @cache
 def _all_offers() -> tuple[tuple[str, Any], ...]:
-    return tuple(
-        (service, offer)
-        for service in table()
-        for offer in getattr(room(service, "offers"), "OFFERS", ())
-    )
+    return tuple((service, offer) for service in table() for offer in getattr(room(service, "offers"), "OFFERS", ()))
 
 
 def offers(kind: type[T]) -> list[T]:

@@ -78,4 +78,6 @@ async def made(response: httpx.Response) -> dict[str, Any]:
     """
     if response.is_success:
         return response.json()
-    raise RuntimeError(f"{response.request.method} {response.request.url.path}: {response.status_code} {response.text[:500]}")
+    raise RuntimeError(
+        f"{response.request.method} {response.request.url.path}: {response.status_code} {response.text[:500]}"
+    )

@@ -40,10 +40,20 @@ def settings() -> Settings:
     Raises:
         RuntimeError: a setting without a default is missing; the message names all of them.
     """
-    required = ("POSTGRES_URL", "REDIS_URL", "KAFKA_BOOTSTRAP", "S3_ENDPOINT", "S3_ACCESS_KEY", "S3_SECRET_KEY", "SECRET")
+    required = (
+        "POSTGRES_URL",
+        "REDIS_URL",
+        "KAFKA_BOOTSTRAP",
+        "S3_ENDPOINT",
+        "S3_ACCESS_KEY",
+        "S3_SECRET_KEY",
+        "SECRET",
+    )
     missing = [f"HUB_{name}" for name in required if not os.environ.get(f"HUB_{name}")]
     if missing:
-        raise RuntimeError(f"missing settings: {', '.join(missing)}; `./hub up` sets them, in a cluster the manifest does")
+        raise RuntimeError(
+            f"missing settings: {', '.join(missing)}; `./hub up` sets them, in a cluster the manifest does"
+        )
     env = {name: os.environ[f"HUB_{name}"] for name in required}
     if len(env["SECRET"]) < 32:
         raise RuntimeError("HUB_SECRET must have at least 32 characters")

@@ -6,7 +6,6 @@ Without a collector (`HUB_OTLP_ENDPOINT`) a trace is two random numbers that tra
 import logging
 import os
 import re
-import secrets
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -106,7 +105,7 @@ def current_trace() -> Trace | None:
 def trace_id() -> str:
     """Return the current trace's id; a new one when nothing is traced."""
     trace = _current.get()
-    return trace.trace_id if trace is not None else secrets.token_hex(16)
+    return trace.trace_id if trace is not None else os.urandom(16).hex()
 
 
 def traceparent() -> str | None:
@@ -129,9 +128,9 @@ def parse_traceparent(header: str | None) -> Trace | None:
 def new_trace(parent: Trace | None) -> Trace:
     """Make the next span of `parent`'s trace, or the first of a new one."""
     if parent is None:
-        ids = secrets.token_hex(24)
+        ids = os.urandom(24).hex()
         return Trace(ids[:32], ids[32:])
-    return Trace(parent.trace_id, secrets.token_hex(8), parent.flags)
+    return Trace(parent.trace_id, os.urandom(8).hex(), parent.flags)
 
 
 def enter(header: bytes | None) -> Token[Trace | None]:

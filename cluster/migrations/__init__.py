@@ -47,8 +47,10 @@ def migrations() -> list[Migration]:
         ValueError: a file is misnamed, or two of a service share a number.
     """
     folders: list[tuple[str, Path]] = [(KERNEL, REPOSITORY / "cluster" / "migrations")]
-    for service in sorted(table().values(), key=lambda service: (service.rank, service.name)):
-        folders.append((service.name, REPOSITORY / service.package.replace(".", "/") / "migrations"))
+    folders += [
+        (service.name, REPOSITORY / service.package.replace(".", "/") / "migrations")
+        for service in sorted(table().values(), key=lambda service: (service.rank, service.name))
+    ]
     found: list[Migration] = []
     for service, folder in folders:
         numbers: set[str] = set()
@@ -87,7 +89,9 @@ async def _migrate(connection: Any) -> list[str]:
                 PRIMARY KEY (service, name));
             COMMENT ON TABLE {KERNEL}.migrations IS 'platform: migrations that have run'"""
     )
-    applied = {(row[0], row[1]): row[2] for row in await connection.fetch("SELECT service, name, sha256 FROM hub.migrations")}
+    applied = {
+        (row[0], row[1]): row[2] for row in await connection.fetch("SELECT service, name, sha256 FROM hub.migrations")
+    }
     done: list[str] = []
     prepared: set[str] = set()
     for migration in migrations():

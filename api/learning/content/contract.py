@@ -17,7 +17,7 @@ FrozenId = NewType("FrozenId", UUID)
 Completes = Literal["viewed", "marked", "watched", "scored"]
 """How a block completes. Only `viewed` and `marked` may be claimed by a client; the others are measured."""
 
-MissingCode = Literal["no-lesson-with-content", "lesson-without-content", "film-not-ready"]
+MissingCode = Literal["no-lesson-with-content", "film-not-ready"]
 
 ROOT = "outline"
 """Names the top of the outline among the `parents` of a block type."""

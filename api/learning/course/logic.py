@@ -3,7 +3,7 @@
 Each one: permit, calls if any, one transaction (rules, store, emit).
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -138,7 +138,9 @@ async def list_courses(
         )
 
 
-async def change_course(caller: Principal, course_id: CourseId, changes: dict[str, Any], expected_version: int) -> Course:
+async def change_course(
+    caller: Principal, course_id: CourseId, changes: dict[str, Any], expected_version: int
+) -> Course:
     """Change the working copy; the catalogue shows it from the next publishing on.
 
     Raises:
@@ -200,9 +202,7 @@ async def roll_back(caller: Principal, course_id: CourseId, revision: int) -> Co
     return published
 
 
-async def list_revisions(
-    caller: Principal, course_id: CourseId, *, before: int | None, limit: int
-) -> list[Revision]:
+async def list_revisions(caller: Principal, course_id: CourseId, *, before: int | None, limit: int) -> list[Revision]:
     await _permitted(caller, "course:read", course_id)
     async with read() as db:
         return await store.list_revisions(db, course_id, before=before, limit=limit + 1)
@@ -223,7 +223,9 @@ async def schedule(caller: Principal, course_id: CourseId, publish_at: datetime,
         if scheduled is None:
             raise CourseArchivedAlready
         cancel_jobs(tx, PublishAt.dedupe(course_id))
-        enqueue(tx, PublishAt(course_id=course_id, publish_at=publish_at), at=publish_at, dedupe=PublishAt.dedupe(course_id))
+        enqueue(
+            tx, PublishAt(course_id=course_id, publish_at=publish_at), at=publish_at, dedupe=PublishAt.dedupe(course_id)
+        )
         emit(
             tx,
             CourseUpdated(course_id=course_id, org_id=course.org_id, fields=("publish_at",)),
@@ -315,14 +317,18 @@ async def _freeze(course_id: CourseId) -> Frozen:
 
 
 async def _commit_revision(
-    tx: Transaction, course: Course, frozen_id: FrozenId, details: dict[str, Any], *, restored: int | None = None, note: str = ""
+    tx: Transaction,
+    course: Course,
+    frozen_id: FrozenId,
+    details: dict[str, Any],
+    *,
+    restored: int | None = None,
+    note: str = "",
 ) -> None:
     revision = course.published_revision
     if revision is None:
         raise RuntimeError("a revision is committed after it was counted")
-    await store.insert_revision(
-        tx, course, frozen_id=frozen_id, details=details, restored_revision=restored, note=note
-    )
+    await store.insert_revision(tx, course, frozen_id=frozen_id, details=details, restored_revision=restored, note=note)
     emit(
         tx,
         CoursePublished(
@@ -350,7 +356,7 @@ def _staff_changed(course: Course, user_id: UserId, role: str, *, added: bool) -
 
 
 @asynccontextmanager
-async def _slug_is_free() -> AsyncIterator[None]:
+async def _slug_is_free() -> AsyncGenerator[None]:
     try:
         yield
     except asyncpg.UniqueViolationError as error:

@@ -65,9 +65,7 @@ async def start(caller: Principal, source_id: CourseId, *, title: str | None, sl
                 slug=slug,
             ),
         )
-        await operations.start(
-            tx, "course.rerun", owner_id=caller.id, org_id=source.org_id, total=2, id=rerun_id
-        )
+        await operations.start(tx, "course.rerun", owner_id=caller.id, org_id=source.org_id, total=2, id=rerun_id)
         enqueue(tx, Rerun(rerun_id=rerun_id))
     return rerun_id
 

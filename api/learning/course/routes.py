@@ -32,15 +32,15 @@ router.include_router(runs)
 router.include_router(catalog)
 
 Title = Annotated[str, Field(min_length=1, max_length=200, examples=["Algebra for everyone"])]
-Summary = Annotated[str, Field(max_length=2000, examples=["Numbers, letters and what they have to do with each other."])]
+Summary = Annotated[
+    str, Field(max_length=2000, examples=["Numbers, letters and what they have to do with each other."])
+]
 Language = Annotated[
     str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35, description="BCP 47", examples=["en"])
 ]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=80, examples=["algebra-for-everyone"])]
 Categories = Annotated[list[Slug], Field(max_length=5, examples=[["mathematics"]])]
-Tags = Annotated[
-    list[Annotated[str, Field(min_length=1, max_length=40)]], Field(max_length=20, examples=[["algebra"]])
-]
+Tags = Annotated[list[Annotated[str, Field(min_length=1, max_length=40)]], Field(max_length=20, examples=[["algebra"]])]
 
 
 class NewCourse(Body):

@@ -1,48 +1,43 @@
 """The present state of courses as events, for listeners that join late (an index, a restored projection)."""
 
-from datetime import datetime
 from uuid import UUID
 
 from api.learning.content.contract import FrozenId
 from api.learning.course.contract import CourseId, CoursePublished, RunUpdated
-from cluster.events import Envelope, Snapshot, envelope_of
-from cluster.ids import OrgId, new_id
+from cluster.events import Snapshot, envelope_of
+from cluster.ids import OrgId
 from cluster.postgres import Connection
-from cluster.principal import platform
-
-_PLATFORM = platform("course")
 
 
 async def snapshot(db: Connection, after: UUID | None, limit: int) -> Snapshot:
     """Return one page of published courses with all their runs, by course id."""
     courses = await db.rows(
-        """SELECT id, org_id, published_revision, published_frozen_id, version, updated_at FROM course.courses
+        """SELECT id, org_id, published_revision, published_frozen_id, version FROM course.courses
            WHERE published_revision IS NOT NULL AND ($1::uuid IS NULL OR id > $1) ORDER BY id LIMIT $2""",
         after,
         limit,
     )
     runs = await db.rows(
-        """SELECT r.id, r.course_id, r.org_id, r.starts_at, r.ends_at, r.pinned_revision, v.frozen_id, r.version, r.created_at
+        """SELECT r.id, r.course_id, r.org_id, r.starts_at, r.ends_at, r.pinned_revision, v.frozen_id, r.version
            FROM course.runs r
            LEFT JOIN course.revisions v ON v.course_id = r.course_id AND v.revision = r.pinned_revision
            WHERE r.course_id = ANY($1::uuid[]) ORDER BY r.id LIMIT 10000""",
         [course["id"] for course in courses],
     )
     envelopes = [
-        _envelope(
+        envelope_of(
             CoursePublished(
                 course_id=CourseId(course["id"]),
                 org_id=OrgId(course["org_id"]),
                 revision=course["published_revision"],
                 frozen_id=FrozenId(course["published_frozen_id"]),
             ),
-            course["version"],
-            course["updated_at"],
+            version=course["version"],
         )
         for course in courses
     ]
     envelopes += [
-        _envelope(
+        envelope_of(
             RunUpdated(
                 run_id=run["id"],
                 course_id=CourseId(run["course_id"]),
@@ -52,13 +47,8 @@ async def snapshot(db: Connection, after: UUID | None, limit: int) -> Snapshot:
                 pinned_revision=run["pinned_revision"],
                 pinned_frozen_id=run["frozen_id"],
             ),
-            run["version"],
-            run["created_at"],
+            version=run["version"],
         )
         for run in runs
     ]
     return Snapshot(envelopes, courses[-1]["id"] if len(courses) == limit else None)
-
-
-def _envelope(event: CoursePublished | RunUpdated, version: int, time: datetime) -> Envelope:
-    return envelope_of(event, version=version, principal=_PLATFORM, time=time, id=new_id())

@@ -72,7 +72,9 @@ def guard_course(course: Course) -> Guarded[Course]:
 async def find_course(db: Connection, course_id: CourseId) -> Guarded[Course] | None:
     course = await db.maybe(
         Course,
-        """SELECT """ + _COURSE + """
+        """SELECT """
+        + _COURSE
+        + """
            FROM course.courses WHERE id = $1""",
         course_id,
     )
@@ -92,7 +94,9 @@ async def list_courses(
     """List working copies within reach, newest first."""
     return await db.all(
         Course,
-        """SELECT """ + _COURSE + """
+        """SELECT """
+        + _COURSE
+        + """
            FROM course.courses
            WHERE ($1 OR org_id = ANY($2::uuid[]) OR id = ANY($3::uuid[]))
              AND ($4::uuid IS NULL OR org_id = $4)
@@ -143,7 +147,9 @@ async def insert_course(
                       $6, $7, $8, $9, $10, $11, $12, $13, $14, $14
                FROM taken
                ON CONFLICT (org_id, slug) DO NOTHING
-               RETURNING """ + _COURSE + """
+               RETURNING """
+        + _COURSE
+        + """
            ), run AS (
                INSERT INTO course.runs (id, course_id, org_id, title, pace, is_default, created_at)
                SELECT $3, id, org_id, title, 'self', true, created_at FROM course
@@ -194,7 +200,8 @@ async def update_course(
                language = coalesce($6, language), categories = coalesce($7, categories), tags = coalesce($8, tags),
                visibility = coalesce($9, visibility), details_changed = true, version = version + 1, updated_at = $10
            WHERE id = $1 AND version = $2
-           RETURNING """ + _COURSE,
+           RETURNING """
+        + _COURSE,
         course_id,
         expected_version,
         slug,
@@ -228,7 +235,8 @@ async def update_published(
                version = version + 1, updated_at = $4
            WHERE id = $1 AND archived_at IS NULL AND $3 >= published_outline_version
              AND (published_revision IS NULL OR details_changed OR published_frozen_id <> $2)
-           RETURNING """ + _COURSE,
+           RETURNING """
+        + _COURSE,
         course_id,
         frozen_id,
         outline_version,
@@ -244,7 +252,8 @@ async def update_rolled_back(tx: Transaction, course_id: CourseId, frozen_id: Fr
            SET published_revision = published_revision + 1, published_frozen_id = $2, details_changed = true,
                version = version + 1, updated_at = $3
            WHERE id = $1 AND archived_at IS NULL AND published_revision IS NOT NULL
-           RETURNING """ + _COURSE,
+           RETURNING """
+        + _COURSE,
         course_id,
         frozen_id,
         tx.now,
@@ -320,7 +329,9 @@ async def update_archived(tx: Transaction, course_id: CourseId, *, archived: boo
                SET archived_at = CASE WHEN $2 THEN $3::timestamptz END, publish_at = NULL,
                    version = version + 1, updated_at = $3
                WHERE id = $1 AND (archived_at IS NOT NULL) <> $2
-               RETURNING """ + _COURSE + """
+               RETURNING """
+        + _COURSE
+        + """
            ), shown AS (
                UPDATE course.catalog SET hidden = $2 WHERE course_id IN (SELECT id FROM course)
            )
@@ -337,7 +348,8 @@ async def update_schedule(tx: Transaction, course_id: CourseId, publish_at: date
         Course,
         """UPDATE course.courses SET publish_at = $2, publish_error = NULL, version = version + 1, updated_at = $3
            WHERE id = $1 AND archived_at IS NULL
-           RETURNING """ + _COURSE,
+           RETURNING """
+        + _COURSE,
         course_id,
         publish_at,
         tx.now,
@@ -397,7 +409,9 @@ async def list_staff(db: Connection, course_id: CourseId) -> list[StaffMember]:
     )
 
 
-async def count_learner(tx: Transaction, course_id: CourseId, enrollment_id: object, *, active: bool, version: int) -> None:
+async def count_learner(
+    tx: Transaction, course_id: CourseId, enrollment_id: object, *, active: bool, version: int
+) -> None:
     """Count an enrolment in or out of its course. Older news than what is known changes nothing."""
     await tx.run(
         """WITH before AS (

@@ -117,7 +117,10 @@ async def get_listing(caller: Caller, course_id: UUID, response: Response) -> Li
 
 def _filters(organization_id: UUID | None, category: str | None, tag: str | None, language: str | None) -> Filters:
     return Filters(
-        org_id=None if organization_id is None else OrgId(organization_id), category=category, tag=tag, language=language
+        org_id=None if organization_id is None else OrgId(organization_id),
+        category=category,
+        tag=tag,
+        language=language,
     )
 
 

@@ -91,7 +91,11 @@ async def list_listings(
     """List what is public, and what members of `org_ids` may see, newest course first."""
     return await db.all(
         Listing,
-        "SELECT " + _LISTING + " FROM course.catalog k WHERE " + _SHOWN + """
+        "SELECT "
+        + _LISTING
+        + " FROM course.catalog k WHERE "
+        + _SHOWN
+        + """
              AND ($6::uuid[] IS NULL OR k.course_id = ANY($6)) AND ($7::uuid IS NULL OR k.course_id < $7)
            ORDER BY k.course_id DESC LIMIT $8""",
         org_ids,
@@ -109,7 +113,9 @@ async def list_facets(db: Connection, org_ids: tuple[OrgId, ...], filters: Filte
     """Count the values of each facet over the filtered catalogue, commonest first, at most 200."""
     return await db.all(
         Facet,
-        """WITH shown AS MATERIALIZED (SELECT k.categories, k.tags, k.language FROM course.catalog k WHERE """ + _SHOWN + """)
+        """WITH shown AS MATERIALIZED (SELECT k.categories, k.tags, k.language FROM course.catalog k WHERE """
+        + _SHOWN
+        + """)
            SELECT field, value, count(*) AS courses FROM (
                SELECT 'category' AS field, unnest(categories) AS value FROM shown
                UNION ALL SELECT 'tag', unnest(tags) FROM shown

@@ -54,9 +54,7 @@ async def get_run(caller: Caller, run_id: UUID, response: Response) -> RunView:
     return RunView.of(run)
 
 
-@router.patch(
-    "/v1/runs/{run_id}", raises=(RunNotFound, RunHasEnded, DatesOutOfOrder, RevisionNotFound, Stale)
-)
+@router.patch("/v1/runs/{run_id}", raises=(RunNotFound, RunHasEnded, DatesOutOfOrder, RevisionNotFound, Stale))
 async def change_run(
     caller: Caller, run_id: UUID, changes: RunChanges, version: IfMatch, response: Response
 ) -> RunView:

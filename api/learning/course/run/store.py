@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from api.learning.course.contract import CourseId, Pace, Run, RunId, Visibility
+from api.learning.course.contract import CourseId, Run, RunId, Visibility
 from cluster.access import Guarded
 from cluster.postgres import Connection, Transaction
 
@@ -15,7 +15,9 @@ _RUN_OF_COURSE = """r.id, r.course_id, r.org_id, r.title, r.pace, r.is_default, 
 async def find_run(db: Connection, run_id: RunId) -> Guarded[Run] | None:
     """Find a run; its existence is public when its course is in the catalogue for everybody."""
     rows = await db.rows(
-        "SELECT " + _RUN_OF_COURSE + """, c.course_id IS NOT NULL AS public
+        "SELECT "
+        + _RUN_OF_COURSE
+        + """, c.course_id IS NOT NULL AS public
            FROM course.runs r
            LEFT JOIN course.catalog c ON c.course_id = r.course_id AND NOT c.hidden AND c.visibility <> 'organization'
            WHERE r.id = $1""",
@@ -33,7 +35,9 @@ async def list_runs(db: Connection, course_id: CourseId, *, after: RunId | None,
     """List the runs of a course, oldest first."""
     return await db.all(
         Run,
-        "SELECT " + _RUN + """ FROM course.runs
+        "SELECT "
+        + _RUN
+        + """ FROM course.runs
            WHERE course_id = $1 AND ($2::uuid IS NULL OR id > $2) ORDER BY id LIMIT $3""",
         course_id,
         after,
@@ -70,7 +74,8 @@ async def update_run(tx: Transaction, run: Run, expected_version: int) -> Run | 
            SET title = $3, pace = $4, starts_at = $5, ends_at = $6, enrolment_opens_at = $7, enrolment_closes_at = $8,
                seats = $9, pinned_revision = $10, version = version + 1
            WHERE id = $1 AND version = $2 AND ended_at IS NULL
-           RETURNING """ + _RUN,
+           RETURNING """
+        + _RUN,
         run.id,
         expected_version,
         run.title,
@@ -89,7 +94,8 @@ async def update_ended(tx: Transaction, run_id: RunId) -> Run | None:
     return await tx.maybe(
         Run,
         """UPDATE course.runs SET ended_at = $2, version = version + 1 WHERE id = $1 AND ended_at IS NULL
-           RETURNING """ + _RUN,
+           RETURNING """
+        + _RUN,
         run_id,
         tx.now,
     )
@@ -107,7 +113,9 @@ async def list_published_runs(
     Each with the course's newest revision and visibility. Runs that ended before `now` come too.
     """
     rows = await db.rows(
-        "SELECT " + _RUN_OF_COURSE + """, c.revision, c.visibility
+        "SELECT "
+        + _RUN_OF_COURSE
+        + """, c.revision, c.visibility
            FROM course.runs r JOIN course.catalog c ON c.course_id = r.course_id AND NOT c.hidden
            WHERE (r.id = $1 OR r.course_id = $2) AND r.created_at <= $3 ORDER BY r.id LIMIT 200""",
         run_id,

@@ -67,7 +67,9 @@ class NewRun(Body):
     enrolment_opens_at: AwareDatetime | None = None
     enrolment_closes_at: AwareDatetime | None = None
     seats: Seats = None
-    pinned_revision: Annotated[int | None, Field(gt=0, description="Show this revision for ever; null: the newest")] = None
+    pinned_revision: Annotated[int | None, Field(gt=0, description="Show this revision for ever; null: the newest")] = (
+        None
+    )
 
 
 class RunChanges(Patch):

@@ -1,0 +1,75 @@
+from typing import Any
+from uuid import UUID
+
+from api.learning.course.contract import CourseId
+from api.learning.enrollment.contract import EnrollmentCancelled, EnrollmentCreated, EnrollmentId
+from cluster import inbox
+from cluster.events import Envelope, envelope_of
+from cluster.ids import new_id
+from tests.api.learning.course.conftest import Draft, add_lesson, new_course
+from tests.harness import Hub, School, done, problem
+
+
+async def _publish(hub: Hub, school: School, **fields: object) -> str:
+    course = await new_course(school, **fields)
+    await add_lesson(school.owner, course["id"], "# Text")
+    done(await school.owner.post(f"/v1/courses/{course['id']}/publish"))
+    return course["id"]
+
+
+async def test_the_catalogue_filters_by_category_tag_and_language_and_counts_facets(hub: Hub, school: School) -> None:
+    maths = await _publish(hub, school, title="Maths", categories=["mathematics"], tags=["sums"])
+    art = await _publish(hub, school, title="Kunst", categories=["arts"], tags=["sums", "ink"], language="de")
+    mine = {"organization_id": str(school.org_id)}
+
+    async def ids(**filters: str) -> list[str]:
+        return [c["id"] for c in done(await hub.guest.get("/v1/catalog", params=mine | filters))["items"]]
+
+    assert await ids() == [art, maths]
+    assert await ids(category="mathematics") == [maths]
+    assert await ids(tag="ink") == [art]
+    assert await ids(tag="sums", language="de") == [art]
+    facets = done(await hub.guest.get("/v1/catalog/-/facets", params=mine))
+    assert facets["tags"] == [{"value": "sums", "courses": 2}, {"value": "ink", "courses": 1}]
+    assert {facet["value"] for facet in facets["languages"]} == {"de", "en"}
+
+
+async def test_unlisted_is_found_by_id_only_and_an_organizations_own_by_its_members(hub: Hub, school: School) -> None:
+    unlisted = await _publish(hub, school, visibility="unlisted")
+    internal = await _publish(hub, school, visibility="organization")
+    mine = {"organization_id": str(school.org_id)}
+    assert done(await hub.guest.get("/v1/catalog", params=mine))["items"] == []
+    done(await hub.guest.get(f"/v1/catalog/{unlisted}"))
+    stranger = await hub.person("stranger")
+    problem(await stranger.get(f"/v1/catalog/{internal}"), 404)
+    assert done(await stranger.get("/v1/catalog", params=mine))["items"] == []
+    done(await school.owner.get(f"/v1/catalog/{internal}"))
+    assert [c["id"] for c in done(await school.owner.get("/v1/catalog", params=mine))["items"]] == [internal]
+
+
+async def test_learners_are_counted_once_whatever_the_order_of_the_news(hub: Hub, published: Draft) -> None:
+    enrollment_id = EnrollmentId(new_id())
+    fields: dict[str, Any] = {
+        "enrollment_id": enrollment_id,
+        "org_id": published.school.org_id,
+        "course_id": CourseId(UUID(published.id)),
+        "run_id": UUID(published.course["default_run_id"]),
+        "user_id": published.owner.id,
+    }
+
+    async def news(*envelopes: Envelope) -> int:
+        await inbox.receive("course", list(envelopes))
+        return done(await hub.guest.get(f"/v1/catalog/{published.id}"))["learners"]
+
+    created = envelope_of(EnrollmentCreated(**fields), version=1, id=new_id())
+    cancelled = envelope_of(EnrollmentCancelled(**fields), version=2, id=new_id())
+    assert await news(created) == 1
+    assert await news(created, envelope_of(EnrollmentCreated(**fields), version=1, id=new_id())) == 1
+    assert await news(cancelled) == 0
+    assert await news(envelope_of(EnrollmentCreated(**fields), version=1, id=new_id())) == 0
+
+
+async def test_categories_are_listed_in_their_order(hub: Hub) -> None:
+    categories = done(await hub.guest.get("/v1/catalog/-/categories"))
+    assert categories[0] == {"slug": "arts", "title": "Arts and humanities"}
+    assert categories[-1]["slug"] == "other"

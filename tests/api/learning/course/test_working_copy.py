@@ -1,0 +1,121 @@
+import asyncio
+
+from cluster.ids import new_id
+from tests.api.learning.course.conftest import Draft, new_course
+from tests.harness import Hub, School, done, problem
+
+
+async def test_create_answers_the_course_with_its_first_run(hub: Hub, school: School) -> None:
+    course = await new_course(school, title="Álgebra für alle")
+    assert course["slug"] == "algebra-fur-alle"
+    assert course["published_revision"] is None
+    assert course["has_draft_changes"] is False
+    run = done(await school.owner.get(f"/v1/runs/{course['default_run_id']}"))
+    assert (run["course_id"], run["is_default"], run["pace"]) == (course["id"], True, "self")
+
+
+async def test_create_tells_others_what_happened_and_no_text(hub: Hub, school: School) -> None:
+    await hub.settle()
+    course = await new_course(school)
+    created, run = await hub.events("course.created", "run.created")
+    assert created.payload == {
+        "course_id": course["id"],
+        "org_id": str(school.org_id),
+        "default_run_id": course["default_run_id"],
+        "source_course_id": None,
+    }
+    assert (created.version, created.actor.id, created.org_id) == (1, school.owner.id, school.org_id)
+    assert run.subject == course["default_run_id"]
+    await hub.settle()
+
+
+async def test_a_slug_made_of_the_title_never_collides_but_a_chosen_one_does(school: School) -> None:
+    first = await new_course(school, title="Same")
+    second = await new_course(school, title="Same")
+    assert first["slug"] == "same"
+    assert second["slug"].startswith("same-")
+    body = {"organization_id": str(school.org_id), "title": "Third", "slug": "same"}
+    refused = problem(await school.owner.post("/v1/courses", body), 409, "slug-taken")
+    assert refused["errors"][0]["pointer"] == "/slug"
+
+
+async def test_twins_with_a_chosen_slug_make_one_course(school: School) -> None:
+    body = {"organization_id": str(school.org_id), "title": "Twins", "slug": "twins"}
+    answers = await asyncio.gather(*(school.owner.post("/v1/courses", body) for _ in range(4)))
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
+
+
+async def test_the_same_key_makes_one_course_and_answers_it_again(school: School) -> None:
+    body = {"organization_id": str(school.org_id), "title": "Once"}
+    headers = {"Idempotency-Key": str(new_id())}
+    first = await school.owner.post("/v1/courses", body, headers=headers)
+    again = await school.owner.post("/v1/courses", body, headers=headers)
+    assert done(again, 201)["id"] == done(first, 201)["id"]
+    assert again.headers["idempotent-replayed"] == "true"
+    assert "idempotent-replayed" not in first.headers
+    other = await school.owner.post("/v1/courses", body | {"title": "Another"}, headers=headers)
+    problem(other, 422, "key-reused")
+
+
+async def test_patch_needs_the_version_it_changes(draft: Draft) -> None:
+    owner, path = draft.owner, draft.path
+    etag = (await owner.get(path)).headers["etag"]
+    problem(await owner.patch(path, {"title": "No version"}), 428, "precondition-required")
+    changed = await owner.patch(path, {"title": "New title"}, headers={"If-Match": etag})
+    assert done(changed)["title"] == "New title"
+    assert changed.headers["etag"] != etag
+    stale = await owner.patch(path, {"title": "Late"}, headers={"If-Match": etag})
+    assert problem(stale, 412, "stale")["current_version"] == int(changed.headers["etag"].strip('"'))
+
+
+async def test_patch_keeps_what_is_absent_and_refuses_null_and_unknown_fields(draft: Draft) -> None:
+    owner, path = draft.owner, draft.path
+    etag = {"If-Match": (await owner.get(path)).headers["etag"]}
+    refused = problem(await owner.patch(path, {"title": None, "colour": "red"}, headers=etag), 422)
+    assert {error["pointer"] for error in refused["errors"]} == {"/title", "/colour"}
+    assert done(await owner.patch(path, {"tags": ["x"]}, headers=etag))["summary"] == "Letters."
+
+
+async def test_a_course_is_invisible_to_everybody_else_until_it_is_published(hub: Hub, draft: Draft) -> None:
+    stranger = await hub.school()
+    learner = await hub.person("learner")
+    for path in (draft.path, f"/v1/runs/{draft.course['default_run_id']}", f"/v1/catalog/{draft.id}"):
+        problem(await stranger.owner.get(path), 404)
+        problem(await learner.get(path), 404)
+    problem(await hub.guest.get(draft.path), 401)
+    problem(await learner.post(f"{draft.path}/publish"), 404)
+    assert done(await stranger.owner.get("/v1/courses", params={"id": draft.id}))["items"] == []
+
+
+async def test_once_published_a_learner_is_told_that_editing_is_not_allowed(hub: Hub, published: Draft) -> None:
+    learner = await hub.person("learner")
+    problem(await learner.post(f"{published.path}/publish"), 403, "forbidden")
+    problem(await learner.patch(published.path, {"title": "Mine"}, headers={"If-Match": '"1"'}), 403, "forbidden")
+
+
+async def test_list_shows_newest_first_in_pages_that_new_courses_do_not_shift(hub: Hub, school: School) -> None:
+    ids = [(await new_course(school, title=f"Course {n}"))["id"] for n in range(5)]
+    query = {"organization_id": str(school.org_id), "limit": 2}
+    first = done(await school.owner.get("/v1/courses", params=query))
+    await new_course(school, title="Late")
+    second = done(await school.owner.get("/v1/courses", params=query | {"cursor": first["next_cursor"]}))
+    third = done(await school.owner.get("/v1/courses", params=query | {"cursor": second["next_cursor"]}))
+    assert [c["id"] for page in (first, second, third) for c in page["items"]] == ids[::-1]
+    assert third["next_cursor"] is None
+    other = {"limit": 2, "cursor": first["next_cursor"]}
+    problem(await school.owner.get("/v1/courses", params=other), 400)
+
+
+async def test_creating_in_an_unknown_organization_is_refused(hub: Hub) -> None:
+    person = await hub.person()
+    problem(await person.post("/v1/courses", {"organization_id": str(new_id()), "title": "Nowhere"}), 404)
+
+
+async def test_a_read_takes_one_statement_and_a_write_at_most_five(hub: Hub, draft: Draft) -> None:
+    await draft.owner.get(draft.path)
+    with hub.statements() as read:
+        response = await draft.owner.get(draft.path)
+    assert read.count == 1, read.sql
+    with hub.statements() as write:
+        done(await draft.owner.patch(draft.path, {"title": "Counted"}, headers={"If-Match": response.headers["etag"]}))
+    assert write.count <= 5, write.sql

@@ -1,0 +1,54 @@
+"""Servers and databases of a test run. `./hub test` starts the servers; plain pytest starts its own."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+
+from tests.harness import Hub
+
+_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def servers() -> Iterator[None]:
+    """Point `HUB_*` at running servers, and give this worker a stack of its own on them."""
+    from cluster.servers.testing import running_servers
+
+    with ExitStack() as stack:
+        if "HUB_POSTGRES_URL" not in os.environ:
+            os.environ.update(stack.enter_context(running_servers()))
+        parts = urlsplit(os.environ["HUB_POSTGRES_URL"])
+        os.environ["HUB_ADMIN_URL"] = os.environ["HUB_POSTGRES_URL"]
+        os.environ["HUB_POSTGRES_URL"] = urlunsplit(parts._replace(path=f"/test_{_WORKER}"))
+        os.environ["HUB_STACK"] = f"test-{_WORKER}"
+        os.environ["HUB_CALLS_CODEC"] = "1"
+        os.environ["HUB_LOCAL_MAIL"] = "1"
+        os.environ["HUB_LOG_LEVEL"] = "warning"
+        yield
+
+
+@pytest.fixture(scope="session")
+async def database(servers: None) -> None:
+    """Make this worker's database, migrated."""
+    from cluster.migrations import migrate
+
+    admin = await asyncpg.connect(os.environ["HUB_ADMIN_URL"])
+    try:
+        await admin.execute(f'DROP DATABASE IF EXISTS "test_{_WORKER}" WITH (FORCE)')
+        await admin.execute(f'CREATE DATABASE "test_{_WORKER}"')
+    finally:
+        await admin.close()
+    await migrate()
+
+
+@pytest.fixture(scope="session")
+async def hub(database: None) -> AsyncIterator[Hub]:
+    """All services, over ASGI."""
+    platform = Hub()
+    await platform.start()
+    yield platform
+    await platform.stop()

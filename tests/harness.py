@@ -1,0 +1,192 @@
+"""What tests act with: the whole platform over ASGI, people who are signed in, and events delivered at the worst."""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import httpx
+
+from cluster import broadcast, events, inbox, outbox, postgres
+from cluster.events import Envelope
+from cluster.host import ServiceHost
+from cluster.ids import OrgId, UserId, new_id
+from cluster.job_runs import run_due_jobs
+from cluster.postgres import Connection, StatementCounter, pool
+from cluster.principal import PLATFORM
+from cluster.registry import load
+from cluster.services import table
+
+PASSWORD = "a long enough sentence"
+
+
+class Person:
+    """Somebody with an account; requests carry their access token. A guest has neither."""
+
+    def __init__(self, client: httpx.AsyncClient, id: UUID | None, email: str) -> None:
+        self.client = client
+        self.email = email
+        self._id = id
+
+    @property
+    def id(self) -> UserId:
+        assert self._id is not None, "a guest has no id"
+        return UserId(self._id)
+
+    async def get(self, path: str, **options: Any) -> httpx.Response:
+        return await self.client.get(path, **options)
+
+    async def post(self, path: str, json: Any = None, **options: Any) -> httpx.Response:
+        return await self.client.post(path, json=json, **options)
+
+    async def patch(self, path: str, json: Any, **options: Any) -> httpx.Response:
+        return await self.client.patch(path, json=json, **options)
+
+    async def put(self, path: str, json: Any, **options: Any) -> httpx.Response:
+        return await self.client.put(path, json=json, **options)
+
+    async def delete(self, path: str, **options: Any) -> httpx.Response:
+        return await self.client.delete(path, **options)
+
+
+@dataclass(frozen=True, slots=True)
+class School:
+    """An organization and its owner."""
+
+    owner: Person
+    org_id: OrgId
+
+
+def done(response: httpx.Response, status: int = 200) -> Any:
+    """Return the JSON of an answer that must have this status."""
+    assert response.status_code == status, f"{response.status_code} instead of {status}: {response.text}"
+    return response.json() if response.content else None
+
+
+def problem(response: httpx.Response, status: int, slug: str | None = None) -> dict[str, Any]:
+    """Return the problem document of an answer that must be one."""
+    assert response.status_code == status, f"{response.status_code} instead of {status}: {response.text}"
+    assert response.headers["content-type"] == "application/problem+json"
+    document = response.json()
+    assert document["status"] == status
+    assert document["trace_id"]
+    if slug is not None:
+        assert document["type"] == f"/problems/{slug}", document
+    return document
+
+
+class Hub:
+    """All services in one host, on real PostgreSQL, Valkey and S3; Kafka is taken out: `settle` delivers."""
+
+    def __init__(self) -> None:
+        self.services = tuple(table())
+        self.host = ServiceHost(self.services)
+        self.guest = Person(self._client(), None, "")
+        self.statements: Callable[[], AbstractContextManager[StatementCounter]] = postgres.count_statements
+
+    async def start(self) -> None:
+        await self.host.start()
+        load(self.services, "handlers", "jobs")
+
+    async def stop(self) -> None:
+        await self.host.stop()
+
+    def _client(self, token: str | None = None) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=self.host, raise_app_exceptions=False),
+            base_url="http://hub.test",
+            headers={} if token is None else {"Authorization": f"Bearer {token}"},
+            timeout=30,
+        )
+
+    async def person(self, name: str = "somebody") -> Person:
+        """Sign somebody new up and in."""
+        email = f"{name}-{new_id().hex[-12:]}@people.example"
+        user = done(
+            await self.guest.post("/v1/users", {"email": email, "password": PASSWORD, "name": name.title()}), 201
+        )
+        session = done(await self.guest.post("/v1/sessions", {"email": email, "password": PASSWORD}), 201)
+        return Person(self._client(session["access_token"]), UUID(user["id"]), email)
+
+    async def school(self, name: str = "school", owner: Person | None = None) -> School:
+        """Make an organization with an owner."""
+        owner = owner or await self.person("owner")
+        slug = f"{name}-{new_id().hex[-12:]}"
+        organization = done(await owner.post("/v1/organizations", {"name": name.title(), "slug": slug}), 201)
+        return School(owner, OrgId(UUID(organization["id"])))
+
+    async def settle(self) -> None:
+        """Deliver what waits in the outbox (each event twice, keys interleaved) and run due jobs, until nothing is left."""
+        for _ in range(50):
+            envelopes = await self._take()
+            for service in events.listening_services():
+                heard = events.topics_of(service)
+                for batch in _interleaved([e for e in envelopes if events.kafka.topic(e.source) in heard]):
+                    receipt = await inbox.receive(service, batch)
+                    assert not receipt.parked, await self._why_parked(service)
+            ran = await run_due_jobs()
+            if not envelopes and not ran:
+                return
+        raise AssertionError("events and jobs cause each other without end")
+
+    async def events(self, *types: str) -> list[Envelope]:
+        """Return the envelopes of these types that wait in the outbox, without taking them."""
+        async with pool().acquire() as raw:
+            rows = await Connection(raw).rows("SELECT envelope FROM hub.outbox ORDER BY seq")
+        envelopes = [Envelope.decode(row["envelope"]) for row in rows if '"specversion"' in row["envelope"]]
+        return [envelope for envelope in envelopes if not types or envelope.type in types]
+
+    async def due_now(self, dedupe: str) -> None:
+        """Make the waiting job with this text due, as if its time had come."""
+        async with pool().acquire() as raw:
+            await Connection(raw).run(
+                "UPDATE hub.jobs SET due_at = now() WHERE dedupe = $1 AND state = 'queued'", dedupe
+            )
+
+    async def broadcasts_arrived(self) -> None:
+        """Wait until every broadcast sent so far has reached this process."""
+        arrived = asyncio.Event()
+        token = new_id().hex
+
+        async def hear(message: dict[str, Any]) -> None:
+            if message["token"] == token:
+                arrived.set()
+
+        broadcast.listen("test", hear)
+        async with postgres.write(PLATFORM) as tx:
+            broadcast.announce(tx, "test", {"token": token})
+        await asyncio.wait_for(arrived.wait(), 5)
+
+    async def _take(self) -> list[Envelope]:
+        async with pool().acquire() as raw:
+            db = Connection(raw)
+            broadcasts = await outbox.next_broadcasts(db, range(16), 10_000)
+            await broadcast.send(*(row.envelope for row in broadcasts))
+            waiting = await outbox.next_events(db, range(16), 10_000)
+            await outbox.delete(db, [*waiting, *broadcasts])
+        return [Envelope.decode(row.envelope) for row in waiting]
+
+    async def _why_parked(self, service: str) -> str:
+        async with pool().acquire() as raw:
+            return str(
+                await Connection(raw).value("SELECT last_error FROM hub.parked_keys WHERE consumer = $1", service)
+            )
+
+
+def _interleaved(envelopes: Sequence[Envelope]) -> list[list[Envelope]]:
+    """Deal events into batches: order kept per subject, subjects mixed, everything delivered a second time."""
+    by_subject: dict[str, list[Envelope]] = {}
+    for envelope in envelopes:
+        by_subject.setdefault(envelope.subject, []).append(envelope)
+    mixed: list[Envelope] = []
+    queues = list(by_subject.values())
+    while queues:
+        queue = random.choice(queues)
+        mixed.append(queue.pop(0))
+        if not queue:
+            queues.remove(queue)
+    batches = [mixed[start : start + 7] for start in range(0, len(mixed), 7)]
+    return [*batches, *batches]
