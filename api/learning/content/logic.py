@@ -1,0 +1,285 @@
+"""Use cases of the working outline: build it, change it, take blocks out and bring them back.
+
+Each one: permit, calls if any, one transaction that locks the outline, decides on its tree, writes and tells.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+import orjson
+from pydantic import ValidationError
+
+from api.learning.content import rules, store, text
+from api.learning.content.contract import (
+    BlockCreated,
+    BlockDeleted,
+    BlockId,
+    BlockMoved,
+    BlockNotFound,
+    BlockRestored,
+    BlockType,
+    BlockUpdated,
+    BodyNotValid,
+    NoSuchVideo,
+    OutlineChanged,
+    OutlineNotFound,
+    ParentIsDeleted,
+    ReleaseAmbiguous,
+    UnknownBlockType,
+)
+from api.learning.content.store import Block, Changed, ListedBlock
+from api.media.video_processing.contract import VideoCalls, VideoId
+from cluster.access import permit
+from cluster.calls import client
+from cluster.events import emit
+from cluster.http.validation import field_errors
+from cluster.ids import new_id
+from cluster.postgres import Transaction, read, write
+from cluster.principal import Principal
+from cluster.problems import Stale
+from cluster.registry import offers
+
+UNDO = timedelta(days=30)
+"""How long a deleted block can be restored."""
+
+
+@cache
+def block_types() -> dict[str, BlockType]:
+    """Return the types of blocks that the services offer, by name."""
+    return {offer.name: offer for offer in offers(BlockType)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewBlock:
+    """What an author says of a block to be."""
+
+    course_id: UUID
+    parent_id: BlockId | None
+    type: str
+    title: str
+    body: dict[str, Any] | None = None
+    position: int | None = None
+    release_at: datetime | None = None
+    release_after_days: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """A checked body, and what it looks like."""
+
+    body: dict[str, Any]
+    html: str | None
+    text_bytes: int
+
+
+async def create_block(caller: Principal, new: NewBlock) -> Block:
+    """Put a new block into the working outline, at the end of its parent unless a position is given.
+
+    Raises:
+        UnknownBlockType, WrongParent, OutlineFull, BodyNotValid, NoSuchVideo, ReleaseAmbiguous
+    """
+    async with read() as db:
+        guarded = await store.find_outline(db, new.course_id)
+    outline = await permit(caller, "course:edit", guarded, missing=OutlineNotFound)
+    _check_release(new.release_at, new.release_after_days)
+    content = await _check_body(new.type, new.body or {}, new.course_id, before=None)
+    block_id = BlockId(new_id())
+    async with write(caller, result=block_id, status=201) as tx:
+        tree = await _lock(tx, new.course_id)
+        placed = tree.insert(block_id, new.type, new.parent_id, new.position, text_bytes=content.text_bytes)
+        changed = await store.insert_block(
+            tx,
+            block_id=block_id,
+            course_id=new.course_id,
+            org_id=outline.org_id,
+            type=new.type,
+            placed=placed,
+            title=new.title,
+            body=content.body,
+            html=content.html,
+            renderer=text.RENDERER,
+            text_bytes=content.text_bytes,
+            release_at=new.release_at,
+            release_after_days=new.release_after_days,
+        )
+        _tell(tx, changed, BlockCreated(**_named(changed.block)))
+    return changed.block
+
+
+async def get_block(caller: Principal, block_id: BlockId) -> Block:
+    return await _permitted(caller, "course:read", block_id)
+
+
+async def list_blocks(caller: Principal, course_id: UUID, *, after: str, limit: int) -> list[ListedBlock]:
+    """List the working outline in the order it is read; one more than `limit` when there is a next page."""
+    async with read() as db:
+        guarded = await store.find_outline(db, course_id)
+        await permit(caller, "course:read", guarded, missing=OutlineNotFound)
+        return await store.list_blocks(db, course_id, after=after, limit=limit + 1)
+
+
+async def list_deleted_blocks(caller: Principal, course_id: UUID, *, before: BlockId | None, limit: int) -> list[Block]:
+    """List the blocks that can be restored, newest first."""
+    async with read() as db:
+        guarded = await store.find_outline(db, course_id)
+        await permit(caller, "course:read", guarded, missing=OutlineNotFound)
+        return await store.list_deleted_blocks(db, course_id, before=before, limit=limit + 1)
+
+
+async def change_block(
+    caller: Principal, block_id: BlockId, changes: dict[str, Any], expected_version: int, *, major: bool = False
+) -> Block:
+    """Change a block; its body is merged (RFC 7396). `major`: what learners completed before does not count any more.
+
+    Raises:
+        Stale: somebody changed it since.
+        OutlineFull, BodyNotValid, NoSuchVideo, ReleaseAmbiguous
+    """
+    block = await _permitted(caller, "course:edit", block_id)
+    if block.version != expected_version:
+        raise Stale(block.version)
+    content = _Content(block.body, block.html, block.text_bytes)
+    if "body" in changes:
+        merged = rules.merge_patch(block.body, changes["body"])
+        content = await _check_body(block.type, merged, block.course_id, before=block.body)
+    title = changes.get("title", block.title)
+    release_at, release_after_days = rules.released_by(block.release_at, block.release_after_days, changes)
+    _check_release(release_at, release_after_days)
+    is_new_content = major or title != block.title or content.body != block.body
+    content_version = block.content_version + (1 if is_new_content else 0)
+    async with write(caller, result=block_id) as tx:
+        tree = await _lock(tx, block.course_id)
+        current = tree.node(block_id).version
+        if current != expected_version:
+            raise Stale(current)
+        tree.check_room(0, content.text_bytes - block.text_bytes)
+        changed = await store.update_block(
+            tx,
+            block,
+            title=title,
+            body=content.body,
+            html=content.html,
+            renderer=text.RENDERER if "body" in changes else block.renderer,
+            text_bytes=content.text_bytes,
+            release_at=release_at,
+            release_after_days=release_after_days,
+            content_version=content_version,
+            min_version=content_version if major else block.min_version,
+        )
+        _tell(tx, changed, BlockUpdated(**_named(block), fields=tuple(sorted(changes))))
+    return changed.block
+
+
+async def move_block(caller: Principal, block_id: BlockId, parent_id: BlockId | None, position: int | None) -> Block:
+    """Put a block and all below it under `parent_id` at `position`, at the end without one.
+
+    Raises:
+        WrongParent
+    """
+    block = await _permitted(caller, "course:edit", block_id)
+    async with write(caller, result=block_id) as tx:
+        placed = (await _lock(tx, block.course_id)).move(block_id, parent_id, position)
+        changed = await store.update_place(tx, block, placed)
+        moved = BlockMoved(**_named(block), parent_id=placed.parent_id, position=placed.position)
+        _tell(tx, changed, moved)
+    return changed.block
+
+
+async def delete_block(caller: Principal, block_id: BlockId) -> None:
+    """Take a block and all below it out of the working outline. It can be restored for 30 days."""
+    block = await _permitted(caller, "course:edit", block_id)
+    async with write(caller, result=block_id, status=204) as tx:
+        removed, shifted = (await _lock(tx, block.course_id)).remove(block_id)
+        changed = await store.update_deleted(tx, block, removed, shifted)
+        _tell(tx, changed, BlockDeleted(**_named(block)))
+
+
+async def restore_block(caller: Principal, block_id: BlockId) -> Block:
+    """Bring a deleted block back with all that was deleted with it. Restoring what is there changes nothing.
+
+    Raises:
+        BlockNotFound: it was deleted more than 30 days ago.
+        ParentIsDeleted: restore the block that held it first.
+        OutlineFull
+    """
+    async with read() as db:
+        guarded = await store.find_block(db, block_id)
+        block = await permit(caller, "course:edit", guarded, missing=BlockNotFound)
+        nodes = await store.list_deleted_with(db, block_id)
+    if block.deleted_at is None:
+        return block
+    if block.deleted_at < datetime.now(UTC) - UNDO:
+        raise BlockNotFound("a deleted block can be restored for 30 days")
+    if block.deleted_root != block_id:
+        raise ParentIsDeleted("restore the block that it was deleted with", deleted_block_id=str(block.deleted_root))
+    async with write(caller, result=block_id) as tx:
+        tree = await _lock(tx, block.course_id)
+        if block_id not in tree:
+            if block.parent_id is not None and block.parent_id not in tree:
+                raise ParentIsDeleted("restore its parent first", deleted_block_id=str(block.parent_id))
+            changed = await store.update_restored(tx, block, tree.graft(nodes))
+            _tell(tx, changed, BlockRestored(**_named(block)))
+            return changed.block
+    return await get_block(caller, block_id)
+
+
+async def _permitted(caller: Principal, permission: str, block_id: BlockId) -> Block:
+    async with read() as db:
+        guarded = await store.find_block(db, block_id)
+    block = await permit(caller, permission, guarded, missing=BlockNotFound)
+    if block.deleted_at is not None:
+        raise BlockNotFound("it was deleted; POST /v1/blocks/{id}/restore brings it back for 30 days")
+    return block
+
+
+async def _lock(tx: Transaction, course_id: UUID) -> rules.Tree:
+    return rules.Tree(await store.lock_outline(tx, course_id), block_types())
+
+
+def _named(block: Block) -> dict[str, Any]:
+    return {"block_id": block.id, "type": block.type, "course_id": block.course_id, "org_id": block.org_id}
+
+
+def _tell(tx: Transaction, changed: Changed, event: object) -> None:
+    block = changed.block
+    emit(tx, event, version=block.version)
+    emit(
+        tx,
+        OutlineChanged(course_id=block.course_id, org_id=block.org_id, outline_version=changed.outline_version),
+        version=changed.outline_version,
+    )
+
+
+def _check_release(release_at: datetime | None, release_after_days: int | None) -> None:
+    if release_at is not None and release_after_days is not None:
+        raise ReleaseAmbiguous("clear one of them by null", pointer="/release_after_days")
+
+
+async def _check_body(type: str, body: dict[str, Any], course_id: UUID, *, before: dict[str, Any] | None) -> _Content:
+    """Check a body against its type, and that what it names exists. What it named before need not be asked again."""
+    found = block_types().get(type)
+    if found is None:
+        raise UnknownBlockType(f"the types are {', '.join(sorted(block_types()))}", pointer="/type")
+    if found.body is None:
+        if body:
+            raise BodyNotValid(f"a {type} has no body", pointer="/body")
+        return _Content({}, None, 0)
+    try:
+        checked = found.body.model_validate(body).model_dump(mode="json")
+    except ValidationError as error:
+        faults = [{**fault, "loc": ("body", "body", *fault["loc"])} for fault in error.errors()]
+        raise BodyNotValid(errors=field_errors(faults)) from None
+    if type == "video" and (before is None or before["video_id"] != checked["video_id"]):
+        await _check_video(VideoId(UUID(checked["video_id"])), course_id)
+    html = await text.render(checked["markdown"]) if type == "text" else None
+    return _Content(checked, html, len(orjson.dumps(checked)))
+
+
+async def _check_video(video_id: VideoId, course_id: UUID) -> None:
+    # Of this course, not only of its organization: whoever may edit one course need not be allowed to see another's films.
+    video = await client(VideoCalls).find_video(video_id)
+    if video is None or video.course_id != course_id:
+        raise NoSuchVideo("make one of an upload for this course: POST /v1/videos", pointer="/body/video_id")
