@@ -141,7 +141,7 @@ class Transaction(Connection):
         self.buffers.clear()
 
     @asynccontextmanager
-    async def savepoint(self) -> AsyncIterator[None]:
+    async def savepoint(self) -> AsyncGenerator[None]:
         """Run the body so that its failure undoes it alone: its rows, and what it buffered or wanted done after commit."""
         await self.flush()
         promised = len(self._after)
