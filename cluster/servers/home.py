@@ -64,9 +64,12 @@ class Home:
             return kept.setdefault(name, secrets.token_hex(24))
 
     def place(self, name: str, otherwise: Path) -> Path:
-        """Return the folder of that name as first chosen: data stay where they are when circumstances change."""
+        """Return the folder of that name as first chosen: data stay where they are when circumstances change.
+
+        Relative ones are inside the home, which may be moved.
+        """
         with self._kept("places.json") as kept:
-            return Path(kept.setdefault(name, str(otherwise)))
+            return self.path / kept.setdefault(name, str(otherwise))
 
     @contextmanager
     def _kept(self, file: str) -> Generator[dict[str, Any]]:

@@ -52,7 +52,7 @@ class Postgres:
 
     @property
     def places(self) -> tuple[Path, ...]:
-        inside = self.home.path / "postgres"
+        inside = Path("postgres")
         key = hashlib.sha256(str(self.home.path).encode()).hexdigest()[:12]
         return (self.home.place("postgres", inside if _open_to_all(self.home.path) else _OUTSIDE / key),)
 

@@ -72,11 +72,19 @@ def running(pid: int, started_at: float) -> psutil.Process | None:
     try:
         process = psutil.Process(pid)
         # The clock's steps move start times a little.
-        if abs(process.create_time() - started_at) > 2 or process.status() == psutil.STATUS_ZOMBIE:
+        if abs(process.create_time() - started_at) > 2 or not alive(process):
             return None
     except psutil.Error:
         return None
     return process
+
+
+def alive(process: psutil.Process) -> bool:
+    """Tell whether a process has not ended, whoever still has to take note of its end."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def belonging(state: State, name: str) -> list[psutil.Process]:
@@ -93,7 +101,8 @@ def stop_left_behind(home: Home, *, grace_s: float = 15) -> int:
     """Stop what a killed supervisor left behind, politely first; return how many processes that were."""
     state = read(home)
     first = left_behind(state)
-    for process in first:
+    # Who started others stops them in its own order.
+    for process in _recorded(state.processes) or first:
         with suppress(psutil.Error):
             process.send_signal(signal.SIGINT if process.name() == "postgres" else signal.SIGTERM)
     deadline = time.monotonic() + grace_s
@@ -117,25 +126,32 @@ def mark(state: State, name: str) -> str:
 
 
 def _belonging(state: State, processes: Mapping[str, ProcessState]) -> list[psutil.Process]:
-    """Find processes as recorded, by their mark, or by their session when they have overwritten what they inherited.
+    """Find processes as recorded, their children, and who outlived its parent by its mark or its session.
 
-    Programs that set their title (PostgreSQL, Ray's workers) may write it over their environment. Then the session
-    tells, which the system gives to nobody else as long as one process is in it.
+    Programs that set their title (PostgreSQL, Ray's workers) may write it over their environment, and the mark with
+    it. Then the session tells, which the system gives to nobody else as long as one process is in it.
     """
     if not state.id:
         return []
     marks = {mark(state, name) for name in processes}
     sessions = {process.pid for process in processes.values() if _may_hold_session(process)}
-    found = [root for process in processes.values() if (root := running(process.pid, process.started_at))]
+    found = _recorded(processes)
+    for root in tuple(found):
+        with suppress(psutil.Error):
+            found += [child for child in root.children(recursive=True) if alive(child)]
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            if process in found or process.status() == psutil.STATUS_ZOMBIE:
+            if process in found or not alive(process):
                 continue
             environment = process.environ()
             overwritten = "PATH" not in environment
             if environment.get(MARK) in marks or (overwritten and os.getsid(process.pid) in sessions):
                 found.append(process)
     return found
+
+
+def _recorded(processes: Mapping[str, ProcessState]) -> list[psutil.Process]:
+    return [root for process in processes.values() if (root := running(process.pid, process.started_at))]
 
 
 def _may_hold_session(process: ProcessState) -> bool:
