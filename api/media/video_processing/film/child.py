@@ -1,7 +1,7 @@
 """Run a program that reads a stranger's file: limited, watched, and killed wholly.
 
-Every child leads its own session. Whatever ends the wait (its exit, a timeout, a cancellation) ends the whole process group before
-control returns.
+Every child leads its own session. Whatever ends the wait (its exit, a timeout, a cancellation) ends the whole process
+group before control returns.
 """
 
 import asyncio

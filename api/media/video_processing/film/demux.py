@@ -1,7 +1,7 @@
-"""Read a film's structure; run as a script in a child process, because a hostile file may crash the library that reads it.
+"""Read a film's structure; run as a script in a child process, because a hostile file may crash the reader.
 
-`demux.py FILE MAX_PIXELS MAX_DURATION_S MAX_FRAMES MAX_STREAMS CONTAINERS` prints one JSON object: the facts, or `{"fault": code}`.
-It imports nothing of the product, so that it starts quickly.
+`demux.py FILE MAX_PIXELS MAX_DURATION_S MAX_FRAMES MAX_STREAMS CONTAINERS` prints one JSON object: the facts, or
+`{"fault": code}`. It imports nothing of the product, so that it starts quickly.
 """
 
 import base64
@@ -86,7 +86,7 @@ def _walk(container: InputContainer, video: VideoStream, audio: AudioStream | No
             seen.corrupt_end = packet.is_corrupt
             time = packet.dts if packet.pts is None else packet.pts
             if time is not None:
-                seen.end_s = max(seen.end_s, (time + (packet.duration or 0)) * cast(Fraction, packet.time_base))
+                seen.end_s = max(seen.end_s, (time + (packet.duration or 0)) * packet.time_base)
             if packet.stream_index != video.index:
                 continue
             seen.packets += 1
@@ -158,11 +158,11 @@ def main(argv: list[str]) -> None:
         name = container.format.name
         if name.startswith(("mov", "matroska")):
             declared_s = Fraction(container.duration or 0, av.time_base)
-            missing_s = declared_s + Fraction(container.start_time or 0, av.time_base) - max(seen.end_s, end * base)
+            missing_s = declared_s - max(seen.end_s, end * base)
             short = 0 < seen.packets < video.frames - 1 or missing_s > max(1, declared_s / 50)
             if short or seen.corrupt_end:
                 _refuse("truncated")
-        aspect, rate = cast("Fraction | None", video.sample_aspect_ratio) or Fraction(1), video.average_rate
+        aspect, rate = video.sample_aspect_ratio or Fraction(1), video.average_rate
         facts: dict[str, Any] = {
             "container": name,
             "codec": video.codec_context.name,

@@ -1,7 +1,7 @@
 """Encode chunks, sound and poster with ffmpeg: one child process per task, whatever the number of renditions it makes.
 
-Decoding and filtering are done once per process, so a task that makes all renditions of a chunk costs least in total; a task per
-rendition spreads further. Both give the same timestamps.
+Decoding and filtering are done once per process, so a task that makes all renditions of a chunk costs least in total;
+a task per rendition spreads further. Both give the same timestamps.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ import imageio_ffmpeg
 
 from .child import ChildExit, ChildLimits, run_child
 from .faults import EncodingFailed, UnplayableFilm
-from .fragments import EncodedSegment, Sample, read_file, timescale, write_segments
+from .fragments import DELAY_TICKS, EncodedSegment, Sample, delayed, read_file, timescale, write_segments
 from .ladder import AUDIO_BIT_RATE, MAX_FRAME_RATE, Rendition
 from .probe import CONTAINERS, Probe
 from .segments import AudioPlan, Chunk, Plan
@@ -45,7 +45,7 @@ class EncodeLimits:
     memory_mib: int = 8_192
     max_pixels: int = 8192 * 4320
     threads: int = 1
-    """For the decoder, the filters and each encoder; a process that makes several renditions uses several cores anyway."""
+    """For the decoder, the filters and each encoder; a process with several renditions uses several cores anyway."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,8 +124,8 @@ async def encode_audio(
 ) -> EncodedTrack | None:
     """Encode the sound as AAC-LC stereo into `out_dir/audio/`; None when the sound track is empty.
 
-    Time zero is the first picture: sound before it is left out, and silence stands where there is none. The encoder's priming frame
-    is left out too, so no player needs to know about it.
+    Time zero is the first picture: sound before it is left out, and silence stands where there is none. The encoder's
+    priming frame is left out too, so no player needs to know about it.
 
     Raises: UnplayableFilm, EncodingFailed.
     """
@@ -144,7 +144,9 @@ async def encode_audio(
         return await asyncio.to_thread(_finish_audio, audio, file, out_dir)
 
 
-async def extract_poster(source: Path, probe: Probe, plan: Plan, out: Path, *, limits: EncodeLimits | None = None) -> None:
+async def extract_poster(
+    source: Path, probe: Probe, plan: Plan, out: Path, *, limits: EncodeLimits | None = None
+) -> None:
     """Write a typical picture from the film's first part as a JPEG, at most 1280 pixels long.
 
     Raises: UnplayableFilm, EncodingFailed.
@@ -154,9 +156,22 @@ async def extract_poster(source: Path, probe: Probe, plan: Plan, out: Path, *, l
     width, height = (max(2, round(side * shrink / 2) * 2) for side in (probe.width, probe.height))
     with _work_files(out.parent, 1) as (file,):
         # `thumbnail` takes the picture nearest to the mean of its batch, which is not the black one after a cut.
-        filters = f"[0:{probe.video_stream_index}]thumbnail=n=24,scale={width}:{height}:out_range=full,setsar=1,format=yuvj420p[o]"
+        size = f"scale={width}:{height}:out_range=full,setsar=1,format=yuvj420p"
+        filters = f"[0:{probe.video_stream_index}]thumbnail=n=24,{size}[o]"
         argv = [*_input(source, limits, seek_us=plan.poster_seek_us), "-filter_complex", filters, "-map", "[o]"]
-        argv += ["-frames:v", "1", "-c:v", "mjpeg", "-q:v", "3", "-fps_mode", "passthrough", "-f", "mjpeg", f"file:{file}"]
+        argv += [
+            "-frames:v",
+            "1",
+            "-c:v",
+            "mjpeg",
+            "-q:v",
+            "3",
+            "-fps_mode",
+            "passthrough",
+            "-f",
+            "mjpeg",
+            f"file:{file}",
+        ]
         await _ffmpeg(argv, limits, 64 * _MIB, None)
         if not await asyncio.to_thread(_take, file, out):
             raise UnplayableFilm("damaged")
@@ -202,7 +217,9 @@ def _filters(chunk: Chunk, renditions: Sequence[Rendition]) -> str:
     if kept := ":".join(f"{name}={tick}" for name, tick in bounds.items() if tick is not None):
         steps.append(f"trim={kept}")
     steps.append(f"setpts=PTS-({chunk.origin_ticks - _SHIFT_S * TICKS_PER_S})")
-    outputs = [f"scale={r.width}:{r.height}:out_range=tv,setsar=1,format=yuv420p[o{n}]" for n, r in enumerate(renditions)]
+    outputs = [
+        f"scale={r.width}:{r.height}:out_range=tv,setsar=1,format=yuv420p[o{n}]" for n, r in enumerate(renditions)
+    ]
     chain = f"[0:{chunk.stream_index}]{','.join(steps)}"
     if len(outputs) == 1:
         return f"{chain},{outputs[0]}"
@@ -217,7 +234,14 @@ def _x264(chunk: Chunk, rendition: Rendition, output: int, threads: int) -> list
     argv += ["-profile:v", "high", "-level:v", str(rendition.level), "-threads", str(threads)]
     # Only the planned pictures are keyframes, so that all renditions have the same segments.
     argv += ["-g", "1000000", "-sc_threshold", "0", "-forced-idr", "1", "-force_key_frames", keys]
-    argv += ["-fps_mode", "passthrough", "-enc_time_base", f"1:{TICKS_PER_S}", "-video_track_timescale", str(TICKS_PER_S)]
+    argv += [
+        "-fps_mode",
+        "passthrough",
+        "-enc_time_base",
+        f"1:{TICKS_PER_S}",
+        "-video_track_timescale",
+        str(TICKS_PER_S),
+    ]
     return [*argv, *_fragmented_mp4()]
 
 
@@ -267,7 +291,7 @@ def _report_time(duration_s: float, on_progress: OnProgress, line: str) -> None:
 
 
 def _finish_video(chunk: Chunk, rendition: Rendition, file: Path, out_dir: Path) -> EncodedTrack:
-    init, samples = _read(file)
+    init, samples = _read(file, DELAY_TICKS)
     shift = _SHIFT_S * TICKS_PER_S
     samples = [replace(sample, pts=sample.pts - shift) for sample in samples]
     cuts = [segment.cut_ticks for segment in chunk.segments]
@@ -283,12 +307,14 @@ def _finish_video(chunk: Chunk, rendition: Rendition, file: Path, out_dir: Path)
     if len(samples) > chunk.frames:
         raise EncodingFailed("pictures-added", f"{len(samples)} instead of {chunk.frames} in chunk {chunk.index}")
     end = max(chunk.segments[-1].end_ticks, max(sample.pts for sample in samples) + 1)
-    written = write_segments(file, out_dir / rendition.name, init, samples, segment_of=segment_of, end=end)
+    written = write_segments(
+        file, out_dir / rendition.name, init, samples, segment_of=segment_of, end=end, delay=DELAY_TICKS
+    )
     return EncodedTrack(name=rendition.name, chunk=chunk.index, timescale=TICKS_PER_S, init=init, segments=written)
 
 
 def _finish_audio(audio: AudioPlan, file: Path, out_dir: Path) -> EncodedTrack | None:
-    init, samples = _read(file)
+    init, samples = _read(file, 0)
     shift = _SHIFT_S * AUDIO_RATE_HZ
     samples = [replace(sample, pts=sample.pts - shift) for sample in samples if sample.pts >= shift]
     if not samples:
@@ -304,13 +330,14 @@ def _finish_audio(audio: AudioPlan, file: Path, out_dir: Path) -> EncodedTrack |
     def segment_of(sample: Sample) -> int:
         return bisect_right(starts, sample.pts) - 1
 
-    written = write_segments(file, out_dir / AUDIO_NAME, init, samples, segment_of=segment_of, end=None)
+    written = write_segments(file, out_dir / AUDIO_NAME, init, samples, segment_of=segment_of, end=None, delay=0)
     return EncodedTrack(name=AUDIO_NAME, chunk=0, timescale=AUDIO_RATE_HZ, init=init, segments=written)
 
 
-def _read(file: Path) -> tuple[bytes, list[Sample]]:
+def _read(file: Path, delay: int) -> tuple[bytes, list[Sample]]:
     try:
-        return read_file(file)
+        init, samples = read_file(file)
+        return delayed(init, delay), samples
     except (OSError, ValueError) as error:
         raise EncodingFailed("encoder-failed", f"its file cannot be read: {error}") from error
 

@@ -1,8 +1,8 @@
 """State why a film could not be processed: the film's fault, or ours.
 
-    FilmFault
-    ├── UnplayableFilm   the file: trying again will not help; `detail` is written for a teacher
-    └── EncodingFailed   this attempt: trying again elsewhere or later may help; `detail` is for operators
+FilmFault
+├── UnplayableFilm   the file: trying again will not help; `detail` is written for a teacher
+└── EncodingFailed   this attempt: trying again elsewhere or later may help; `detail` is for operators
 """
 
 from typing import Final, Literal
@@ -27,7 +27,7 @@ MESSAGES: Final[dict[FaultCode, str]] = {
     "empty": "The file is empty. Please upload it again.",
     "not-a-film": "This file is not a film that we can read. Please upload an MP4, MOV, MKV, WebM, AVI or MPEG file.",
     "playlist": "This file is only a list that points at other files, not a film. Please upload the film itself.",
-    "truncated": "The film is incomplete: its end is missing. Please export it again and wait until the upload is done.",
+    "truncated": "The film is incomplete: its end is missing. Please export it again and upload all of it.",
     "damaged": "The film is damaged and cannot be read to its end. Please export it again from your video program.",
     "no-video": "There is no picture in this file, only sound or other content. Please upload it as audio instead.",
     "no-frames": "The film has a picture track without a single picture in it. Please export it again.",

@@ -1,11 +1,13 @@
 """Rewrite what the encoder made into the segments that players load.
 
-ffmpeg writes one fragmented MP4 file per task. Its samples are laid out anew here, because only so is every segment exactly what was
-planned: decoding times are the presentation times in order, and composition offsets (which may be negative, as CMAF has them) say the
-rest. Then a segment's first decoding time is its first picture, its durations add up to its length to the tick, and chunks that were
-encoded far apart follow each other without a gap, an overlap or an edit list.
+ffmpeg writes one fragmented MP4 file per task. Its samples are laid out anew here, because only so is every segment
+exactly what was planned: decoding times are the presentation times in order, so a segment's first decoding time is its
+first picture, its durations add up to its length to the tick, and chunks that were encoded far apart follow each other
+without a gap or an overlap. Pictures are shown a constant delay after these times, and the init segment's edit list takes
+that delay off again. (Negative offsets would say the same without a delay, but libav shifts a track anew whenever it
+meets a larger one.)
 
-Source: ISO/IEC 14496-12 (moof 8.8.4, tfhd 8.8.7, trun 8.8.8, tfdt 8.8.12); ISO/IEC 23000-19, 7.5.13 (negative offsets).
+Source: ISO/IEC 14496-12 (moof 8.8.4, tfhd 8.8.7, trun 8.8.8, tfdt 8.8.12, elst 8.6.6).
 """
 
 import secrets
@@ -18,6 +20,12 @@ from typing import BinaryIO, Final
 
 _CONTAINER_BOXES: Final = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"mvex")
 _NOT_SYNC: Final = 0x0001_0000
+
+DELAY_TICKS: Final = 18_000
+"""How long after their place in decoding order pictures are shown: two pictures of reordering at 10 per second or more.
+
+At slower or uneven rates the decoding times are drawn together instead; see `_decoding_times`.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +72,24 @@ def _boxes(blob: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]
         start += size
 
 
-def _without_edits(blob: bytes, start: int, end: int) -> bytes:
-    """Copy boxes, leaving edit lists out: the times written here need none."""
+def _with_edit(blob: bytes, start: int, end: int, edit: bytes) -> bytes:
+    """Copy boxes, with this edit list and no other."""
     parts: list[bytes] = []
     for kind, a, b in _boxes(blob, start, end):
         if kind in (b"moov", b"trak"):
-            inner = _without_edits(blob, a + 8, b)
-            parts.append(struct.pack(">I4s", len(inner) + 8, kind) + inner)
+            parts.append(_box(kind, _with_edit(blob, a + 8, b, edit)))
         elif kind not in (b"edts", b"udta"):
             parts.append(blob[a:b])
+        if kind == b"tkhd":
+            parts.append(edit)
     return b"".join(parts)
+
+
+def delayed(init: bytes, delay: int) -> bytes:
+    """Return an init segment whose edit list takes a delay off; none when it is 0."""
+    # One entry: of unknown length, from this media time on, at normal speed.
+    elst = _box(b"elst", struct.pack(">IIIiI", 0, 1, 0, delay, 1 << 16))
+    return _with_edit(init, 0, len(init), _box(b"edts", elst) if delay else b"")
 
 
 def find_box(blob: bytes, wanted: bytes, start: int = 0, end: int | None = None) -> bytes | None:
@@ -114,7 +130,7 @@ def read_file(path: Path) -> tuple[bytes, list[Sample]]:
                 if kind == b"moof":
                     samples += _samples(box, position)
                 else:
-                    init += _without_edits(box, 0, length)
+                    init += box
             position += length
     return init, samples
 
@@ -154,12 +170,19 @@ def _samples(moof: bytes, moof_position: int) -> Iterator[Sample]:
 
 
 def write_segments(
-    source: Path, folder: Path, init: bytes, samples: list[Sample], *, segment_of: Callable[[Sample], int], end: int | None
+    source: Path,
+    folder: Path,
+    init: bytes,
+    samples: list[Sample],
+    *,
+    segment_of: Callable[[Sample], int],
+    end: int | None,
+    delay: int,
 ) -> tuple[EncodedSegment, ...]:
     """Write the init segment and the media segments, each complete or not at all.
 
-    `segment_of` numbers the sync samples; the samples after one belong to its segment. `end` is where the last one ends; None: where
-    its last sample does.
+    `segment_of` numbers the sync samples; the samples after one belong to its segment. `end` is where the last one
+    ends; None: where its last sample does.
     """
     numbers: list[int] = []
     for sample in samples:
@@ -173,7 +196,7 @@ def write_segments(
     written: list[EncodedSegment] = []
     with source.open("rb") as file:
         for (number, group), (start, after) in zip(groups, pairwise(starts), strict=True):
-            media = _media_segment(file, number, group, after)
+            media = _media_segment(file, number, group, after, delay)
             segment = EncodedSegment(
                 number=number, start=start, duration=after - start, frames=len(group), size_bytes=len(media)
             )
@@ -182,12 +205,23 @@ def write_segments(
     return tuple(written)
 
 
-def _media_segment(file: BinaryIO, number: int, samples: list[Sample], end: int) -> bytes:
-    shown = sorted(sample.pts for sample in samples)
-    durations = [b - a for a, b in pairwise([*shown, end])]
-    if min(durations) < 1:
+def _decoding_times(pts: list[int], delay: int) -> list[int]:
+    """Return the presentation times in order, moved ahead where a picture would be decoded after it is shown."""
+    times = sorted(pts)
+    soonest = next_time = 1 << 62
+    for n in reversed(range(len(times))):
+        soonest = min(soonest, pts[n] + delay)
+        next_time = times[n] = min(times[n], soonest, next_time - 1)
+    return times
+
+
+def _media_segment(file: BinaryIO, number: int, samples: list[Sample], end: int, delay: int) -> bytes:
+    pts = [sample.pts for sample in samples]
+    times = _decoding_times(pts, delay)
+    durations = [b - a for a, b in pairwise([*times, end])]
+    if times[0] != min(pts) or min(durations) < 1:
         raise ValueError(f"segment {number} has pictures out of order")
-    offsets = [sample.pts - time for sample, time in zip(samples, shown, strict=True)]
+    offsets = [time + delay - decoded for time, decoded in zip(pts, times, strict=True)]
     flags = [sample.flags for sample in samples]
     columns: list[tuple[int, list[int]]] = [(0x200, [sample.size for sample in samples])]
     defaults, default_bits = b"", 0x02_0000
@@ -207,7 +241,7 @@ def _media_segment(file: BinaryIO, number: int, samples: list[Sample], end: int)
     )
     styp = _box(b"styp", b"msdh" + bytes(4) + b"msdhcmfs")
     tfhd = _box(b"tfhd", struct.pack(">II", default_bits, 1) + defaults)
-    tfdt = _box(b"tfdt", struct.pack(">IQ", 1 << 24, shown[0]))
+    tfdt = _box(b"tfdt", struct.pack(">IQ", 1 << 24, times[0]))
     mfhd = _box(b"mfhd", struct.pack(">II", 0, number + 1))
 
     def moof(data_offset: int) -> bytes:

@@ -61,12 +61,12 @@ def join_chunks(tracks: Iterable[EncodedTrack]) -> EncodedTrack:
     segments = [segment for track in ordered for segment in track.segments]
     if [segment.number for segment in segments] != list(range(len(segments))):
         raise EncodingFailed("chunks-missing", f"{head.name} has the segments {[s.number for s in segments]}")
-    return EncodedTrack(
-        name=head.name, chunk=0, timescale=head.timescale, init=head.init, segments=tuple(segments)
-    )
+    return EncodedTrack(name=head.name, chunk=0, timescale=head.timescale, init=head.init, segments=tuple(segments))
 
 
-def package(renditions: Sequence[Rendition], tracks: Iterable[EncodedTrack], audio: EncodedTrack | None) -> PackagedFilm:
+def package(
+    renditions: Sequence[Rendition], tracks: Iterable[EncodedTrack], audio: EncodedTrack | None
+) -> PackagedFilm:
     """Write master and media playlists for the chunks of all renditions.
 
     Raises: EncodingFailed when chunks are missing or differ.
@@ -111,9 +111,7 @@ def _duration_s(track: EncodedTrack) -> float:
     return (last.start + last.duration) / track.timescale
 
 
-def _measure(
-    rendition: Rendition, track: EncodedTrack, audio: EncodedTrack | None, target: int
-) -> PackagedRendition:
+def _measure(rendition: Rendition, track: EncodedTrack, audio: EncodedTrack | None, target: int) -> PackagedRendition:
     sound_peak, sound_mean = _bit_rates(audio, target) if audio else (0, 0)
     peak, mean = _bit_rates(track, target)
     return PackagedRendition(
@@ -132,7 +130,8 @@ def _measure(
 def _bit_rates(track: EncodedTrack, target: int) -> tuple[int, int]:
     """Return peak and mean in bits per second.
 
-    Source: RFC 8216, 4.1: the peak is the largest rate of any contiguous segments that last 0.5 to 1.5 target durations.
+    Source: RFC 8216, 4.1: the peak is the largest rate of any contiguous segments that last 0.5 to 1.5 target
+    durations.
     """
     lengths = [_seconds(track, segment) for segment in track.segments]
     bits = [8 * segment.size_bytes for segment in track.segments]

@@ -1,7 +1,7 @@
 """Decide in which sizes and bit rates a film is offered.
 
-A rung is named after its *short* side, which is what people mean by "720p": an upright phone film of 1080x1920 has a 1080p rung of
-1080x1920, not one of 608x1080.
+A rung is named after its *short* side, which is what people mean by "720p": an upright phone film of 1080x1920 has a
+1080p rung of 1080x1920, not one of 608x1080.
 """
 
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ _LEVELS: Final = (
     (60, 4_177_920, 139_264, 300_000_000),
     (62, 16_711_680, 139_264, 1_000_000_000),
 )
-"""Level, macroblocks per second, macroblocks per picture, bit rate in the High profile. Source: ITU-T H.264, table A-1 and A.3.3."""
+"""Level, macroblocks per second and per picture, bit rate in the High profile. Source: ITU-T H.264, tables A-1, A-2."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

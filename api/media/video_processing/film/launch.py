@@ -1,7 +1,7 @@
 """Become another program under limits; run as a script, `launch.py PARENT CPU_S MEMORY FILE_BYTES ARGV...`.
 
-The limits are set here and not between fork and exec of the caller, which has threads. On Linux the program also dies with the process
-that asked for it, so that `kill -9` of a worker leaves no encoder behind.
+The limits are set here and not between fork and exec of the caller, which has threads. On Linux the program also dies
+with the process that asked for it, so that `kill -9` of a worker leaves no encoder behind.
 """
 
 import contextlib

@@ -13,15 +13,22 @@ from .faults import EncodingFailed, FaultCode, UnplayableFilm
 from .timeline import Timeline
 
 CONTAINERS: Final = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,avi,flv,ogg,asf,mxf"
-"""Demuxers that may read an upload: those that hold a film themselves. Playlists (hls, dash, concat, ...) and picture series stay out."""
+"""Demuxers that may read an upload: those that hold a film themselves.
+
+Playlists (hls, dash, concat, ...) and picture series stay out.
+"""
 
 SEEKABLE_CONTAINERS: Final = ("mov", "matroska")
 """Containers with exact time stamps on every picture and a seek that never lands too late."""
 
-VIDEO_CODECS: Final = frozenset(
-    "h264 hevc av1 vp8 vp9 mpeg4 mpeg1video mpeg2video msmpeg4v2 msmpeg4v3 wmv1 wmv2 wmv3 vc1 h263 flv flv1 theora mjpeg prores dnxhd "
-    "ffv1 huffyuv ffvhuff utvideo qtrle svq1 svq3 cinepak dvvideo png rawvideo libdav1d libvpx libvpx-vp9 msmpeg4 cfhd".split()
-)
+# fmt: off
+VIDEO_CODECS: Final = frozenset((
+    "h264", "hevc", "av1", "libdav1d", "vp8", "libvpx", "vp9", "libvpx-vp9", "mpeg4", "mpeg1video",
+    "mpeg2video", "msmpeg4", "msmpeg4v2", "msmpeg4v3", "wmv1", "wmv2", "wmv3", "vc1", "h263", "flv",
+    "theora", "mjpeg", "prores", "dnxhd", "cfhd", "ffv1", "huffyuv", "ffvhuff", "utvideo", "qtrle",
+    "svq1", "svq3", "cinepak", "dvvideo", "png", "rawvideo",
+))
+# fmt: on
 
 _DEMUX: Final = str(Path(__file__).with_name("demux.py"))
 _MIN_VARIATION: Final = 0.1
@@ -101,14 +108,12 @@ async def probe(path: Path, limits: ProbeLimits | None = None) -> Probe:
     limits = limits or ProbeLimits()
     bounds = (limits.max_pixels, limits.max_duration_s, limits.max_frames, limits.max_streams)
     ended = await run_child(
-        [sys.executable, "-I", _DEMUX, str(path.absolute()), *map(str, bounds), CONTAINERS],
+        [sys.executable, "-I", _DEMUX, str(path), *map(str, bounds), CONTAINERS],
         limits=ChildLimits(wall_s=limits.wall_s, cpu_s=limits.cpu_s, memory_mib=limits.memory_mib, file_bytes=0),
     )
     if ended.timed_out or ended.out_of_cpu:
         raise UnplayableFilm("too-costly")
     if ended.status != 0:
-        if not path.exists():
-            raise EncodingFailed("source-missing", f"{path.name} is not there")
         if ended.status < 0 or "MemoryError" in ended.stderr:
             # The reader crashed or ran out of its memory: another attempt would do the same.
             raise UnplayableFilm("damaged")

@@ -1,8 +1,9 @@
 """Decide where a film is cut: chunks for the workers, and within them the segments that players load.
 
-A cut lies between two neighbouring pictures, never on one: chunk k holds the pictures whose time is in [cut k, cut k+1), whatever the
-decoder had to read before it to get there. So every picture lands in exactly one chunk, with open groups of pictures, any order of
-decoding and any rate. All times are ticks of 1/90000 s, and all renditions have the same ones.
+A cut lies between two neighbouring pictures, never on one: chunk k holds the pictures whose time is in [cut k, cut
+k+1), whatever the decoder had to read before it to get there. So every picture lands in exactly one chunk, with open
+groups of pictures, any order of decoding and any rate. All times are ticks of 1/90000 s, and all renditions have the
+same ones.
 """
 
 from bisect import bisect_left, bisect_right
@@ -45,7 +46,7 @@ class Chunk:
     origin_ticks: int
     """The film's first picture, on the source's clock."""
     seek_us: int | None
-    """A moment after the keyframe to decode from and before the next one, on the source's clock; None: from the start."""
+    """After the keyframe to decode from and before the next one, on the source's clock; None: from the start."""
     from_ticks: int | None
     """Keep pictures from here ..."""
     until_ticks: int | None
@@ -86,10 +87,11 @@ class Plan:
 
 
 def plan(probe: Probe, *, chunk_s: float = CHUNK_S, segment_s: float = SEGMENT_S) -> Plan:
-    """Cut a film into chunks of about `chunk_s`, at keyframes where there are any, and these into segments of about `segment_s`.
+    """Cut a film into chunks of about `chunk_s`, at keyframes if there are any, and these into `segment_s` segments.
 
-    Where keyframes are rarer than chunks, a chunk starts between them, and its worker decodes from the keyframe before. Chunks then
-    grow with that distance, so that all workers together never decode much more than twice the film.
+    Where keyframes are rarer than chunks, a chunk starts between them, and its worker decodes from the keyframe
+    before. Chunks then grow with that distance, so that all workers together never decode much more than twice the
+    film.
     """
     timeline = probe.timeline
     pts = timeline.pts()
@@ -142,7 +144,7 @@ def plan(probe: Probe, *, chunk_s: float = CHUNK_S, segment_s: float = SEGMENT_S
 
 
 def _kept(ticks: list[int], *, capped: bool) -> list[int]:
-    """Return the positions of the pictures that are encoded: those with a time of their own and, when capped, the first of each 1/60 s.
+    """Return the positions of the pictures that are encoded: with a time of their own; if capped, one per 1/60 s.
 
     The encoder's filter applies the same rule; see `encode`.
     """
@@ -171,7 +173,10 @@ def _chunk_starts(ticks: list[int], kept: list[int], keyframes: list[int], end: 
         length = max(target, start - (key_ticks[nearest_key] if nearest_key >= 0 else ticks[0]))
         if end - start <= length * _LATEST:
             return starts
-        low, high = bisect_left(key_ticks, start + target * _EARLIEST), bisect_right(key_ticks, start + length * _LATEST)
+        low, high = (
+            bisect_left(key_ticks, start + target * _EARLIEST),
+            bisect_right(key_ticks, start + length * _LATEST),
+        )
         candidates = key_ticks[low:high]
         chosen = min(candidates, key=lambda tick: abs(tick - start - length)) if candidates else start + length
         following = bisect_left(kept_ticks, chosen)
