@@ -16,6 +16,7 @@ from prometheus_client import Gauge
 from actors.loops import Idle, Loop
 from cluster import events, inbox, kafka
 from cluster.events import Envelope
+from cluster.telemetry import REGISTRY
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ _POLL_MS = 1000
 _SIDE_BY_SIDE = 4
 """Batches at a time in one process, so that the pool's other connections stay free for jobs and the relay."""
 
-_lag = Gauge("hub_consumer_lag", "Events that a service has not taken over yet", ["service"])
+_lag = Gauge("hub_consumer_lag", "Events that a service has not taken over yet", ["service"], registry=REGISTRY)
 
 
 @dataclass(frozen=True, slots=True)

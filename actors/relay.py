@@ -16,24 +16,24 @@ from datetime import timedelta
 from uuid import uuid4
 
 from aiokafka import AIOKafkaProducer
-from opentelemetry import trace
-from opentelemetry.trace import SpanKind
 from prometheus_client import Counter
 
 from actors.loops import Idle, Loop
 from cluster import broadcast, events, kafka, outbox
 from cluster.outbox import SHARDS, Waiting
 from cluster.postgres import read
+from cluster.telemetry import REGISTRY, span_from
 from cluster.wake import Bell
 
 log = logging.getLogger(__name__)
-tracer = trace.get_tracer(__name__)
 
 LEASE_S = 6.0
 _RENEW_S = 2.0
 _BATCH = 500
 
-_published = Counter("hub_events_published_total", "Rows of the outbox that were acknowledged", ["to"])
+_published = Counter(
+    "hub_events_published_total", "Rows of the outbox that were acknowledged", ["to"], registry=REGISTRY
+)
 
 # The count does not see the row inserted beside it, so it is of the others.
 _SHOW_UP = """
@@ -42,7 +42,7 @@ WITH me AS (
 ), gone AS (
     DELETE FROM hub.relays WHERE seen_at < now() - interval '1 minute'
 )
-SELECT count(*) FROM hub.relays WHERE owner <> $1 AND seen_at > now() - $2
+SELECT count(*) FROM hub.relays WHERE owner <> $1 AND seen_at > now() - $2::interval
 """
 _RENEW = """
 UPDATE hub.relay_leases SET expires_at = now() + $2 WHERE owner = $1 AND expires_at > now() RETURNING shard
@@ -131,7 +131,7 @@ class Relay:
     async def _send(self, rows: list[Waiting]) -> None:
         try:
             producer = await self._ready_producer({row.topic for row in rows})
-            with tracer.start_as_current_span("publish", kind=SpanKind.PRODUCER, attributes={"events": len(rows)}):
+            with span_from(None, "publish", "producer", {"events": len(rows)}):
                 acks = [
                     await producer.send(
                         row.topic,

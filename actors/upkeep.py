@@ -9,6 +9,7 @@ from prometheus_client import Gauge
 from actors.loops import Loop
 from cluster import events, job_runs
 from cluster.postgres import read
+from cluster.telemetry import REGISTRY
 
 INBOX_DAYS = 14
 """Longer than anything can be redelivered after: Kafka keeps a topic for 7 days."""
@@ -16,10 +17,10 @@ _MEASURE_S = 15.0
 _PURGE_S = 600.0
 _PURGE_ROWS = 20_000
 
-_outbox_rows = Gauge("hub_outbox_rows", "Rows of the outbox that wait for the relay")
-_outbox_age_s = Gauge("hub_outbox_oldest_seconds", "Age of the oldest row of the outbox")
-_parked_keys = Gauge("hub_parked_keys", "Keys with parked events", ["service", "state"])
-_jobs = Gauge("hub_jobs", "Jobs that are not finished", ["state"])
+_outbox_rows = Gauge("hub_outbox_rows", "Rows of the outbox that wait for the relay", registry=REGISTRY)
+_outbox_age_s = Gauge("hub_outbox_oldest_seconds", "Age of the oldest row of the outbox", registry=REGISTRY)
+_parked_keys = Gauge("hub_parked_keys", "Keys with parked events", ["service", "state"], registry=REGISTRY)
+_jobs = Gauge("hub_jobs", "Jobs that are not finished", ["state"], registry=REGISTRY)
 
 # A range of the primary key: UUIDv7 ids begin with their time.
 _PURGE_INBOX = """

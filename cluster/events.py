@@ -13,9 +13,8 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 import msgspec
 import orjson
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from cluster import kafka, outbox
+from cluster import kafka, outbox, telemetry
 from cluster.ids import OrgId, UserId, new_id
 from cluster.postgres import Transaction
 from cluster.principal import Kind, Principal, platform
@@ -184,8 +183,6 @@ def envelope_of(
     kind = _by_class[type(event)]
     payload = msgspec.to_builtins(event)
     subject = str(payload[kind.subject])
-    carrier: dict[str, str] = {}
-    TraceContextTextMapPropagator().inject(carrier)
     return Envelope(
         id=id or uuid5(NAMESPACE_URL, f"event:{kind.name}:{subject}:{version}"),
         type=kind.name,
@@ -195,7 +192,7 @@ def envelope_of(
         org_id=getattr(event, "org_id"),  # noqa: B009  every event has it, `event` checked
         actor=Actor.of(principal or platform(kind.service)),
         time=time or datetime.now(UTC),
-        traceparent=carrier.get("traceparent"),
+        traceparent=telemetry.traceparent(),
         schema_version=kind.schema_version,
         payload=payload,
     )

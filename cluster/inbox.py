@@ -20,18 +20,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import asyncpg
-from opentelemetry import trace
-from opentelemetry.trace import Link, SpanKind
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client import Counter
 
 from cluster import events
 from cluster.events import Envelope
 from cluster.postgres import Transaction, pool, transaction
 from cluster.principal import platform
+from cluster.telemetry import REGISTRY, span_from
 
 log = logging.getLogger(__name__)
-tracer = trace.get_tracer(__name__)
 
 HANDLER_LIMIT_S = 30.0
 MAX_ATTEMPTS = 8
@@ -39,8 +36,15 @@ MAX_ATTEMPTS = 8
 _CAREFUL_CHUNK = 50
 _DRAIN_CHUNK = 50
 
-_handled = Counter("hub_events_handled_total", "Events whose effect was committed", ["service", "type"])
-_parked = Counter("hub_events_parked_total", "Events put aside: failed, or behind one that failed", ["service", "type"])
+_handled = Counter(
+    "hub_events_handled_total", "Events whose effect was committed", ["service", "type"], registry=REGISTRY
+)
+_parked = Counter(
+    "hub_events_parked_total",
+    "Events put aside: failed, or behind one that failed",
+    ["service", "type"],
+    registry=REGISTRY,
+)
 
 _TRANSIENT = (
     asyncpg.PostgresConnectionError,
@@ -181,12 +185,7 @@ async def run_handlers(tx: Transaction, service: str, envelope: Envelope) -> Non
     kind = events.event_type(envelope.type)
     if not handlers or kind is None:
         return
-    cause = TraceContextTextMapPropagator().extract({"traceparent": envelope.traceparent or ""})
-    link = Link(trace.get_current_span(cause).get_span_context())
-    name = f"handle {envelope.type}"
-    with tracer.start_as_current_span(
-        name, cause, kind=SpanKind.CONSUMER, links=[link], attributes=_labels(service, envelope)
-    ):
+    with span_from(envelope.traceparent, f"handle {envelope.type}", "consumer", _labels(service, envelope)):
         decoded = kind.decode(envelope)
         for handle in handlers:
             async with asyncio.timeout(HANDLER_LIMIT_S):

@@ -16,9 +16,6 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
-from opentelemetry import trace
-from opentelemetry.trace import SpanKind
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client import Counter, Histogram
 
 from cluster.events import Actor
@@ -26,17 +23,21 @@ from cluster.inbox import describe
 from cluster.jobs import GiveUp, JobType, job_type, job_types, perform_of
 from cluster.postgres import Connection, read
 from cluster.principal import Principal, platform
+from cluster.telemetry import REGISTRY, span_from
 
 log = logging.getLogger(__name__)
-tracer = trace.get_tracer(__name__)
 
 LEASE_S = 12.0
 MAX_STARTS = 5
 """Starts without an end. A job that takes its worker down with it must not do so for ever."""
 
-_ended = Counter("hub_jobs_ended_total", "Runs of jobs by how they ended", ["kind", "outcome"])
+_ended = Counter("hub_jobs_ended_total", "Runs of jobs by how they ended", ["kind", "outcome"], registry=REGISTRY)
 _seconds = Histogram(
-    "hub_job_run_seconds", "How long runs of jobs took", ["kind"], buckets=(0.01, 0.1, 1, 10, 60, 600, 3600)
+    "hub_job_run_seconds",
+    "How long runs of jobs took",
+    ["kind"],
+    registry=REGISTRY,
+    buckets=(0.01, 0.1, 1, 10, 60, 600, 3600),
 )
 
 
@@ -170,10 +171,9 @@ async def run(taken: Taken) -> None:
         OSError, asyncpg.PostgresError: the end could not be recorded; the job runs again after its lease.
     """
     declared = job_type(taken.kind)
-    cause = TraceContextTextMapPropagator().extract({"traceparent": taken.traceparent or ""})
     labels = {"job": str(taken.id), "kind": taken.kind, "attempt": taken.attempts + 1}
     with (
-        tracer.start_as_current_span(f"job {taken.kind}", cause, kind=SpanKind.CONSUMER, attributes=labels),
+        span_from(taken.traceparent, f"job {taken.kind}", "consumer", labels),
         _seconds.labels(taken.kind).time(),
     ):
         try:

@@ -13,9 +13,8 @@ from uuid import UUID
 
 import msgspec
 from croniter import croniter
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from cluster import wake
+from cluster import telemetry, wake
 from cluster.events import Actor
 from cluster.ids import new_id
 from cluster.postgres import Transaction
@@ -193,8 +192,6 @@ async def _flush(tx: Transaction) -> None:
         await tx.run(_CANCEL, cancelled)
     if not jobs:
         return
-    carrier: dict[str, str] = {}
-    TraceContextTextMapPropagator().inject(carrier)
     await tx.run(
         _INSERT,
         [job.id for job in jobs],
@@ -205,7 +202,7 @@ async def _flush(tx: Transaction) -> None:
         [job.dedupe for job in jobs],
         [job.declared.attempts for job in jobs],
         msgspec.to_builtins(Actor.of(tx.principal)),
-        carrier.get("traceparent"),
+        telemetry.traceparent(),
     )
     if any(job.due_at <= tx.now for job in jobs):
         tx.after_commit(partial(wake.signal, "jobs"))
