@@ -30,6 +30,7 @@ P = TypeVar("P")
 DEADLINE_S = 5.0
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 _local: dict[str, object] = {}
+_hosted: set[str] = set()
 _session: aiohttp.ClientSession | None = None
 _PROBLEM_HEADER = "x-problem-class"
 _KERNEL_SOURCES = {"GrantSource": "rbac", "MemberSource": "organization", "LearnerSource": "enrollment"}
@@ -131,10 +132,6 @@ async def answer(service: str, name: str, body: bytes) -> bytes:
 
 
 async def _post(service: Service, name: str, body: bytes) -> bytes:
-    global _session
-    if _session is None or _session.closed:
-        _session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=100, keepalive_timeout=30))
-    base = settings().service_url.format(service=service.name, namespace=service.namespace, port=service.port)
     left = remaining_s()
     headers = {
         "Authorization": f"Bearer {identity.issue_service_token(service.name)}",
@@ -145,8 +142,8 @@ async def _post(service: Service, name: str, body: bytes) -> bytes:
     if traceparent:
         headers["traceparent"] = traceparent
     try:
-        async with _session.post(
-            f"{base}/v1/{service.areas[0]}/-/calls/{name}",
+        async with _http().post(
+            f"{_base(service)}/v1/{service.areas[0]}/-/calls/{name}",
             data=body,
             headers=headers,
             timeout=aiohttp.ClientTimeout(total=left),
@@ -157,6 +154,29 @@ async def _post(service: Service, name: str, body: bytes) -> bytes:
             raise _problem(response.headers.get(_PROBLEM_HEADER, ""), service, name, content)
     except (aiohttp.ClientError, TimeoutError) as error:
         raise RemoteUnavailable(f"{service.name} does not answer; try again in a moment") from error
+
+
+async def is_healthy(service: Service, limit_s: float) -> bool:
+    """Tell whether a service answers: at once for those of this process, by its health route for others."""
+    if service.name in _hosted:
+        return True
+    url = f"{_base(service)}/v1/{service.areas[0]}/-/health"
+    try:
+        async with _http().get(url, timeout=aiohttp.ClientTimeout(total=limit_s)) as response:
+            return response.status == 200
+    except (aiohttp.ClientError, TimeoutError):
+        return False
+
+
+def _http() -> aiohttp.ClientSession:
+    global _session
+    if _session is None or _session.closed:
+        _session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=100, keepalive_timeout=30))
+    return _session
+
+
+def _base(service: Service) -> str:
+    return settings().service_url.format(service=service.name, namespace=service.namespace, port=service.port)
 
 
 def remaining_s() -> float:
@@ -205,6 +225,7 @@ def _problem(name: str, service: Service, method: str, content: bytes) -> Proble
 
 def install(services: tuple[str, ...]) -> None:
     """Make the services of this process answer in it."""
+    _hosted.update(services)
     for service in services:
         module = room(service, "calls")
         if module is not None:
@@ -215,6 +236,7 @@ async def close() -> None:
     """Forget the local services and close the connections to others."""
     global _session
     _local.clear()
+    _hosted.clear()
     session, _session = _session, None
     if session is not None:
         await session.close()

@@ -226,6 +226,12 @@ def _verified(claims: dict[str, Any], key: VerificationKey) -> Verified:
     return Verified(principal, key.kid, float(claims["iat"]), min(float(claims["exp"]), key.not_after.timestamp()))
 
 
+async def verification_keys() -> list[VerificationKey]:
+    """Return the public keys that count now or soon, for the JWK set."""
+    async with postgres.read() as db:
+        return await db.all(VerificationKey, KEYS)
+
+
 async def _know_key(kid: str) -> None:
     recently = time.monotonic() - _known.keys_loaded_at < _RELOAD_INTERVAL_S
     if _known.keys_stale or (kid not in _known.keys and not recently):

@@ -6,7 +6,7 @@ SERVICES = (
     Service(
         name="gateway",
         areas=("gateway", "operations"),
-        paths=("/", "/docs", "/openapi.json", "/healthz", "/readyz", "/metrics", "/.well-known/"),
+        paths=("/", "/docs", "/docs/", "/problems/", "/openapi.json", "/.well-known/"),
         port=3000,
         rank=99,
         replicas=(3, 10),

@@ -281,8 +281,8 @@ async def appoint(caller: Principal, course_id: CourseId, user_id: UserId, role:
     """Put somebody on the staff, or change their role. The grant comes first, the visible row last."""
     course = await _permitted(caller, "course:staff", course_id)
     for other in {"instructor", "assistant"} - {role}:
-        await client(RbacCalls).revoke(user_id, other, "course", course_id)
-    await client(RbacCalls).grant(user_id, role, "course", course_id, course.org_id)
+        await client(RbacCalls).revoke(user_id, other, "course", course_id, course.org_id, caller.id)
+    await client(RbacCalls).grant(user_id, role, "course", course_id, course.org_id, caller.id)
     async with write(caller, result=course_id) as tx:
         version = await store.upsert_staff(tx, course, user_id, role)
         emit(tx, _staff_changed(course, user_id, role, added=True), version=version)
@@ -293,7 +293,7 @@ async def dismiss(caller: Principal, course_id: CourseId, user_id: UserId) -> No
     """Take somebody off the staff: first what they may do, then that they are seen."""
     course = await _permitted(caller, "course:staff", course_id)
     for role in ("instructor", "assistant"):
-        await client(RbacCalls).revoke(user_id, role, "course", course_id)
+        await client(RbacCalls).revoke(user_id, role, "course", course_id, course.org_id, caller.id)
     async with write(caller, result=course_id, status=204) as tx:
         version = await store.delete_staff(tx, course_id, user_id)
         if version is not None:

@@ -89,7 +89,7 @@ async def advance(rerun_id: UUID) -> None:
     except Problem as problem:
         if problem.status >= 500:
             raise
-        await client(RbacCalls).revoke(rerun.started_by, "instructor", "course", rerun.course_id)
+        await client(RbacCalls).revoke(rerun.started_by, "instructor", "course", rerun.course_id, rerun.org_id)
         async with write(_PLATFORM) as tx:
             if await _update_state(tx, rerun.id, ("copying", "creating"), "failed"):
                 await operations.fail(tx, rerun.id, problem)

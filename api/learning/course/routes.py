@@ -151,7 +151,7 @@ async def create_course(caller: Caller, new: NewCourse, response: Response) -> C
     )
     course = await once(
         response,
-        lambda: logic.create_course(caller, new.organization_id, details),
+        logic.create_course(caller, new.organization_id, details),
         again=lambda id: logic.get_course(caller, CourseId(id)),
     )
     response.headers["Location"] = f"/v1/courses/{course.id}"
@@ -192,7 +192,7 @@ async def change_course(
     """Change the working copy. The catalogue shows it from the next publishing on."""
     course = await once(
         response,
-        lambda: logic.change_course(caller, CourseId(course_id), changes.changes(), version),
+        logic.change_course(caller, CourseId(course_id), changes.changes(), version),
         again=lambda id: logic.get_course(caller, CourseId(id)),
     )
     return _render(course, response)
@@ -209,7 +209,7 @@ async def publish(
     note = publication.note if publication else ""
     course = await once(
         response,
-        lambda: logic.publish(caller, CourseId(course_id), note),
+        logic.publish(caller, CourseId(course_id), note),
         again=lambda id: logic.get_course(caller, CourseId(id)),
     )
     return _render(course, response)
@@ -220,7 +220,7 @@ async def schedule(caller: Caller, course_id: UUID, wanted: Schedule, response: 
     """Let the course publish itself at a time to come. What was missing then stands in `publish_error`."""
     course = await once(
         response,
-        lambda: logic.schedule(caller, CourseId(course_id), wanted.publish_at, datetime.now(UTC)),
+        logic.schedule(caller, CourseId(course_id), wanted.publish_at, datetime.now(UTC)),
         again=lambda id: logic.get_course(caller, CourseId(id)),
     )
     return _render(course, response)
@@ -231,7 +231,7 @@ async def unschedule(caller: Caller, course_id: UUID, response: Response) -> Cou
     """Take back a scheduled publication."""
     course = await once(
         response,
-        lambda: logic.unschedule(caller, CourseId(course_id)),
+        logic.unschedule(caller, CourseId(course_id)),
         again=lambda id: logic.get_course(caller, CourseId(id)),
     )
     return _render(course, response)
@@ -242,7 +242,7 @@ async def archive(caller: Caller, course_id: UUID, response: Response) -> Course
     """Take the course out of the catalogue. Its learners keep what they have."""
     course = await once(
         response,
-        lambda: logic.archive(caller, CourseId(course_id)),
+        logic.archive(caller, CourseId(course_id)),
         again=lambda id: logic.get_course(caller, CourseId(id)),
     )
     return _render(course, response)
@@ -253,7 +253,7 @@ async def restore(caller: Caller, course_id: UUID, response: Response) -> Course
     """Bring an archived course back."""
     course = await once(
         response,
-        lambda: logic.restore(caller, CourseId(course_id)),
+        logic.restore(caller, CourseId(course_id)),
         again=lambda id: logic.get_course(caller, CourseId(id)),
     )
     return _render(course, response)
@@ -277,7 +277,7 @@ async def roll_back(caller: Caller, course_id: UUID, revision: int, response: Re
     """Publish an old revision's content again, as a new revision."""
     course = await once(
         response,
-        lambda: logic.roll_back(caller, CourseId(course_id), revision),
+        logic.roll_back(caller, CourseId(course_id), revision),
         again=lambda id: logic.get_course(caller, CourseId(id)),
     )
     return _render(course, response)
@@ -289,7 +289,7 @@ async def rerun(caller: Caller, course_id: UUID, response: Response, new: NewRer
     new = new or NewRerun()
     rerun_id = await once(
         response,
-        lambda: process.start(caller, CourseId(course_id), title=new.title, slug=new.slug),
+        process.start(caller, CourseId(course_id), title=new.title, slug=new.slug),
         again=lambda id: process.known(id),
     )
     response.headers["Location"] = f"/v1/operations/{rerun_id}"

@@ -28,7 +28,7 @@ async def create_run(caller: Caller, new: NewRun, response: Response) -> RunView
     fields = new.model_dump(exclude={"course_id"})
     run = await once(
         response,
-        lambda: logic.create_run(caller, new.course_id, fields, datetime.now(UTC)),
+        logic.create_run(caller, new.course_id, fields, datetime.now(UTC)),
         again=lambda id: logic.get_run(caller, RunId(id)),
     )
     response.headers["Location"] = f"/v1/runs/{run.id}"
@@ -61,7 +61,7 @@ async def change_run(
     """Change dates, pace, seats or the revision shown."""
     run = await once(
         response,
-        lambda: logic.change_run(caller, RunId(run_id), changes.changes(), version),
+        logic.change_run(caller, RunId(run_id), changes.changes(), version),
         again=lambda id: logic.get_run(caller, RunId(id)),
     )
     set_etag(response, run.version)
@@ -73,7 +73,7 @@ async def end_run(caller: Caller, run_id: UUID, response: Response) -> RunView:
     """End a run: nobody enrols any more, its learners keep what they have."""
     run = await once(
         response,
-        lambda: logic.end_run(caller, RunId(run_id)),
+        logic.end_run(caller, RunId(run_id)),
         again=lambda id: logic.get_run(caller, RunId(id)),
     )
     set_etag(response, run.version)

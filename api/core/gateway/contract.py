@@ -1,0 +1,15 @@
+"""Problems of the gateway; it answers no calls."""
+
+from cluster.problems import NotFound
+
+
+class OperationNotFound(NotFound):
+    title = "No such operation"
+
+
+class ProblemTypeNotFound(NotFound):
+    title = "No such type of problem"
+
+
+class PageNotFound(NotFound):
+    title = "No such page"

@@ -1,0 +1,59 @@
+"""Use cases of the gateway: the directory of services with their health, and operations."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from api.core.gateway.contract import OperationNotFound
+from cluster import calls, operations
+from cluster.access import Guarded, permit
+from cluster.operations import Operation, OwnedOperation
+from cluster.postgres import read, write
+from cluster.principal import Principal
+from cluster.services import Service, table
+
+_HEALTH_LIMIT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A service and whether it answers."""
+
+    service: Service
+    health: Literal["healthy", "unhealthy"]
+
+
+async def directory() -> list[Entry]:
+    """Ask every service for its health, all at once, at most 2 s each."""
+    services = list(table().values())
+    answers = await asyncio.gather(*(calls.is_healthy(service, _HEALTH_LIMIT_S) for service in services))
+    return [
+        Entry(service, "healthy" if healthy else "unhealthy")
+        for service, healthy in zip(services, answers, strict=True)
+    ]
+
+
+async def get_operation(caller: Principal, operation_id: UUID) -> Operation:
+    return (await _permitted(caller, "operation:read", operation_id)).operation
+
+
+async def cancel_operation(caller: Principal, operation_id: UUID) -> Operation:
+    """Ask the work to stop; it does so at its next step.
+
+    Raises:
+        OperationFinished: there is nothing to stop.
+    """
+    await _permitted(caller, "operation:cancel", operation_id)
+    async with write(caller, result=operation_id) as tx:
+        await operations.request_cancel(tx, operation_id)
+    return await get_operation(caller, operation_id)
+
+
+async def _permitted(caller: Principal, permission: str, operation_id: UUID) -> OwnedOperation:
+    async with read() as db:
+        owned = await operations.find_operation(db, operation_id)
+    guarded = (
+        None if owned is None else Guarded(owned, org_id=owned.org_id, owner_id=owned.owner_id, see="operation:read")
+    )
+    return await permit(caller, permission, guarded, missing=OperationNotFound)

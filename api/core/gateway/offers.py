@@ -1,0 +1,8 @@
+"""What gateway contributes: who may see an operation."""
+
+from cluster.access import Permission
+
+OFFERS = (
+    Permission("operation:read", "See how long work goes on", ("self", "org_owner", "org_admin")),
+    Permission("operation:cancel", "Stop long work", ("self", "org_owner", "org_admin")),
+)

@@ -1,0 +1,120 @@
+"""HTTP of the gateway: pages, the API document, verification keys, the directory of services, operations."""
+
+from base64 import urlsafe_b64encode
+from typing import Literal
+from uuid import UUID
+
+from fastapi import Request, Response
+from pydantic import BaseModel
+
+from api.core.gateway import logic, pages
+from api.core.gateway.contract import OperationNotFound
+from cluster import identity
+from cluster.http import Caller, Router, once
+from cluster.operations import Operation, OperationFinished
+
+router = Router("gateway")
+
+
+class ServiceView(BaseModel):
+    """A service of the platform."""
+
+    name: str
+    namespace: str
+    areas: list[str]
+    health: Literal["healthy", "unhealthy"]
+
+
+class Directory(BaseModel):
+    items: list[ServiceView]
+
+
+class Jwk(BaseModel):
+    """A public key (RFC 8037)."""
+
+    kty: Literal["OKP"]
+    crv: Literal["Ed25519"]
+    kid: str
+    x: str
+    use: Literal["sig"] = "sig"
+    alg: Literal["EdDSA"] = "EdDSA"
+
+
+class JwkSet(BaseModel):
+    """The keys that access tokens are verified with (RFC 7517, section 5)."""
+
+    keys: list[Jwk]
+
+
+@router.get("/", public=True, response_class=Response, include_in_schema=False)
+async def home() -> Response:
+    return pages.home()
+
+
+@router.get("/docs", public=True, response_class=Response, include_in_schema=False)
+async def docs() -> Response:
+    return pages.docs()
+
+
+@router.get("/docs/{name}", public=True, response_class=Response, include_in_schema=False)
+async def docs_asset(name: str, request: Request) -> Response:
+    return pages.docs_asset(name, request.headers.get("accept-encoding", ""))
+
+
+@router.get("/openapi.json", public=True, response_class=Response, include_in_schema=False)
+async def openapi(request: Request) -> Response:
+    return pages.openapi(request.headers.get("accept-encoding", ""))
+
+
+@router.get("/problems/", public=True, response_class=Response, include_in_schema=False)
+async def problem_index() -> Response:
+    return pages.problem_index()
+
+
+@router.get("/problems/{slug}", public=True, response_class=Response, include_in_schema=False)
+async def problem_page(slug: str) -> Response:
+    return pages.problem_page(slug)
+
+
+@router.get("/.well-known/jwks.json", public=True)
+async def jwks(response: Response) -> JwkSet:
+    """Return the public keys of access tokens."""
+    response.headers["Cache-Control"] = "public, max-age=60"
+    return JwkSet(
+        keys=[
+            Jwk(kty="OKP", crv="Ed25519", kid=key.kid, x=urlsafe_b64encode(key.public_key).rstrip(b"=").decode())
+            for key in await identity.verification_keys()
+        ]
+    )
+
+
+@router.get("/v1/gateway/-/services", public=True)
+async def list_services() -> Directory:
+    """List the services and whether they answer."""
+    return Directory(
+        items=[
+            ServiceView(
+                name=entry.service.name,
+                namespace=entry.service.namespace,
+                areas=list(entry.service.areas),
+                health=entry.health,
+            )
+            for entry in await logic.directory()
+        ]
+    )
+
+
+@router.get("/v1/operations/{operation_id}", raises=(OperationNotFound,))
+async def get_operation(caller: Caller, operation_id: UUID) -> Operation:
+    """Return how long work goes on."""
+    return await logic.get_operation(caller, operation_id)
+
+
+@router.post("/v1/operations/{operation_id}/cancel", raises=(OperationNotFound, OperationFinished))
+async def cancel_operation(caller: Caller, operation_id: UUID, response: Response) -> Operation:
+    """Ask long work to stop."""
+    return await once(
+        response,
+        logic.cancel_operation(caller, operation_id),
+        again=lambda id: logic.get_operation(caller, id),
+    )

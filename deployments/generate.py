@@ -1,0 +1,69 @@
+"""Write the files that follow from the code: the merged OpenAPI document and the index of services.
+
+`python -m deployments.generate` writes them, `--check` only says which are stale.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from cluster.http import build_app, openapi
+from cluster.registry import room
+from cluster.services import table
+from cluster.settings import REPOSITORY
+
+OPENAPI = REPOSITORY / "api" / "core" / "gateway" / "openapi.json"
+INDEX = REPOSITORY / "docs" / "services.md"
+
+
+def openapi_document() -> str:
+    """Merge the documents of all services."""
+    apps = [build_app([routes.router]) for name in table() if (routes := room(name, "routes")) is not None]
+    return json.dumps(openapi(apps), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def service_index() -> str:
+    """List the services as a page of the documentation."""
+    lines = [
+        "# The services",
+        "",
+        "Generated from `deployments/` by `./hub generate`.",
+        "",
+        "| service | areas | port | rank | replicas | what it is for |",
+        "|---|---|---|---|---|---|",
+    ]
+    for service in table().values():
+        package = __import__(service.package, fromlist=["__doc__"])
+        purpose = " ".join((package.__doc__ or "").split("\n\n")[0].split())
+        areas = ", ".join(f"`{area}`" for area in service.areas)
+        rank = "beside" if service.rank == 99 else str(service.rank)
+        low, high = service.replicas
+        lines.append(
+            f"| [{service.name}](../{service.package.replace('.', '/')}) | {areas} | {service.port} | {rank} "
+            f"| {low} to {high} | {purpose} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def generated() -> dict[Path, str]:
+    return {OPENAPI: openapi_document(), INDEX: service_index()}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is stale")
+    check = parser.parse_args().check
+    stale = [path for path, text in generated().items() if not path.exists() or path.read_text() != text]
+    for path in stale:
+        name = path.relative_to(REPOSITORY)
+        if check:
+            sys.stdout.write(f"{name} is stale: run ./hub generate and commit it\n")
+        else:
+            path.write_text(generated()[path])
+            sys.stdout.write(f"wrote {name}\n")
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
