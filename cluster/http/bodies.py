@@ -136,16 +136,14 @@ def _depth(parsed: Any) -> int:
     depth = 0
     level = [parsed]
     while level and depth <= MAX_JSON_DEPTH:
-        depth += 1
         level = [child for parent in level for child in _children(parent)]
-    return depth - 1
+        depth += 1
+    return depth
 
 
 def _children(value: Any) -> Iterator[Any]:
-    if isinstance(value, dict):
-        yield from value.values()
-    elif isinstance(value, list):
-        yield from value
+    children = value.values() if isinstance(value, dict) else value
+    return (child for child in children if isinstance(child, dict | list))
 
 
 def _nuls(parsed: Any) -> Iterator[str]:

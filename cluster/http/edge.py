@@ -8,11 +8,12 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import nullcontext
 from typing import Any
 
+from uuid_utils import uuid7
+
 from cluster import identity, telemetry
 from cluster.http.admission import Admission, Limits
 from cluster.http.log import AccessLog
 from cluster.http.rendering import problem_of, problem_response
-from cluster.ids import new_id
 from cluster.principal import GUEST, PLATFORM, Principal
 from cluster.problems import FieldError, Invalid, NotFound
 from cluster.services import service_of_area
@@ -166,7 +167,7 @@ class Exchange:
         self.area = path[4:].partition("/")[0] if path.startswith("/v1/") else ""
         request_id = self.wanted.get(b"x-request-id")
         if request_id is None or _REQUEST_ID.fullmatch(request_id) is None:
-            request_id = str(new_id()).encode()
+            request_id = str(uuid7()).encode()
         self.request_id = request_id
         self.address = _address(scope, self.wanted.get(b"x-forwarded-for"))
         state: dict[str, Any] = scope.setdefault("state", {})

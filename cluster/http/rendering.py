@@ -128,7 +128,7 @@ def _http(error: HTTPException) -> Problem:
 
 
 def _is_away(error: Exception) -> bool:
-    if isinstance(error, ConnectionError | TimeoutError | _AWAY_POSTGRES):
+    if isinstance(error, (ConnectionError, TimeoutError, *_AWAY_POSTGRES)):
         return True
     if isinstance(error, asyncpg.InterfaceError):
         return any(word in str(error) for word in ("closed", "closing", "released"))
