@@ -70,6 +70,9 @@ def start(home: Home, *, port: int | None, servers_only: bool, console: Console)
     except KeyboardInterrupt:
         stop(home)
         raise Failed("stopped before everything was up") from None
+    except Failed:
+        stop(home)
+        raise
     return True
 
 

@@ -17,7 +17,7 @@ from cluster.servers.state import read, stop_left_behind
 from cluster.settings import REPOSITORY
 
 ALL = ("postgres", "valkey", "kafka", "s3")
-_START_LIMIT_S = 120
+_START_LIMIT_S = 180
 
 
 @contextmanager
