@@ -7,7 +7,7 @@ a task per rendition spreads further. Both give the same timestamps.
 import asyncio
 import secrets
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -350,7 +350,7 @@ def _take(file: Path, out: Path) -> bool:
 
 
 @contextmanager
-def _work_files(folder: Path, count: int):
+def _work_files(folder: Path, count: int) -> Generator[list[Path], None, None]:
     """Name files for the encoder to write, and remove what is left of them."""
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f".work-{secrets.token_hex(8)}" for _ in range(count)]

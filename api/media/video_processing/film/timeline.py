@@ -1,4 +1,4 @@
-"""Hold the times of a film's pictures in little space: about a byte per thousand pictures at a constant rate."""
+"""Hold the times of a film's pictures in little space: about a byte per hundred pictures at a constant rate."""
 
 import sys
 import zlib

@@ -3,15 +3,15 @@
 import asyncio
 import random
 import zipfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import cast
 
 import pytest
 
 from api.media.video_processing.film.encode import EncodeLimits, encode_chunk
-from api.media.video_processing.film.faults import MESSAGES, FaultCode, FilmFault, UnplayableFilm
+from api.media.video_processing.film.faults import MESSAGES, FaultCode, UnplayableFilm
 from api.media.video_processing.film.ladder import ladder
 from api.media.video_processing.film.probe import Probe, ProbeLimits, probe
 from api.media.video_processing.film.sample import Recipe, make_film
@@ -30,7 +30,7 @@ async def refusal(path: Path, limits: ProbeLimits | None = None) -> str:
 
 
 @asynccontextmanager
-async def listener() -> AsyncIterator[tuple[int, list[str]]]:
+async def listener() -> AsyncGenerator[tuple[int, list[str]], None]:
     """Count who calls."""
     calls: list[str] = []
 
@@ -107,7 +107,7 @@ async def test_an_index_that_promises_more_than_there_is_is_truncated(
 @pytest.mark.parametrize(
     ("name", "recipe", "code"),
     [
-        ("dot.avi", Recipe(width=1, height=1, sound=False, duration_s=1, video=RAW), "too-small"),
+        ("dot.avi", Recipe(sound=False, duration_s=1, video=RAW, output=("-vf", "scale=1:1")), "too-small"),
         ("small.mp4", Recipe(width=8, height=8, sound=False, duration_s=1), "too-small"),
         ("nothing.mp4", Recipe(sound=False, output=("-frames:v", "0", "-movflags", "+empty_moov")), "no-frames"),
         ("sound.mp4", Recipe(output=("-vn",)), "no-video"),
@@ -121,8 +121,9 @@ async def test_a_film_without_a_picture_to_watch_is_refused(
 
 async def test_a_huge_picture_in_a_small_file_is_too_large(tmp_path: Path) -> None:
     path = tmp_path / "bomb.mkv"
-    picture = Recipe(width=16_000, height=16_000, rate="1", duration_s=1, sound=False, video=("-c:v", "mjpeg"))
-    await make_film(path, picture)
+    huge = ("-vf", "scale=9000:9000:flags=neighbor")
+    await make_film(path, Recipe(rate="1", duration_s=1, sound=False, video=("-c:v", "mjpeg"), output=huge))
+    assert path.stat().st_size < 5_000_000
     assert await refusal(path) == "too-large"
 
 
@@ -149,13 +150,11 @@ async def test_bytes_overwritten_anywhere_give_a_film_or_a_fault(film: FilmMaker
         for _ in range(20):
             content[rng.randrange(40, 4000)] = rng.randrange(256)
         path.write_bytes(content)
-        try:
-            found: Probe | None = await probe(path)
-        except FilmFault as fault:
-            assert isinstance(fault, UnplayableFilm), fault
-        else:
-            assert found is not None
-            assert found.frame_count > 0
+        # An EncodingFailed (the reader broke in a way that was not foreseen) fails the test.
+        found: Probe | None = None
+        with suppress(UnplayableFilm):
+            found = await probe(path)
+        assert found is None or found.frame_count > 0
 
 
 async def test_pictures_that_cannot_be_decoded_are_damage(film: FilmMaker, tmp_path: Path) -> None:
@@ -173,7 +172,7 @@ async def test_pictures_that_cannot_be_decoded_are_damage(film: FilmMaker, tmp_p
 
 
 async def test_a_film_that_eats_processor_time_is_too_costly(film: FilmMaker, tmp_path: Path) -> None:
-    source = await film("wide.mkv", Recipe(width=1920, height=1080, duration_s=2, sound=False))
+    source = await film("wide.mkv", Recipe(width=960, height=540, duration_s=4, sound=False))
     found = await probe(source)
     limits = EncodeLimits(cpu_s=1)
     with pytest.raises(UnplayableFilm) as caught:

@@ -1,5 +1,6 @@
 """Films of every awkward shape come out with the pictures and times that went in."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -25,7 +26,9 @@ SHAPES = {
     "empty-edit.mp4": Recipe(start_s=1.7, b_frames=2),
     "transport.ts": Recipe(start_s=5, b_frames=2),
     "old.avi": Recipe(video=("-c:v", "mpeg4", "-bf", "2"), rate="15"),
-    "vp9.webm": Recipe(sound=False, duration_s=2, video=("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8")),
+    "vp9.webm": Recipe(
+        sound=False, duration_s=2, video=("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8")
+    ),
 }
 
 
@@ -86,7 +89,7 @@ async def test_sound_and_picture_start_and_end_together(film: FilmMaker, process
         frames = list(container.decode(audio=0))
     assert frames[0].pts == 0
     assert sum(frame.samples for frame in frames) / 48_000 == pytest.approx(3, abs=0.05)
-    assert all(b.pts == (a.pts or 0) + a.samples for a, b in zip(frames, frames[1:], strict=False))
+    assert all(b.pts == (a.pts or 0) + a.samples for a, b in pairwise(frames))
 
 
 async def test_the_demo_film_is_a_film(tmp_path: Path) -> None:
