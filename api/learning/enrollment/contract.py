@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, NewType
+from typing import Literal, NewType, Protocol
 from uuid import UUID
 
 from cluster.events import event
 from cluster.ids import OrgId, UserId
+from cluster.problems import Conflict, NotFound
 
 EnrollmentId = NewType("EnrollmentId", UUID)
 
@@ -27,6 +28,14 @@ class Enrollment:
     completed_revision: int | None
     version: int
     created_at: datetime
+
+
+class EnrollmentCalls(Protocol):
+    """What enrollment answers to higher ranks."""
+
+    async def find_enrollment(self, enrollment_id: EnrollmentId) -> Enrollment | None: ...
+
+    async def find_in_run(self, user_id: UserId, run_id: UUID) -> Enrollment | None: ...
 
 
 @event("enrollment.created", subject="enrollment_id")
@@ -60,6 +69,26 @@ class EnrollmentCancelled:
     user_id: UserId
 
 
+@event("enrollment.suspended", subject="enrollment_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrollmentSuspended:
+    enrollment_id: EnrollmentId
+    org_id: OrgId
+    course_id: UUID
+    run_id: UUID
+    user_id: UserId
+
+
+@event("enrollment.resumed", subject="enrollment_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrollmentResumed:
+    enrollment_id: EnrollmentId
+    org_id: OrgId
+    course_id: UUID
+    run_id: UUID
+    user_id: UserId
+
+
 @event("enrollment.completed", subject="enrollment_id")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnrollmentCompleted:
@@ -69,3 +98,29 @@ class EnrollmentCompleted:
     run_id: UUID
     user_id: UserId
     revision: int
+
+
+class EnrollmentNotFound(NotFound):
+    title = "No such enrolment"
+
+
+class NotEnrollable(NotFound):
+    title = "No such published course or run"
+
+
+class RunChoiceNeeded(Conflict):
+    """Carries `runs`, the ids to choose from."""
+
+    title = "The course has several open runs"
+
+
+class RunNotOpen(Conflict):
+    title = "The run takes no learners now"
+
+
+class RunFull(Conflict):
+    title = "The run is full"
+
+
+class NotInThatState(Conflict):
+    title = "The enrolment is not in a state for this"

@@ -1,0 +1,29 @@
+"""Answers `EnrollmentCalls`, and who learns where for everybody's access."""
+
+from uuid import UUID
+
+from api.learning.enrollment import store
+from api.learning.enrollment.contract import Enrollment, EnrollmentCalls, EnrollmentId
+from cluster.access import LearnerSource, permit
+from cluster.ids import UserId
+from cluster.postgres import read
+from cluster.principal import PLATFORM
+
+
+class Calls(EnrollmentCalls, LearnerSource):
+    async def find_enrollment(self, enrollment_id: EnrollmentId) -> Enrollment | None:
+        async with read() as db:
+            guarded = await store.find_enrollment(db, enrollment_id)
+        return None if guarded is None else await permit(PLATFORM, "enrollment:read", guarded)
+
+    async def find_in_run(self, user_id: UserId, run_id: UUID) -> Enrollment | None:
+        async with read() as db:
+            return await store.find_in_run(db, user_id, run_id)
+
+    async def learns_in(self, user_id: UserId, run_id: UUID) -> bool:
+        async with read() as db:
+            return await store.learns_in(db, user_id, run_id)
+
+    async def runs_of(self, user_id: UserId) -> list[UUID]:
+        async with read() as db:
+            return await store.runs_of(db, user_id)

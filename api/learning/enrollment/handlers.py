@@ -1,0 +1,12 @@
+"""What enrollment hears: somebody finished."""
+
+from api.learning.enrollment import logic
+from api.learning.enrollment.contract import EnrollmentId
+from api.learning.progress.contract import ProgressCompleted
+from cluster.events import Envelope, on
+from cluster.postgres import Transaction
+
+
+@on(ProgressCompleted)
+async def on_progress_completed(tx: Transaction, envelope: Envelope, event: ProgressCompleted) -> None:
+    await logic.complete(tx, EnrollmentId(event.enrollment_id), event.revision)

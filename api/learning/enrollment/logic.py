@@ -1,0 +1,242 @@
+"""Use cases of enrollment: enrol, leave, suspend, resume, complete."""
+
+from datetime import datetime
+from uuid import UUID
+
+from api.learning.course.contract import CourseCalls, CourseId, OpenRun, RunId
+from api.learning.enrollment import rules, store
+from api.learning.enrollment.contract import (
+    Enrollment,
+    EnrollmentCancelled,
+    EnrollmentCompleted,
+    EnrollmentCreated,
+    EnrollmentId,
+    EnrollmentNotFound,
+    EnrollmentReactivated,
+    EnrollmentResumed,
+    EnrollmentSuspended,
+    NotEnrollable,
+    NotInThatState,
+    RunChoiceNeeded,
+    RunFull,
+    RunNotOpen,
+    State,
+)
+from cluster import broadcast
+from cluster.access import permit, reach_of, within
+from cluster.calls import client
+from cluster.events import emit
+from cluster.ids import UserId, new_id
+from cluster.postgres import Transaction, read, write
+from cluster.principal import Principal
+
+
+async def enrol(
+    caller: Principal, *, run_id: RunId | None, course_id: CourseId | None, now: datetime
+) -> tuple[Enrollment, bool]:
+    """Enrol the caller in a run, or in a course's only open run; returns the enrolment and whether it is new.
+
+    Enrolling again answers the same enrolment; who left comes back to it.
+
+    Raises:
+        NotEnrollable: there is no such published run or course.
+        RunChoiceNeeded: the course has several open runs.
+        RunNotOpen, RunFull
+    """
+    await permit(caller, "enrollment:create", within())
+    user_id = caller.person()
+    open_run = await _choose(user_id, run_id, course_id, now)
+    run = open_run.run
+    async with read() as db:
+        known = await store.find_in_run(db, user_id, run.id)
+    if known is not None and known.state != "cancelled":
+        return known, False
+    if not open_run.open:
+        raise RunNotOpen("choose another run, or come back when enrolment opens")
+    if open_run.visibility == "organization":
+        await permit(caller, "catalog:read-organization", within(org_id=run.org_id), missing=NotEnrollable)
+    enrollment_id = known.id if known is not None else EnrollmentId(new_id())
+    async with write(caller, result=enrollment_id, status=201 if known is None else 200) as tx:
+        if known is None:
+            created = await store.insert_enrollment(
+                tx,
+                enrollment_id=enrollment_id,
+                org_id=run.org_id,
+                course_id=run.course_id,
+                run_id=run.id,
+                user_id=user_id,
+            )
+            if created is not None:
+                await _take_seat(tx, open_run)
+                emit(tx, _event(EnrollmentCreated, created), version=created.version)
+                return created, True
+            # A twin was first; what it made is what we answer.
+            twin = await store.find_in_run(tx, user_id, run.id)
+            if twin is None:
+                raise LookupError("an enrolment that conflicts exists")
+            return twin, False
+        back = await store.update_state(tx, enrollment_id, before=("cancelled",), after=rules.state_after_return(known))
+        if back is not None:
+            await _take_seat(tx, open_run)
+            emit(tx, _reactivated(back), version=back.version)
+            return back, False
+    return await get_enrollment(caller, enrollment_id), False
+
+
+async def get_enrollment(caller: Principal, enrollment_id: EnrollmentId) -> Enrollment:
+    async with read() as db:
+        guarded = await store.find_enrollment(db, enrollment_id)
+    return await permit(caller, "enrollment:read", guarded, missing=EnrollmentNotFound)
+
+
+async def list_enrollments(
+    caller: Principal,
+    *,
+    course_id: UUID | None,
+    run_id: UUID | None,
+    user_id: UserId | None,
+    states: list[State] | None,
+    ids: list[EnrollmentId] | None,
+    before: EnrollmentId | None,
+    limit: int,
+) -> list[Enrollment]:
+    reach = await reach_of(caller, "enrollment:read")
+    async with read() as db:
+        return await store.list_enrollments(
+            db,
+            reach,
+            course_id=course_id,
+            run_id=run_id,
+            user_id=user_id,
+            states=states,
+            ids=ids,
+            before=before,
+            limit=limit + 1,
+        )
+
+
+async def cancel(caller: Principal, enrollment_id: EnrollmentId) -> Enrollment:
+    """Leave a run; what was learned is kept. Leaving twice is the same as once."""
+    enrollment = await _permitted(caller, "enrollment:cancel", enrollment_id)
+    async with write(caller, result=enrollment_id) as tx:
+        cancelled = await store.update_state(tx, enrollment_id, before=rules.SEATED, after="cancelled")
+        if cancelled is None:
+            return enrollment
+        await store.give_seat_back(tx, enrollment.run_id)
+        emit(tx, _event(EnrollmentCancelled, cancelled), version=cancelled.version)
+        _access_changed(tx, cancelled)
+    return cancelled
+
+
+async def suspend(caller: Principal, enrollment_id: EnrollmentId) -> Enrollment:
+    """Keep somebody out for a while; the seat stays theirs.
+
+    Raises:
+        NotInThatState: they left, or are suspended.
+    """
+    await _permitted(caller, "enrollment:suspend", enrollment_id)
+    async with write(caller, result=enrollment_id) as tx:
+        suspended = await store.update_state(tx, enrollment_id, before=rules.LEARNING, after="suspended")
+        if suspended is None:
+            raise NotInThatState("only who learns can be suspended")
+        emit(tx, _event(EnrollmentSuspended, suspended), version=suspended.version)
+        _access_changed(tx, suspended)
+    return suspended
+
+
+async def resume(caller: Principal, enrollment_id: EnrollmentId) -> Enrollment:
+    """Let somebody in again.
+
+    Raises:
+        NotInThatState: they are not suspended.
+    """
+    enrollment = await _permitted(caller, "enrollment:suspend", enrollment_id)
+    async with write(caller, result=enrollment_id) as tx:
+        resumed = await store.update_state(
+            tx, enrollment_id, before=("suspended",), after=rules.state_after_return(enrollment)
+        )
+        if resumed is None:
+            raise NotInThatState("only who is suspended can be let in again")
+        emit(tx, _event(EnrollmentResumed, resumed), version=resumed.version)
+    return resumed
+
+
+async def complete(tx: Transaction, enrollment_id: EnrollmentId, revision: int) -> None:
+    """Note that everything required was done. It stays so, whatever the course becomes."""
+    completed = await store.update_completed(tx, enrollment_id, revision)
+    if completed is not None:
+        emit(
+            tx,
+            EnrollmentCompleted(
+                enrollment_id=completed.id,
+                org_id=completed.org_id,
+                course_id=completed.course_id,
+                run_id=completed.run_id,
+                user_id=completed.user_id,
+                revision=revision,
+            ),
+            version=completed.version,
+        )
+
+
+async def _choose(user_id: UserId, run_id: RunId | None, course_id: CourseId | None, now: datetime) -> OpenRun:
+    if run_id is not None:
+        found = await client(CourseCalls).find_open_run(run_id, now)
+        if found is None:
+            raise NotEnrollable("GET /v1/catalog lists what can be learned", pointer="/run_id")
+        return found
+    if course_id is None:
+        raise NotEnrollable("name a run_id or a course_id")
+    async with read() as db:
+        mine = await store.list_in_course(db, user_id, course_id)
+    if mine:
+        found = await client(CourseCalls).find_open_run(RunId(mine[0].run_id), now)
+        if found is not None:
+            return found
+    runs = await client(CourseCalls).list_open_runs(course_id, now)
+    if not runs:
+        raise NotEnrollable("GET /v1/catalog lists what can be learned", pointer="/course_id")
+    if len(runs) > 1:
+        raise RunChoiceNeeded(
+            "send run_id with one of `runs`", pointer="/run_id", runs=[str(each.run.id) for each in runs]
+        )
+    return runs[0]
+
+
+async def _take_seat(tx: Transaction, open_run: OpenRun) -> None:
+    if not await store.take_seat(tx, open_run.run.id, open_run.run.seats):
+        raise RunFull("all seats are taken; choose another run")
+
+
+async def _permitted(caller: Principal, permission: str, enrollment_id: EnrollmentId) -> Enrollment:
+    async with read() as db:
+        guarded = await store.find_enrollment(db, enrollment_id)
+    return await permit(caller, permission, guarded, missing=EnrollmentNotFound)
+
+
+def _access_changed(tx: Transaction, enrollment: Enrollment) -> None:
+    broadcast.announce(tx, "access", {"user_id": str(enrollment.user_id)})
+
+
+Moved = type[EnrollmentCreated] | type[EnrollmentCancelled] | type[EnrollmentSuspended] | type[EnrollmentResumed]
+
+
+def _event(kind: Moved, enrollment: Enrollment) -> object:
+    return kind(
+        enrollment_id=enrollment.id,
+        org_id=enrollment.org_id,
+        course_id=enrollment.course_id,
+        run_id=enrollment.run_id,
+        user_id=enrollment.user_id,
+    )
+
+
+def _reactivated(enrollment: Enrollment) -> EnrollmentReactivated:
+    return EnrollmentReactivated(
+        enrollment_id=enrollment.id,
+        org_id=enrollment.org_id,
+        course_id=enrollment.course_id,
+        run_id=enrollment.run_id,
+        user_id=enrollment.user_id,
+        state=enrollment.state,
+    )

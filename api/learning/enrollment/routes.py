@@ -1,0 +1,145 @@
+"""HTTP of enrollment."""
+
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Query, Response
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from api.learning.course.contract import CourseId, RunId
+from api.learning.enrollment import logic
+from api.learning.enrollment.contract import (
+    Enrollment,
+    EnrollmentId,
+    EnrollmentNotFound,
+    NotEnrollable,
+    NotInThatState,
+    RunChoiceNeeded,
+    RunFull,
+    RunNotOpen,
+    State,
+)
+from cluster.http import Body, Caller, Page, Paging, Router, Several, once
+from cluster.ids import OrgId, UserId
+
+router = Router("enrollment")
+
+
+class NewEnrollment(Body):
+    """Where to enrol: a run, or a course for its only open run."""
+
+    run_id: RunId | None = None
+    course_id: CourseId | None = None
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"run_id": "0192f0c1-2f5b-7c3a-9d5e-1a2b3c4d5e6f"}]})
+
+    @model_validator(mode="after")
+    def _one(self) -> "NewEnrollment":
+        if (self.run_id is None) == (self.course_id is None):
+            raise ValueError("send either run_id or course_id")
+        return self
+
+
+class EnrollmentView(BaseModel):
+    """Somebody in a run."""
+
+    id: EnrollmentId
+    organization_id: OrgId
+    course_id: CourseId
+    run_id: RunId
+    user_id: UserId
+    state: State
+    completed_at: datetime | None
+    completed_revision: int | None
+    created_at: datetime
+
+
+@router.post("/v1/enrollments", status_code=201, raises=(NotEnrollable, RunChoiceNeeded, RunNotOpen, RunFull))
+async def enrol(caller: Caller, new: NewEnrollment, response: Response) -> EnrollmentView:
+    """Enrol in a run. Enrolling again answers 200 and the same enrolment."""
+
+    async def work() -> Enrollment:
+        enrollment, created = await logic.enrol(
+            caller, run_id=new.run_id, course_id=new.course_id, now=datetime.now(UTC)
+        )
+        if not created:
+            response.status_code = 200
+        return enrollment
+
+    enrollment = await once(response, work, again=lambda id: logic.get_enrollment(caller, EnrollmentId(id)))
+    response.headers["Location"] = f"/v1/enrollments/{enrollment.id}"
+    return _view(enrollment)
+
+
+@router.get("/v1/enrollments")
+async def list_enrollments(
+    caller: Caller,
+    paging: Paging,
+    course_id: UUID | None = None,
+    run_id: UUID | None = None,
+    user_id: Annotated[
+        str | None, Query(pattern=r"^(me|[0-9a-fA-F-]{36})$", description="A person's id, or `me`")
+    ] = None,
+    state: Several[State] = None,
+    id: Several[UUID] = None,
+) -> Page[EnrollmentView]:
+    """List enrolments that the caller may see, newest first."""
+    after = paging.after(course=course_id, run=run_id, user=user_id, state=state, id=id)
+    person = None
+    if user_id is not None:
+        person = caller.person() if user_id == "me" else UserId(UUID(user_id))
+    enrollments = await logic.list_enrollments(
+        caller,
+        course_id=course_id,
+        run_id=run_id,
+        user_id=person,
+        states=state,
+        ids=None if id is None else [EnrollmentId(each) for each in id],
+        before=EnrollmentId(after[0]) if after else None,
+        limit=paging.limit,
+    )
+    return paging.page(enrollments, render=_view)
+
+
+@router.get("/v1/enrollments/{enrollment_id}", raises=(EnrollmentNotFound,))
+async def get_enrollment(caller: Caller, enrollment_id: UUID) -> EnrollmentView:
+    """Return an enrolment."""
+    return _view(await logic.get_enrollment(caller, EnrollmentId(enrollment_id)))
+
+
+@router.post("/v1/enrollments/{enrollment_id}/cancel", raises=(EnrollmentNotFound,))
+async def cancel(caller: Caller, enrollment_id: UUID, response: Response) -> EnrollmentView:
+    """Leave a run. What was learned is kept, and coming back continues it."""
+    return _view(await _once(caller, response, logic.cancel(caller, EnrollmentId(enrollment_id))))
+
+
+@router.post("/v1/enrollments/{enrollment_id}/suspend", raises=(EnrollmentNotFound, NotInThatState))
+async def suspend(caller: Caller, enrollment_id: UUID, response: Response) -> EnrollmentView:
+    """Keep somebody out for a while; their seat stays theirs."""
+    return _view(await _once(caller, response, logic.suspend(caller, EnrollmentId(enrollment_id))))
+
+
+@router.post("/v1/enrollments/{enrollment_id}/resume", raises=(EnrollmentNotFound, NotInThatState))
+async def resume(caller: Caller, enrollment_id: UUID, response: Response) -> EnrollmentView:
+    """Let somebody in again."""
+    return _view(await _once(caller, response, logic.resume(caller, EnrollmentId(enrollment_id))))
+
+
+async def _once(caller: Caller, response: Response, work: Coroutine[Any, Any, Enrollment]) -> Enrollment:
+    return await once(response, work, again=lambda id: logic.get_enrollment(caller, EnrollmentId(id)))
+
+
+def _view(enrollment: Enrollment) -> EnrollmentView:
+    return EnrollmentView(
+        id=enrollment.id,
+        organization_id=enrollment.org_id,
+        course_id=CourseId(enrollment.course_id),
+        run_id=RunId(enrollment.run_id),
+        user_id=enrollment.user_id,
+        state=enrollment.state,
+        completed_at=enrollment.completed_at,
+        completed_revision=enrollment.completed_revision,
+        created_at=enrollment.created_at,
+    )

@@ -1,0 +1,178 @@
+"""The SQL of enrollment."""
+
+from uuid import UUID
+
+from api.learning.enrollment.contract import Enrollment, EnrollmentId, State
+from api.learning.enrollment.rules import LEARNING
+from cluster.access import Guarded, Reach
+from cluster.ids import OrgId, UserId
+from cluster.postgres import Connection, Transaction
+
+_ENROLLMENT = "id, org_id, course_id, run_id, user_id, state, completed_at, completed_revision, version, created_at"
+
+
+def _guard(enrollment: Enrollment) -> Guarded[Enrollment]:
+    return Guarded(
+        enrollment,
+        org_id=enrollment.org_id,
+        course_id=enrollment.course_id,
+        run_id=enrollment.run_id,
+        owner_id=enrollment.user_id,
+        see="enrollment:read",
+    )
+
+
+async def find_enrollment(db: Connection, enrollment_id: EnrollmentId) -> Guarded[Enrollment] | None:
+    found = await db.maybe(
+        Enrollment, "SELECT " + _ENROLLMENT + " FROM enrollment.enrollments WHERE id = $1", enrollment_id
+    )
+    return None if found is None else _guard(found)
+
+
+async def find_in_run(db: Connection, user_id: UserId, run_id: UUID) -> Enrollment | None:
+    return await db.maybe(
+        Enrollment,
+        "SELECT " + _ENROLLMENT + " FROM enrollment.enrollments WHERE user_id = $1 AND run_id = $2",
+        user_id,
+        run_id,
+    )
+
+
+async def list_in_course(db: Connection, user_id: UserId, course_id: UUID) -> list[Enrollment]:
+    """List a person's enrolments in a course's runs that they have not left."""
+    return await db.all(
+        Enrollment,
+        "SELECT "
+        + _ENROLLMENT
+        + """ FROM enrollment.enrollments
+           WHERE user_id = $1 AND course_id = $2 AND state <> 'cancelled' ORDER BY id LIMIT 100""",
+        user_id,
+        course_id,
+    )
+
+
+async def learns_in(db: Connection, user_id: UserId, run_id: UUID) -> bool:
+    return await db.value(
+        """SELECT EXISTS (SELECT 1 FROM enrollment.enrollments
+                          WHERE user_id = $1 AND run_id = $2 AND state = ANY($3::text[]))""",
+        user_id,
+        run_id,
+        LEARNING,
+    )
+
+
+async def runs_of(db: Connection, user_id: UserId) -> list[UUID]:
+    rows = await db.rows(
+        "SELECT run_id FROM enrollment.enrollments WHERE user_id = $1 AND state = ANY($2::text[])", user_id, LEARNING
+    )
+    return [row["run_id"] for row in rows]
+
+
+async def list_enrollments(
+    db: Connection,
+    reach: Reach,
+    *,
+    course_id: UUID | None,
+    run_id: UUID | None,
+    user_id: UserId | None,
+    states: list[State] | None,
+    ids: list[EnrollmentId] | None,
+    before: EnrollmentId | None,
+    limit: int,
+) -> list[Enrollment]:
+    """List enrolments within reach, newest first."""
+    return await db.all(
+        Enrollment,
+        "SELECT "
+        + _ENROLLMENT
+        + """ FROM enrollment.enrollments
+           WHERE ($1 OR user_id = $2 OR org_id = ANY($3::uuid[]) OR course_id = ANY($4::uuid[]) OR run_id = ANY($5::uuid[]))
+             AND ($6::uuid IS NULL OR course_id = $6)
+             AND ($7::uuid IS NULL OR run_id = $7)
+             AND ($8::uuid IS NULL OR user_id = $8)
+             AND ($9::text[] IS NULL OR state = ANY($9))
+             AND ($10::uuid[] IS NULL OR id = ANY($10))
+             AND ($11::uuid IS NULL OR id < $11)
+           ORDER BY id DESC LIMIT $12""",
+        reach.everywhere,
+        reach.own,
+        reach.org_ids,
+        reach.course_ids,
+        reach.run_ids,
+        course_id,
+        run_id,
+        user_id,
+        states,
+        ids,
+        before,
+        limit,
+    )
+
+
+async def insert_enrollment(
+    tx: Transaction, *, enrollment_id: EnrollmentId, org_id: OrgId, course_id: UUID, run_id: UUID, user_id: UserId
+) -> Enrollment | None:
+    """Insert an active enrolment; None when this person has one in this run. A twin waits here for the first."""
+    return await tx.maybe(
+        Enrollment,
+        """INSERT INTO enrollment.enrollments (id, org_id, course_id, run_id, user_id, state, created_at, updated_at)
+           VALUES ($1, $2, $3, $4, $5, 'active', $6, $6)
+           ON CONFLICT (user_id, run_id) DO NOTHING
+           RETURNING """
+        + _ENROLLMENT,
+        enrollment_id,
+        org_id,
+        course_id,
+        run_id,
+        user_id,
+        tx.now,
+    )
+
+
+async def update_state(
+    tx: Transaction, enrollment_id: EnrollmentId, *, before: tuple[State, ...], after: State
+) -> Enrollment | None:
+    """Move an enrolment on; None when it is in none of the states `before`."""
+    return await tx.maybe(
+        Enrollment,
+        """UPDATE enrollment.enrollments SET state = $3, version = version + 1, updated_at = $4
+           WHERE id = $1 AND state = ANY($2::text[])
+           RETURNING """
+        + _ENROLLMENT,
+        enrollment_id,
+        before,
+        after,
+        tx.now,
+    )
+
+
+async def update_completed(tx: Transaction, enrollment_id: EnrollmentId, revision: int) -> Enrollment | None:
+    """Note the completion, once; the state follows where somebody still learns. None when it was noted before."""
+    return await tx.maybe(
+        Enrollment,
+        """UPDATE enrollment.enrollments
+           SET completed_at = $3, completed_revision = $2, version = version + 1, updated_at = $3,
+               state = CASE state WHEN 'active' THEN 'completed' ELSE state END
+           WHERE id = $1 AND completed_at IS NULL
+           RETURNING """
+        + _ENROLLMENT,
+        enrollment_id,
+        revision,
+        tx.now,
+    )
+
+
+async def take_seat(tx: Transaction, run_id: UUID, seats: int | None) -> bool:
+    """Take one of a run's seats (None: as many as come); False when all are taken."""
+    taken = await tx.value(
+        """INSERT INTO enrollment.seats (run_id, taken) VALUES ($1, 1)
+           ON CONFLICT (run_id) DO UPDATE SET taken = seats.taken + 1 WHERE $2::int IS NULL OR seats.taken < $2
+           RETURNING taken""",
+        run_id,
+        seats,
+    )
+    return taken is not None
+
+
+async def give_seat_back(tx: Transaction, run_id: UUID) -> None:
+    await tx.run("UPDATE enrollment.seats SET taken = taken - 1 WHERE run_id = $1", run_id)

@@ -1,0 +1,143 @@
+import asyncio
+
+from cluster.ids import new_id
+from cluster.postgres import read
+from tests.api.learning.course.conftest import Draft, add_lesson, draft, new_course, published, school
+from tests.harness import Hub, Person, done, problem
+
+__all__ = ["draft", "published", "school"]
+
+
+async def _run(published: Draft, **fields: object) -> str:
+    body = {"course_id": published.id, "title": "Further", **fields}
+    return done(await published.owner.post("/v1/runs", body), 201)["id"]
+
+
+async def test_enrolling_twice_answers_the_same_enrolment(hub: Hub, published: Draft) -> None:
+    learner = await hub.person("learner")
+    body = {"run_id": published.course["default_run_id"]}
+    first = done(await learner.post("/v1/enrollments", body), 201)
+    assert (first["state"], first["user_id"], first["course_id"]) == ("active", str(learner.id), published.id)
+    assert done(await learner.post("/v1/enrollments", body), 200) == first
+    assert done(await learner.get(f"/v1/enrollments/{first['id']}")) == first
+
+
+async def test_enrolling_by_course_takes_its_only_open_run_and_asks_when_there_are_more(
+    hub: Hub, published: Draft
+) -> None:
+    one, two = await hub.person("one"), await hub.person("two")
+    enrolled = done(await one.post("/v1/enrollments", {"course_id": published.id}), 201)
+    assert enrolled["run_id"] == published.course["default_run_id"]
+    further = await _run(published)
+    refused = problem(await two.post("/v1/enrollments", {"course_id": published.id}), 409, "run-choice-needed")
+    assert refused["runs"] == [published.course["default_run_id"], further]
+    assert done(await one.post("/v1/enrollments", {"course_id": published.id}), 200)["id"] == enrolled["id"]
+
+
+async def test_drafts_and_unknown_runs_are_not_found_and_guests_sign_in_first(hub: Hub, draft: Draft) -> None:
+    learner = await hub.person("learner")
+    for body in ({"course_id": draft.id}, {"run_id": draft.course["default_run_id"]}, {"run_id": str(new_id())}):
+        problem(await learner.post("/v1/enrollments", body), 404, "not-enrollable")
+    problem(await hub.guest.post("/v1/enrollments", {"course_id": draft.id}), 401)
+    problem(await learner.post("/v1/enrollments", {}), 422)
+
+
+async def test_racing_twins_make_one_enrolment(hub: Hub, published: Draft) -> None:
+    learner = await hub.person("learner")
+    body = {"run_id": published.course["default_run_id"]}
+    answers = await asyncio.gather(*(learner.post("/v1/enrollments", body) for _ in range(5)))
+    assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 200, 201]
+    assert len({answer.json()["id"] for answer in answers}) == 1
+
+
+async def test_the_last_seat_goes_to_one_and_a_seat_that_is_given_back_is_free(hub: Hub, published: Draft) -> None:
+    run_id = await _run(published, seats=1)
+    people = [await hub.person(f"p{n}") for n in range(4)]
+    answers = await asyncio.gather(*(person.post("/v1/enrollments", {"run_id": run_id}) for person in people))
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
+    winner = next(i for i, answer in enumerate(answers) if answer.status_code == 201)
+    done(await people[winner].post(f"/v1/enrollments/{answers[winner].json()['id']}/cancel"))
+    done(await people[winner - 1].post("/v1/enrollments", {"run_id": run_id}), 201)
+    problem(await people[winner].post("/v1/enrollments", {"run_id": run_id}), 409, "run-full")
+
+
+async def test_leaving_and_coming_back_moves_the_same_enrolment(hub: Hub, published: Draft) -> None:
+    learner = await hub.person("learner")
+    body = {"run_id": published.course["default_run_id"]}
+    enrolled = done(await learner.post("/v1/enrollments", body), 201)
+    path = f"/v1/enrollments/{enrolled['id']}"
+    for _ in range(2):
+        assert done(await learner.post(f"{path}/cancel"))["state"] == "cancelled"
+    back = done(await learner.post("/v1/enrollments", body), 200)
+    assert (back["id"], back["state"]) == (enrolled["id"], "active")
+    await hub.settle()
+    assert done(await hub.guest.get(f"/v1/catalog/{published.id}"))["learners"] == 1
+
+
+async def test_a_closed_run_takes_nobody_but_keeps_who_is_in(hub: Hub, published: Draft) -> None:
+    run_id = await _run(published)
+    early, late = await hub.person("early"), await hub.person("late")
+    enrolled = done(await early.post("/v1/enrollments", {"run_id": run_id}), 201)
+    done(await published.owner.post(f"/v1/runs/{run_id}/end"))
+    problem(await late.post("/v1/enrollments", {"run_id": run_id}), 409, "run-not-open")
+    assert done(await early.post("/v1/enrollments", {"run_id": run_id}), 200)["id"] == enrolled["id"]
+
+
+async def test_a_course_for_members_takes_members_only(hub: Hub, published: Draft) -> None:
+    course = await new_course(published.school, visibility="organization")
+    await add_lesson(published.owner, course["id"], "# Text")
+    done(await published.owner.post(f"/v1/courses/{course['id']}/publish"))
+    stranger = await hub.person("stranger")
+    problem(await stranger.post("/v1/enrollments", {"run_id": course["default_run_id"]}), 404)
+    done(await published.owner.post("/v1/enrollments", {"run_id": course["default_run_id"]}), 201)
+
+
+async def test_staff_suspend_and_resume_and_a_suspended_learner_cannot_open_the_outline(
+    hub: Hub, published: Draft
+) -> None:
+    learner = await hub.person("learner")
+    run_id = published.course["default_run_id"]
+    enrolled = done(await learner.post("/v1/enrollments", {"run_id": run_id}), 201)
+    path = f"/v1/enrollments/{enrolled['id']}"
+    problem(await learner.post(f"{path}/suspend"), 403)
+    done(await learner.get(f"/v1/outlines/{run_id}"))
+    assert done(await published.owner.post(f"{path}/suspend"))["state"] == "suspended"
+    await hub.broadcasts_arrived()
+    problem(await learner.get(f"/v1/outlines/{run_id}"), 403)
+    assert done(await published.owner.post(f"{path}/resume"))["state"] == "active"
+    problem(await published.owner.post(f"{path}/resume"), 409, "not-in-that-state")
+    done(await learner.get(f"/v1/outlines/{run_id}"))
+
+
+async def test_an_enrolment_is_seen_by_its_learner_and_its_staff_alone(hub: Hub, published: Draft) -> None:
+    learner, other = await hub.person("learner"), await hub.person("other")
+    run = {"run_id": published.course["default_run_id"]}
+    enrolled = done(await learner.post("/v1/enrollments", run), 201)
+    done(await other.post("/v1/enrollments", run), 201)
+    stranger = (await hub.school()).owner
+    path = f"/v1/enrollments/{enrolled['id']}"
+    for outsider in (other, stranger):
+        problem(await outsider.get(path), 404)
+        problem(await outsider.post(f"{path}/cancel"), 404)
+    done(await published.owner.get(path))
+
+    async def listed(person: Person) -> list[str]:
+        return [e["id"] for e in done(await person.get("/v1/enrollments", params=run))["items"]]
+
+    assert await listed(learner) == [enrolled["id"]]
+    assert len(await listed(published.owner)) == 2
+    assert await listed(stranger) == []
+
+
+async def test_who_learns_where_is_read_from_an_index(hub: Hub) -> None:
+    async with read() as db:
+        await db.run("SET enable_seqscan = off")
+        rows = await db.rows(
+            """EXPLAIN SELECT EXISTS (SELECT 1 FROM enrollment.enrollments
+               WHERE user_id = $1 AND run_id = $2 AND state = ANY($3::text[]))""",
+            new_id(),
+            new_id(),
+            ["active"],
+        )
+        await db.run("RESET enable_seqscan")
+    assert "enrollments_once" in "\n".join(row[0] for row in rows)
