@@ -112,7 +112,7 @@ class Edge:
         state: dict[str, Any] = scope["state"]
         authorization = exchange.wanted.get(b"authorization", b"")
         token = authorization[7:].strip().decode("latin-1") if authorization[:7].lower() == b"bearer " else None
-        if "/-/calls/" in scope["path"]:
+        if exchange.area and scope["path"].startswith(f"/v1/{exchange.area}/-/calls/"):
             service = service_of_area(exchange.area)
             if service is None:
                 raise NotFound("no such path; /openapi.json lists them all")

@@ -5,7 +5,7 @@ import binascii
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Generic, TypeVar, cast
 from uuid import UUID
 
@@ -113,8 +113,6 @@ def encode_cursor(values: tuple[Key, ...], of_list: str) -> str:
 
 
 def _text(value: UUID | datetime | date | str) -> str:
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat()
     return value.isoformat() if isinstance(value, date) else str(value)
 
 

@@ -34,7 +34,11 @@ async def test_all_faults_of_a_body_are_told_at_once(toy: httpx.AsyncClient) -> 
 
 @pytest.mark.parametrize(
     ("path", "pointer"),
-    [("/v1/things?limit=0", "/query/limit"), ("/v1/things?limit=101", "/query/limit"), ("/v1/things/x", "/path/thing_id")],
+    [
+        ("/v1/things?limit=0", "/query/limit"),
+        ("/v1/things?limit=101", "/query/limit"),
+        ("/v1/things/x", "/path/thing_id"),
+    ],
 )
 async def test_faults_outside_the_body_name_their_place(toy: httpx.AsyncClient, path: str, pointer: str) -> None:
     response = await toy.get(path)
