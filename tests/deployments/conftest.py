@@ -39,11 +39,15 @@ class Checkout:
         path = self.home / "happened"
         return path.read_text().splitlines() if path.exists() else []
 
+    @property
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "tests.deployments.toy_serve", str(self.home), str(self.port)]
+
     def start(self) -> None:
         """Start, and wait until the application itself answers."""
         with (self.home / "log").open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.deployments.toy_serve", str(self.home), str(self.port)],
+                self.command,
                 cwd=REPOSITORY,
                 stdout=log,
                 stderr=subprocess.STDOUT,

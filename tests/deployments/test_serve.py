@@ -1,18 +1,18 @@
 """What a laptop's `deployments.serve` promises: processes, ports, limits and failures, on the real Ray and HAProxy."""
 
 import asyncio
+import contextlib
 import os
 import signal
-import socket
 import subprocess
+import time
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
-from deployments.serve import sweep, temporary_folder
+from deployments.serve import REPOSITORY, sweep, temporary_folder
 from tests.deployments.conftest import Checkout
 
 pytestmark = pytest.mark.timeout(300)
@@ -139,14 +139,15 @@ async def test_a_replica_killed_under_requests_fails_none(checkout: Checkout) ->
 
 
 def test_a_request_that_kills_its_replica_is_not_repeated(client: httpx.Client, checkout: Checkout) -> None:
-    answer = client.post("/v1/die")
-    assert (answer.status_code, answer.headers["content-type"], answer.headers["retry-after"]) == (
-        503,
-        "application/problem+json",
-        "2",
-    )
-    assert answer.json()["status"] == 503
+    """HAProxy answers 503, or on a reused connection closes it without a word, as HTTP/1.1 lets a server do."""
+    try:
+        answer = client.post("/v1/die")
+    except httpx.RemoteProtocolError:
+        pass
+    else:
+        assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
     assert client.get("/v1/x").status_code == 200
+    assert checkout.happened.count("died of a request") == 1
 
 
 def test_an_answer_of_the_application_passes_unchanged(client: httpx.Client) -> None:
@@ -164,28 +165,28 @@ def test_nothing_listens_beyond_loopback(checkout: Checkout) -> None:
     assert listening <= {"127.0.0.1", "::ffff:127.0.0.1"}
 
 
-def test_haproxy_comes_back_after_its_owner_was_killed(client: httpx.Client, checkout: Checkout) -> None:
-    (owner,) = [p for p in family(checkout) if "HAProxyManager" in " ".join(p.cmdline())]
-    (orphan,) = [p for p in owner.children() if p.name() == "haproxy"]
-    owner.kill()
-    for _ in range(600):
-        if not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE:
-            break
-        client.get("/v1/x")
-        psutil.wait_procs([orphan], timeout=0.1)
+@pytest.mark.parametrize("victim", ["HAProxyManager", "haproxy", "ServeController"])
+def test_the_front_door_comes_back_after_kill_9(checkout: Checkout, victim: str) -> None:
+    killed = [p for p in family(checkout) if victim in p.name() or (p.cmdline() and victim in p.cmdline()[0])]
+    assert killed
+    for process in killed:
+        process.kill()
+    psutil.wait_procs(killed, timeout=10)
+    for _ in range(240):
+        with contextlib.suppress(httpx.TransportError), httpx.Client(base_url=checkout.url, timeout=10) as client:
+            if client.get("/v1/x").status_code == 200 and living(checkout, victim):
+                break
+        time.sleep(0.5)
     else:
-        pytest.fail(f"the orphan still runs: {checkout.log[-2000:]}")
-    with httpx.Client(base_url=checkout.url, timeout=60) as fresh:
-        assert fresh.get("/v1/x").status_code == 200
+        pytest.fail(f"{victim} did not come back: {checkout.log[-2000:]}")
+
+
+def living(checkout: Checkout, name: str) -> bool:
+    return any(name in p.name() or name in p.cmdline()[0] for p in family(checkout) if p.is_running() and p.cmdline())
 
 
 def test_a_second_start_for_the_same_home_is_refused(checkout: Checkout) -> None:
-    second = subprocess.run(
-        [*checkout.process.args, str(checkout.home), str(checkout.port)][:5],  # pyright: ignore[reportGeneralTypeIssues]
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
+    second = subprocess.run(checkout.command, cwd=REPOSITORY, capture_output=True, timeout=60, check=False)
     assert (second.returncode, b"another process serves" in second.stderr) == (1, True)
 
 
@@ -215,12 +216,8 @@ def test_two_checkouts_live_side_by_side_and_one_comes_back_after_kill_9(
     assert bystander.poll() is None
 
 
-def test_serve_ends_with_1_when_rays_core_dies(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    checkout = Checkout(tmp_path, port)
-    checkout.start()
-    (raylet,) = [process for process in family(checkout) if process.name() == "raylet"]
+def test_serve_ends_with_1_when_rays_core_dies(neighbour: Checkout) -> None:
+    (raylet,) = [process for process in family(neighbour) if process.name() == "raylet"]
     raylet.kill()
-    assert checkout.process.wait(60) == 1
-    assert sweep(tmp_path) == []
+    assert neighbour.process.wait(60) == 1
+    assert sweep(neighbour.home) == []

@@ -55,6 +55,7 @@ class ToyHost:
             await answer(send, 404, {"status": 404})
             return
         if path == "/v1/die":
+            note("died of a request")
             os._exit(1)
         if path == "/v1/nap":
             await asyncio.sleep(0.05)
