@@ -31,6 +31,8 @@ class Settings:
     otlp_endpoint: str
     """OTLP/HTTP collector; empty: spans are not exported."""
     log_level: str
+    local_mail: bool
+    """Show letters on a page instead of sending them: for a laptop, where nobody else can reach it."""
 
 
 @cache
@@ -72,4 +74,5 @@ def settings() -> Settings:
         service_url=os.environ.get("HUB_SERVICE_URL", public_url),
         otlp_endpoint=os.environ.get("HUB_OTLP_ENDPOINT", ""),
         log_level=os.environ.get("HUB_LOG_LEVEL", "info"),
+        local_mail=os.environ.get("HUB_LOCAL_MAIL") == "1",
     )

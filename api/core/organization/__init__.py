@@ -1,0 +1,1 @@
+"""Tenants: organizations, their members, and the invitations that lead into them."""

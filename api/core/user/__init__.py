@@ -1,0 +1,1 @@
+"""People: signing up, and the profile that each has everywhere."""

@@ -1,0 +1,38 @@
+"""E-mail addresses: as people write them, and as they are compared."""
+
+import unicodedata
+from dataclasses import dataclass
+
+from email_validator import EmailNotValidError, validate_email
+
+from api.core.auth.contract import EmailInvalid
+
+_NOWHERE = (".invalid", ".local", ".localhost", ".onion", ".arpa")
+
+
+@dataclass(frozen=True, slots=True)
+class EmailAddress:
+    """`email` keeps the case of the local part, which some servers mind; `key` is what one account can have."""
+
+    email: str
+    key: str
+
+
+def parse_address(text: str) -> EmailAddress:
+    """Read an address (RFC 5322, RFC 6531) without asking the network.
+
+    Names for tests and examples (RFC 2606) are addresses like others: no mail leaves for them.
+
+    Raises:
+        EmailInvalid
+    """
+    text = text.strip()
+    try:
+        found = validate_email(text, check_deliverability=False, globally_deliverable=False, allow_quoted_local=False)
+    except EmailNotValidError as error:
+        raise EmailInvalid(f"{error} Write it like ada@school.example", pointer="/email") from None
+    domain = found.ascii_domain.lower()
+    if "." not in domain or domain.endswith(_NOWHERE) or domain.startswith("["):
+        raise EmailInvalid(f"no mail can reach {domain}; write it like ada@school.example", pointer="/email")
+    local = unicodedata.normalize("NFKC", found.local_part).casefold()
+    return EmailAddress(found.normalized, f"{local}@{domain}")

@@ -1,0 +1,37 @@
+"""Answers other services."""
+
+from datetime import datetime
+
+from api.core.auth import identities, identity_store, keys
+from api.core.auth.contract import Address, Registered
+from cluster.ids import UserId
+from cluster.postgres import read
+from cluster.principal import Principal, platform
+
+
+class Calls:
+    async def create_identity(self, user_id: UserId, email: str, password: str) -> Registered:
+        return await identities.create_identity(user_id, email, password)
+
+    async def release_identity(self, user_id: UserId) -> None:
+        await identities.release_identity(platform("auth"), user_id)
+
+    async def address_of(self, user_id: UserId) -> Address | None:
+        return await identities.address_of(user_id)
+
+    async def request_email(self, principal: Principal, email: str, password: str) -> None:
+        await identities.request_email(principal, email, password)
+
+    async def request_verification(self, principal: Principal) -> None:
+        await identities.request_verification(principal)
+
+    async def verify_email(self, principal: Principal, token: str) -> Address:
+        return await identities.verify_email(principal, token)
+
+    async def list_identities(self, after: UserId | None, until: datetime, limit: int) -> list[UserId]:
+        async with read() as db:
+            return await identity_store.list_people(db, after, until, limit)
+
+    async def jwks(self) -> dict[str, list[dict[str, str]]]:
+        async with read() as db:
+            return {"keys": await keys.public_keys(db)}

@@ -1,0 +1,164 @@
+"""What others may import of auth."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, NewType, Protocol
+from uuid import UUID
+
+from cluster.events import event
+from cluster.ids import OrgId, UserId
+from cluster.principal import Principal
+from cluster.problems import Conflict, Forbidden, Invalid, NotFound, TooManyRequests, Unauthorized
+
+SessionId = NewType("SessionId", UUID)
+IdentityId = NewType("IdentityId", UUID)
+SessionEnd = Literal["signed_out", "reuse", "password_changed", "password_reset", "email_verified", "released"]
+
+
+@event("session.created", subject="session_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionCreated:
+    session_id: SessionId
+    user_id: UserId
+    org_id: OrgId | None = None
+
+
+@event("session.ended", subject="session_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionEnded:
+    """`reuse`: a refresh token was used that had a successor; somebody else may have it."""
+
+    session_id: SessionId
+    user_id: UserId
+    reason: SessionEnd
+    org_id: OrgId | None = None
+
+
+@event("identity.created", subject="identity_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityCreated:
+    identity_id: IdentityId
+    user_id: UserId
+    org_id: OrgId | None = None
+
+
+@event("identity.email_verified", subject="identity_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmailVerified:
+    """The person proved that they read the mail of the address that the identity has now."""
+
+    identity_id: IdentityId
+    user_id: UserId
+    org_id: OrgId | None = None
+
+
+@event("identity.password_changed", subject="identity_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasswordChanged:
+    identity_id: IdentityId
+    user_id: UserId
+    reset: bool
+    org_id: OrgId | None = None
+
+
+class WrongCredentials(Unauthorized):
+    """Says nothing about whether the account exists."""
+
+    title = "E-mail or password is wrong"
+
+
+class RefreshRefused(Unauthorized):
+    title = "The session cannot be refreshed"
+
+
+class SessionNotFound(NotFound):
+    title = "There is no such session"
+
+
+class TooManyGuesses(TooManyRequests):
+    title = "Too many failed attempts"
+
+
+class EmailInvalid(Invalid):
+    title = "This is not an e-mail address"
+
+
+class EmailTaken(Conflict):
+    title = "The e-mail address has an account"
+
+
+class PasswordRefused(Invalid):
+    title = "Choose another password"
+
+
+class WrongPassword(Forbidden):
+    title = "The password is wrong"
+
+
+class LinkOver(Conflict):
+    title = "The link does not count any more"
+
+
+class NotWhileImpersonating(Forbidden):
+    title = "Credentials are never changed for somebody else"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """`created` is False when the address had an identity; `user_id` is then that one's, `same_password` compares them."""
+
+    user_id: UserId
+    email: str
+    created: bool
+    same_password: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    email: str
+    verified: bool
+
+
+class AuthCalls(Protocol):
+    async def create_identity(self, user_id: UserId, email: str, password: str) -> Registered:
+        """Let a person sign in by e-mail and password, and mail a link that verifies the address.
+
+        Raises:
+            EmailInvalid, PasswordRefused
+        """
+        ...
+
+    async def release_identity(self, user_id: UserId) -> None:
+        """Delete all that a person signs in with, and end their sessions. Repeating it changes nothing."""
+        ...
+
+    async def address_of(self, user_id: UserId) -> Address | None: ...
+
+    async def request_email(self, principal: Principal, email: str, password: str) -> None:
+        """Mail a link to a new address; it counts once that link is used.
+
+        Raises:
+            EmailInvalid, EmailTaken, WrongPassword, TooManyGuesses, NotWhileImpersonating
+        """
+        ...
+
+    async def request_verification(self, principal: Principal) -> None:
+        """Mail the link again, unless the address is verified."""
+        ...
+
+    async def verify_email(self, principal: Principal, token: str) -> Address:
+        """Use a mailed link: its address is the person's now. Every other session ends.
+
+        Raises:
+            LinkOver, EmailTaken
+        """
+        ...
+
+    async def list_identities(self, after: UserId | None, until: datetime, limit: int) -> list[UserId]:
+        """Return people with an identity made before `until`, in the order of their ids."""
+        ...
+
+    async def jwks(self) -> dict[str, list[dict[str, str]]]:
+        """Return the public keys of access tokens (RFC 7517, RFC 8037)."""
+        ...

@@ -1,0 +1,53 @@
+"""Durable work: letters that must not betray by their time whether an account exists, keys ahead of time, and purging."""
+
+import base64
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from api.core.auth import identities, keys, store
+from api.core.auth.sealing import seal, unseal
+from cluster.job_runs import JobRun
+from cluster.jobs import cron, enqueue, job, perform
+from cluster.postgres import write
+from cluster.principal import Principal
+
+_PURPOSE = "reset request"
+
+
+@job("auth.mail_reset", attempts=5, timeout_s=30)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailReset:
+    """`sealed` is the address: jobs are listed to operators, whom it does not concern."""
+
+    sealed: str
+
+
+async def request_reset(email: str) -> None:
+    """Have a link mailed; the request does the same work whether there is an account or not."""
+    subject = identities.subject_of(email)
+    if subject is None:
+        return
+    sealed = base64.b64encode(seal(_PURPOSE, subject.encode())).decode()
+    async with write(Principal(kind="guest")) as tx:
+        enqueue(tx, MailReset(sealed=sealed))
+
+
+@perform(MailReset)
+async def mail_reset(run: JobRun, args: MailReset) -> None:
+    await identities.mail_reset(unseal(_PURPOSE, base64.b64decode(args.sealed)).decode())
+
+
+@cron("auth.rotate_keys", "7 * * * *")
+async def rotate_keys(run: JobRun) -> None:
+    """Make the next signing key in time."""
+    await keys.rotate(now=datetime.now(UTC))
+
+
+@cron("auth.purge", "23 3 * * *")
+async def purge(run: JobRun) -> None:
+    """Delete what is over."""
+    while True:
+        async with write(run.principal) as tx:
+            if not await store.purge(tx):
+                return
+        await run.extend()

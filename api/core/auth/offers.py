@@ -1,0 +1,10 @@
+"""What auth contributes: permissions about one's own sessions and credentials."""
+
+from cluster.access import Permission
+
+OFFERS = (
+    Permission("session:read", "See where one is signed in", roles=("self",)),
+    Permission("session:end", "Sign out anywhere", roles=("self",)),
+    Permission("identity:read", "See what one signs in with", roles=("self",)),
+    Permission("identity:edit", "Change what one signs in with", roles=("self",)),
+)

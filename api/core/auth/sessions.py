@@ -1,0 +1,211 @@
+"""Sessions: sign in, refresh, look where one is signed in, and end them everywhere at once."""
+
+import base64
+import hmac
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from api.core.auth import store
+from api.core.auth.addresses import parse_address
+from api.core.auth.contract import (
+    EmailInvalid,
+    RefreshRefused,
+    SessionCreated,
+    SessionEnd,
+    SessionEnded,
+    SessionId,
+    SessionNotFound,
+    WrongCredentials,
+)
+from api.core.auth.keys import SigningKey, signing_key
+from api.core.auth.passwords import verify_password
+from api.core.auth.rules import Chain, RefreshToken, Worth, expiry, worth
+from api.core.auth.sealing import mac
+from api.core.auth.store import Attempt, Session
+from api.core.auth.throttle import buckets, refuse
+from cluster import identity
+from cluster.access import permit
+from cluster.events import emit
+from cluster.ids import UserId, new_id
+from cluster.postgres import Transaction, read, write
+from cluster.principal import Principal
+
+_REVOKED_FOR = timedelta(seconds=identity.ACCESS_TOKEN_LIFETIME_S + 60)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """Where a request comes from, as far as its person wants to recognize it."""
+
+    address: str
+    user_agent: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedIn:
+    """A session and the tokens that use it."""
+
+    session: Session
+    access_token: str
+    refresh_token: str
+
+
+async def sign_in(email: str, password: str, transport: str, device: Device) -> SignedIn:
+    """Open a session. Wrong address and wrong password cost the same time and get the same answer.
+
+    Raises:
+        WrongCredentials, TooManyGuesses
+    """
+    user_id, forgive = await check_credentials(email, password, device.address)
+    key = await signing_key()
+    session_id = SessionId(new_id())
+    async with write(Principal(kind="person", id=user_id, session_id=session_id)) as tx:
+        session = await store.insert_session(
+            tx,
+            session_id,
+            user_id,
+            salt=os.urandom(16),
+            transport=transport,
+            amr=["pwd"],
+            user_agent=device.user_agent[:200],
+            address=device.address[:64],
+            expires_at=expiry(tx.now, tx.now),
+            forgive=forgive[:-1],
+            undo=forgive[-1],
+        )
+        emit(tx, SessionCreated(session_id=session.id, user_id=user_id), version=session.version)
+    return SignedIn(session=session, access_token=access_token(session, key), refresh_token=_refresh_token(session))
+
+
+async def check_credentials(email: str, password: str, address: str) -> tuple[UserId, list[bytes]]:
+    """Return whose e-mail and password these are, and the throttle's keys to clear once that is used.
+
+    Raises:
+        WrongCredentials, TooManyGuesses
+    """
+    try:
+        subject = parse_address(email).key
+    except EmailInvalid:
+        subject = email.strip().casefold()[:320]
+    counted = buckets(subject, address)
+    now = datetime.now(UTC)
+    async with read() as db:
+        attempt: Attempt = await store.count_attempt(db, counted, subject, now)
+    if attempt.blocked_until is not None:
+        raise refuse(attempt.blocked_until, now)
+    if not await verify_password(password, attempt.secret_hash) or attempt.user_id is None:
+        raise WrongCredentials("check both; POST /v1/identities/-/forgot mails a link to a new password")
+    return attempt.user_id, [bucket.key for bucket in counted]
+
+
+def access_token(session: Session, key: SigningKey) -> str:
+    return identity.encode_access_token(
+        key.private,
+        key.kid,
+        user_id=session.user_id,
+        session_id=session.id,
+        auth_time=session.auth_time,
+        amr=session.amr,
+        now=datetime.now(UTC),
+    )
+
+
+def _proof(session: Session, generation: int) -> str:
+    made = mac("refresh token", session.id.bytes + session.salt + generation.to_bytes(8, "big"))
+    return base64.urlsafe_b64encode(made).rstrip(b"=").decode()
+
+
+def _refresh_token(session: Session) -> str:
+    return str(RefreshToken(session.id, session.generation, _proof(session, session.generation)))
+
+
+async def refresh(text: str) -> SignedIn:
+    """Give the next tokens for a refresh token, and end the session when the token has been used before.
+
+    Raises:
+        RefreshRefused
+    """
+    token = RefreshToken.parse(text)
+    if token is None:
+        raise _refused("this is no refresh token of ours")
+    key = await signing_key()
+    async with write(Principal(kind="person")) as tx:
+        session = await store.lock_session(tx, SessionId(token.session_id))
+        if session is None or not hmac.compare_digest(_proof(session, token.generation).encode(), token.proof.encode()):
+            raise _refused("this is no refresh token of ours")
+        chain = Chain(session.generation, session.rotated_at, session.expires_at, session.ended_at is not None)
+        verdict = worth(chain, token.generation, tx.now)
+        if verdict is Worth.ROTATE:
+            session = await store.rotate_session(tx, session.id, expires_at=expiry(session.created_at, tx.now))
+        elif verdict is Worth.REUSE:
+            await end(tx, [session.id], "reuse")
+    if verdict is Worth.REUSE:
+        raise _refused("this refresh token was used before: the session was ended in case somebody else has it")
+    if verdict is Worth.OVER:
+        raise _refused("the session has ended")
+    return SignedIn(session=session, access_token=access_token(session, key), refresh_token=_refresh_token(session))
+
+
+def _refused(why: str) -> RefreshRefused:
+    return RefreshRefused(f"{why}; sign in again")
+
+
+async def list_sessions(principal: Principal, after: UUID | None, limit: int) -> Sequence[Session]:
+    """Return where the caller is signed in, newest first."""
+    async with read() as db:
+        return await store.list_sessions(db, principal.person(), datetime.now(UTC), after, limit)
+
+
+async def get_session(principal: Principal, session_id: SessionId) -> Session:
+    principal.person()
+    async with read() as db:
+        guarded = await store.find_session(db, session_id)
+    return await permit(principal, "session:read", guarded, missing=SessionNotFound)
+
+
+async def end_session(principal: Principal, session_id: SessionId) -> Session:
+    """Sign out one of the caller's sessions. Its access tokens are refused everywhere within two seconds."""
+    principal.person()
+    async with read() as db:
+        guarded = await store.find_session(db, session_id)
+    await permit(principal, "session:end", guarded, missing=SessionNotFound)
+    async with write(principal, result=session_id) as tx:
+        await end(tx, [session_id], "signed_out")
+        session = await store.lock_session(tx, session_id)
+    if session is None:
+        raise SessionNotFound
+    return session
+
+
+async def end(tx: Transaction, ids: list[UUID], reason: SessionEnd) -> None:
+    """End sessions, refuse their access tokens, and tell everybody."""
+    if not ids:
+        return
+    for ended in await store.end_sessions(tx, ids, reason):
+        await identity.revoke_session(tx, ended.id, until=tx.now + _REVOKED_FOR)
+        emit(tx, SessionEnded(session_id=ended.id, user_id=ended.user_id, reason=reason), version=ended.version)
+
+
+async def end_all(tx: Transaction, user_id: UserId, reason: SessionEnd, *, but: UUID | None = None) -> None:
+    """End all sessions of a person, or all but the one that asks for it."""
+    await end(tx, await store.lock_sessions_of(tx, user_id, but=but), reason)
+
+
+async def renew(principal: Principal, forgive: list[bytes]) -> SignedIn:
+    """Count the caller's session as signed in just now: the password was proven again.
+
+    Raises:
+        SessionNotFound
+    """
+    if principal.session_id is None:
+        raise SessionNotFound
+    key = await signing_key()
+    async with write(principal) as tx:
+        session = await store.reauthenticate(tx, SessionId(principal.session_id), ["pwd"])
+        if session is None:
+            raise SessionNotFound
+        await store.delete_throttles(tx, forgive)
+    return SignedIn(session=session, access_token=access_token(session, key), refresh_token=_refresh_token(session))

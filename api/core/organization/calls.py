@@ -1,0 +1,26 @@
+"""Answers other services, and access everywhere."""
+
+from api.core.organization import store
+from api.core.organization.contract import Organization
+from cluster.access import permit
+from cluster.ids import OrgId, UserId
+from cluster.postgres import read
+from cluster.principal import platform
+
+
+class Calls:
+    async def organizations_of(self, user_id: UserId) -> list[OrgId]:
+        async with read() as db:
+            return await store.list_organizations_of(db, user_id)
+
+    async def find_organization(self, org_id: OrgId) -> Organization | None:
+        async with read() as db:
+            guarded = await store.find_organization(db, org_id)
+        if guarded is None:
+            return None
+        found = await permit(platform("organization"), "organization:read", guarded)
+        return Organization(id=found.id, slug=found.slug, name=found.name, state=found.state)
+
+    async def list_members(self, org_id: OrgId, after: UserId | None, limit: int) -> list[UserId]:
+        async with read() as db:
+            return await store.list_active_members(db, org_id, after, limit)

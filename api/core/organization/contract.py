@@ -1,0 +1,153 @@
+"""What others may import of organization."""
+
+from dataclasses import dataclass
+from typing import Literal, NewType, Protocol
+from uuid import UUID
+
+from cluster.events import event
+from cluster.ids import OrgId, UserId
+from cluster.problems import Conflict, Forbidden, NotFound
+
+MemberId = NewType("MemberId", UUID)
+InvitationId = NewType("InvitationId", UUID)
+OrganizationState = Literal["active", "suspended"]
+MemberState = Literal["active", "suspended", "left"]
+
+
+@event("organization.created", subject="org_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrganizationCreated:
+    org_id: OrgId
+    owner_id: UserId
+
+
+@event("organization.updated", subject="org_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrganizationUpdated:
+    org_id: OrgId
+
+
+@event("organization.suspended", subject="org_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrganizationSuspended:
+    org_id: OrgId
+
+
+@event("organization.resumed", subject="org_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrganizationResumed:
+    org_id: OrgId
+
+
+@event("organization.transferred", subject="org_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrganizationTransferred:
+    org_id: OrgId
+    owner_id: UserId
+    successor_id: UserId
+
+
+@event("member.joined", subject="member_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberJoined:
+    member_id: MemberId
+    org_id: OrgId
+    user_id: UserId
+
+
+@event("member.updated", subject="member_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberUpdated:
+    member_id: MemberId
+    org_id: OrgId
+    user_id: UserId
+    state: MemberState
+
+
+@event("member.left", subject="member_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberLeft:
+    """`removed`: somebody else ended the membership."""
+
+    member_id: MemberId
+    org_id: OrgId
+    user_id: UserId
+    removed: bool
+
+
+@event("invitation.created", subject="invitation_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvitationCreated:
+    invitation_id: InvitationId
+    org_id: OrgId
+
+
+@event("invitation.accepted", subject="invitation_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvitationAccepted:
+    invitation_id: InvitationId
+    org_id: OrgId
+    user_id: UserId
+
+
+@event("invitation.revoked", subject="invitation_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvitationRevoked:
+    invitation_id: InvitationId
+    org_id: OrgId
+
+
+class OrganizationNotFound(NotFound):
+    title = "There is no such organization"
+
+
+class MemberNotFound(NotFound):
+    title = "There is no such member"
+
+
+class InvitationNotFound(NotFound):
+    title = "There is no such invitation"
+
+
+class SlugTaken(Conflict):
+    title = "The slug is taken"
+
+
+class ExternalIdTaken(Conflict):
+    title = "Another member has this external id"
+
+
+class SuspendedOrganization(Forbidden):
+    title = "The organization is suspended"
+
+
+class MemberIsSuspended(Conflict):
+    title = "The membership is suspended"
+
+
+class NotAMember(Conflict):
+    title = "This person is not an active member"
+
+
+class InvitationOver(Conflict):
+    title = "The invitation does not count any more"
+
+
+class AddressNotVerified(Forbidden):
+    title = "This invitation is for somebody with another verified e-mail address"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Organization:
+    id: OrgId
+    slug: str
+    name: str
+    state: OrganizationState
+
+
+class OrganizationCalls(Protocol):
+    async def find_organization(self, org_id: OrgId) -> Organization | None: ...
+
+    async def list_members(self, org_id: OrgId, after: UserId | None, limit: int) -> list[UserId]:
+        """Return active members in the order of their ids."""
+        ...

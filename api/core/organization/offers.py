@@ -1,0 +1,17 @@
+"""What organization contributes: permissions."""
+
+from cluster.access import Permission
+
+_STAFF = ("org_owner", "org_admin", "platform_admin")
+
+OFFERS = (
+    Permission("organization:create", "Make an organization", roles=("signed_in",)),
+    Permission("organization:read", "See the organization", roles=("member", *_STAFF)),
+    Permission("organization:edit", "Change name and slug", roles=("org_owner", "org_admin")),
+    Permission("organization:transfer", "Hand the organization to another owner", roles=("org_owner",)),
+    Permission("organization:suspend", "Suspend and resume organizations", roles=("platform_admin",)),
+    Permission("member:read", "See who is a member", roles=("self", *_STAFF)),
+    Permission("member:edit", "Change what the organization keeps of its members", roles=("org_owner", "org_admin")),
+    Permission("member:remove", "Suspend and remove members", roles=("org_owner", "org_admin")),
+    Permission("invitation:manage", "Invite people", roles=("org_owner", "org_admin")),
+)

@@ -1,0 +1,63 @@
+"""Answers other services, and access everywhere."""
+
+from uuid import UUID
+
+from api.core.rbac import logic
+from api.core.rbac.contract import GrantId
+from api.core.rbac.logic import NewGrant
+from cluster.access import GrantedScope, ScopeKind, within
+from cluster.ids import OrgId, UserId
+from cluster.postgres import read
+from cluster.principal import Principal, platform
+
+
+def _actor(user_id: UserId | None) -> Principal:
+    return platform("rbac") if user_id is None else Principal(kind="person", id=user_id)
+
+
+class Calls:
+    async def grants_of(self, user_id: UserId) -> list[GrantedScope]:
+        return await logic.grants_of(user_id)
+
+    async def grant(
+        self,
+        user_id: UserId,
+        role: str,
+        scope: ScopeKind,
+        scope_id: UUID | None,
+        org_id: OrgId | None,
+        granted_by: UserId | None = None,
+    ) -> GrantId:
+        new = NewGrant(user_id=user_id, role=role, scope=scope, scope_id=scope_id, org_id=org_id)
+        return await logic.grant(_actor(granted_by), new)
+
+    async def revoke(
+        self,
+        user_id: UserId,
+        role: str,
+        scope: ScopeKind,
+        scope_id: UUID | None,
+        org_id: OrgId | None,  # noqa: ARG002 (the place names its organization; kept for symmetry on the wire)
+        revoked_by: UserId | None = None,
+    ) -> bool:
+        return await logic.revoke(_actor(revoked_by), user_id, role, scope, scope_id)
+
+    async def revoke_all(self, user_id: UserId, org_id: OrgId, revoked_by: UserId | None = None) -> int:
+        return await logic.revoke_all(_actor(revoked_by), org_id, user_id)
+
+    async def discard(self, org_id: OrgId) -> int:
+        return await logic.discard(platform("rbac"), org_id)
+
+    async def transfer_ownership(self, org_id: OrgId, owner: UserId, successor: UserId) -> None:
+        await logic.transfer_ownership(_actor(owner), org_id, owner, successor)
+
+    async def suspend(self, org_id: OrgId, user_id: UserId | None = None) -> None:
+        await logic.suspend(platform("rbac"), org_id, user_id)
+
+    async def resume(self, org_id: OrgId, user_id: UserId | None = None) -> None:
+        await logic.resume(platform("rbac"), org_id, user_id)
+
+    async def lacking(self, principal: Principal, role: str, org_id: OrgId) -> list[str]:
+        async with read() as db:
+            found = await logic.grantable(db, role, org_id)
+        return await logic.lacking(principal, found.permissions, within(org_id=org_id))

@@ -1,0 +1,192 @@
+"""What others may import of rbac."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, NewType, Protocol
+from uuid import UUID
+
+from cluster.access import ScopeKind
+from cluster.events import event
+from cluster.ids import OrgId, UserId
+from cluster.principal import Principal
+from cluster.problems import Conflict, Forbidden, Invalid, NotFound
+
+GrantId = NewType("GrantId", UUID)
+RoleId = NewType("RoleId", UUID)
+EndReason = Literal["ended", "expired"]
+
+
+@event("grant.created", subject="grant_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantCreated:
+    """`role` is a built-in role's name or a custom role's id."""
+
+    grant_id: GrantId
+    org_id: OrgId | None
+    user_id: UserId
+    role: str
+    scope: ScopeKind
+    scope_id: UUID | None
+    expires_at: datetime | None = None
+
+
+@event("grant.extended", subject="grant_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantExtended:
+    """The end of a grant moved; None: it has none."""
+
+    grant_id: GrantId
+    org_id: OrgId | None
+    user_id: UserId
+    expires_at: datetime | None
+
+
+@event("grant.ended", subject="grant_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantEnded:
+    grant_id: GrantId
+    org_id: OrgId | None
+    user_id: UserId
+    role: str
+    scope: ScopeKind
+    scope_id: UUID | None
+    reason: EndReason
+
+
+@event("role.created", subject="role_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleCreated:
+    role_id: RoleId
+    org_id: OrgId
+    permissions: list[str]
+
+
+@event("role.updated", subject="role_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleUpdated:
+    role_id: RoleId
+    org_id: OrgId
+    permissions: list[str]
+
+
+@event("role.deleted", subject="role_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleDeleted:
+    role_id: RoleId
+    org_id: OrgId
+
+
+class GrantNotFound(NotFound):
+    title = "There is no such grant"
+
+
+class RoleNotFound(NotFound):
+    title = "There is no such role"
+
+
+class RoleUnknown(Invalid):
+    title = "There is no such role"
+
+
+class RoleDoesNotFit(Invalid):
+    title = "This role cannot be granted there"
+
+
+class PlaceUnknown(Invalid):
+    title = "The organization has no such place"
+
+
+class PermissionUnknown(Invalid):
+    title = "There is no such permission"
+
+
+class BeyondOwnRights(Forbidden):
+    """Nobody gives, takes or shapes what they do not hold themselves."""
+
+    title = "This is more than you may do yourself"
+
+
+class LastOwner(Conflict):
+    title = "An organization needs an owner"
+
+
+class RoleInUse(Conflict):
+    title = "Somebody still has this role"
+
+
+class RoleNameTaken(Conflict):
+    title = "The role's name is taken"
+
+
+class TooManyRoles(Conflict):
+    title = "The organization has as many roles of its own as it may"
+
+
+class RbacCalls(Protocol):
+    """For services that own what roles are granted on. They check the caller's rights; every call may be repeated."""
+
+    async def grant(
+        self,
+        user_id: UserId,
+        role: str,
+        scope: ScopeKind,
+        scope_id: UUID | None,
+        org_id: OrgId | None,
+        granted_by: UserId | None = None,
+    ) -> GrantId:
+        """Give a role (a built-in one's name, a custom one's id) somewhere, and learn whose place that is.
+
+        Raises:
+            RoleUnknown, RoleDoesNotFit
+        """
+        ...
+
+    async def revoke(
+        self,
+        user_id: UserId,
+        role: str,
+        scope: ScopeKind,
+        scope_id: UUID | None,
+        org_id: OrgId | None,
+        revoked_by: UserId | None = None,
+    ) -> bool:
+        """Take it away again; False when there was nothing.
+
+        Raises:
+            LastOwner
+        """
+        ...
+
+    async def revoke_all(self, user_id: UserId, org_id: OrgId, revoked_by: UserId | None = None) -> int:
+        """Take away all that a person has in an organization, and return how many grants that were.
+
+        Raises:
+            LastOwner
+        """
+        ...
+
+    async def discard(self, org_id: OrgId) -> int:
+        """End all grants of an organization that never came to be, owners' too."""
+        ...
+
+    async def transfer_ownership(self, org_id: OrgId, owner: UserId, successor: UserId) -> None:
+        """Make `successor` an owner and `owner` an administrator, in one step."""
+        ...
+
+    async def suspend(self, org_id: OrgId, user_id: UserId | None = None) -> None:
+        """Let the grants of a member, or of everybody in the organization, rest.
+
+        Raises:
+            LastOwner: the member is the last owner that is left.
+        """
+        ...
+
+    async def resume(self, org_id: OrgId, user_id: UserId | None = None) -> None: ...
+
+    async def lacking(self, principal: Principal, role: str, org_id: OrgId) -> list[str]:
+        """Return the permissions of a role that `principal` does not hold in the organization itself.
+
+        Raises:
+            RoleUnknown, RoleDoesNotFit
+        """
+        ...

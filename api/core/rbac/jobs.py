@@ -1,0 +1,13 @@
+"""Ends grants whose time is over."""
+
+from api.core.rbac import logic
+from cluster.job_runs import JobRun
+from cluster.jobs import cron
+from cluster.principal import platform
+
+
+@cron("rbac.end_expired", "* * * * *")
+async def end_expired(run: JobRun) -> None:
+    """Tell of what expired; it stopped counting by itself."""
+    while await logic.end_expired(platform("rbac")):
+        await run.extend()

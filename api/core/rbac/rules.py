@@ -1,0 +1,48 @@
+"""Decide where a role may be granted and who must stay an owner."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from api.core.rbac.contract import LastOwner, RoleDoesNotFit
+from cluster.access import ScopeKind
+from cluster.ids import UserId
+
+_WIDTH: dict[ScopeKind, int] = {"platform": 4, "organization": 3, "unit": 2, "course": 1, "run": 0}
+
+
+def check_fits(role: str, role_scope: ScopeKind, granted_at: ScopeKind) -> None:
+    """Return when a role made for `role_scope` may be granted at `granted_at`: there, or wider up to the organization.
+
+    Raises:
+        RoleDoesNotFit
+    """
+    if role_scope == "platform":
+        fits = granted_at == "platform"
+    else:
+        fits = granted_at != "platform" and _WIDTH[granted_at] >= _WIDTH[role_scope]
+    if not fits:
+        raise RoleDoesNotFit(
+            f"the role {role} is for the scope {role_scope}: grant it there"
+            + ("" if role_scope in ("platform", "organization") else " or for the whole organization"),
+            pointer="/scope",
+        )
+
+
+def check_an_owner_stays(owners: Collection[UserId], leaving: UserId) -> None:
+    """Return when somebody else stays an owner after `leaving` is none any more.
+
+    Raises:
+        LastOwner
+    """
+    if leaving in owners and len(set(owners)) == 1:
+        raise LastOwner("make somebody else an owner first; POST /v1/organizations/{id}/transfer does it in one step")
+
+
+def check_end(role: str, expires_at: datetime | None) -> None:
+    """Return when a grant of this role may end by itself.
+
+    Raises:
+        RoleDoesNotFit: owners stay until they are replaced.
+    """
+    if role == "org_owner" and expires_at is not None:
+        raise RoleDoesNotFit("an owner has no end date: leave expires_at out", pointer="/expires_at")

@@ -1,0 +1,12 @@
+"""Answers other services."""
+
+from api.core.user import store
+from api.core.user.contract import Profile
+from cluster.ids import UserId
+from cluster.postgres import read
+
+
+class Calls:
+    async def profiles(self, user_ids: list[UserId]) -> list[Profile]:
+        async with read() as db:
+            return await store.list_profiles(db, user_ids[:1000])

@@ -1,0 +1,44 @@
+"""Durable work: copy addresses from auth, and clear sign-ups away that broke off."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from api.core.auth.contract import AuthCalls
+from api.core.user import logic, store
+from cluster.calls import client
+from cluster.ids import UserId
+from cluster.job_runs import JobRun
+from cluster.jobs import cron, job, perform
+from cluster.postgres import read, write
+
+_ABANDONED_AFTER = timedelta(days=1)
+_BATCH = 500
+
+
+@job("user.copy_address", attempts=20, timeout_s=30)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyAddress:
+    user_id: UserId
+
+
+@perform(CopyAddress)
+async def copy_address(run: JobRun, args: CopyAddress) -> None:
+    await logic.copy_address(run.principal, args.user_id)
+
+
+@cron("user.clear_broken_sign_ups", "41 2 * * *")
+async def clear_broken_sign_ups(run: JobRun) -> None:
+    """Release what nobody finished signing up with: it is personal data without an account."""
+    until = datetime.now(UTC) - _ABANDONED_AFTER
+    after: UserId | None = None
+    while people := await client(AuthCalls).list_identities(after, until, _BATCH):
+        after = people[-1]
+        async with read() as db:
+            known = await store.list_active(db, people)
+        for user_id in people:
+            if user_id not in known:
+                async with write(run.principal) as tx:
+                    abandoned = await store.abandon(tx, user_id)
+                if abandoned:
+                    await client(AuthCalls).release_identity(user_id)
+        await run.extend()

@@ -1,0 +1,192 @@
+"""HTTP of people."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import Query
+from pydantic import BaseModel, Field
+from starlette.responses import Response
+
+from api.core.auth.contract import (
+    EmailInvalid,
+    EmailTaken,
+    LinkOver,
+    NotWhileImpersonating,
+    PasswordRefused,
+    TooManyGuesses,
+    WrongPassword,
+)
+from api.core.user import logic
+from api.core.user.contract import SignUpTakenOver, UserNotFound
+from api.core.user.store import User
+from cluster.http import Body, Caller, IfMatch, Page, Paging, Patch, Router, Several, once, set_etag
+from cluster.ids import UserId
+from cluster.problems import Stale
+
+router = Router("user")
+
+Email = Annotated[str, Field(min_length=1, max_length=320)]
+Password = Annotated[str, Field(max_length=1024)]
+Name = Annotated[str, Field(max_length=200)]
+Locale = Annotated[
+    str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35, description="BCP 47", examples=["en"])
+]
+
+
+class NewUser(Body):
+    email: Email
+    password: Password
+    name: Name
+    locale: Locale = "en"
+
+
+class AccessibilityPatch(Patch):
+    """How films, pages and texts shall come; null takes a setting back."""
+
+    captions: bool | None = None
+    transcripts: bool | None = None
+    reduced_motion: bool | None = None
+    high_contrast: bool | None = None
+    screen_reader: bool | None = None
+    text_scale: Annotated[float | None, Field(ge=0.5, le=4)] = None
+
+
+class UserPatch(Patch):
+    name: Name = ""
+    locale: Locale = "en"
+    time_zone: Annotated[str, Field(max_length=64)] = "UTC"
+    pronouns: Annotated[str | None, Field(min_length=1, max_length=40, pattern=r"^[^\x00-\x1f\x7f]+$")] = None
+    accessibility: AccessibilityPatch = AccessibilityPatch()
+
+
+class EmailChange(Body):
+    email: Email
+    password: Password
+
+
+class MailedLink(Body):
+    token: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class AccessibilityView(BaseModel):
+    captions: bool | None = None
+    transcripts: bool | None = None
+    reduced_motion: bool | None = None
+    high_contrast: bool | None = None
+    screen_reader: bool | None = None
+    text_scale: float | None = None
+
+
+class UserView(BaseModel):
+    id: UserId
+    email: str | None
+    email_verified: bool
+    name: str
+    locale: str
+    time_zone: str
+    pronouns: str | None
+    accessibility: AccessibilityView
+    created_at: datetime
+
+
+def render(user: User, response: Response | None = None) -> UserView:
+    if response is not None:
+        set_etag(response, user.version)
+    return UserView(
+        id=user.id,
+        email=user.email,
+        email_verified=user.email_verified,
+        name=user.name,
+        locale=user.locale,
+        time_zone=user.time_zone,
+        pronouns=user.pronouns,
+        accessibility=AccessibilityView(**user.accessibility),
+        created_at=user.created_at,
+    )
+
+
+@router.post(
+    "/v1/users",
+    status_code=201,
+    public=True,
+    raises=(EmailInvalid, EmailTaken, PasswordRefused, SignUpTakenOver),
+    example={"email": "ada@school.example", "password": "a few words in a row", "name": "Ada Lovelace"},
+)
+async def sign_up(caller: Caller, new: NewUser, response: Response) -> UserView:
+    """Make an account. A letter with a link that verifies the address is on its way."""
+    user = await once(
+        response,
+        logic.sign_up(caller, email=new.email, password=new.password, name=new.name, locale=new.locale),
+        again=logic.get_signed_up,
+    )
+    response.headers["Location"] = f"/v1/users/{user.id}"
+    return render(user, response)
+
+
+@router.get("/v1/users")
+async def list_users(
+    caller: Caller,
+    paging: Paging,
+    id: Several[UUID] = None,
+    email: Annotated[str | None, Query(max_length=320)] = None,
+) -> Page[UserView]:
+    """List people, newest first. For the platform's administrators; others find nobody."""
+    after = paging.after(id=id, email=email)
+    rows = await logic.list_users(
+        caller, ids=id, email=email, after=after[0] if after else None, limit=paging.limit + 1
+    )
+    return paging.page(rows, render=render)
+
+
+@router.get("/v1/users/{user_id}", raises=(UserNotFound,))
+async def get_user(caller: Caller, user_id: Literal["me"] | UUID, response: Response) -> UserView:
+    """Read a profile: one's own (`me`), or any as one of the platform's administrators."""
+    return render(await logic.get_user(caller, _named(caller, user_id)), response)
+
+
+@router.patch(
+    "/v1/users/{user_id}",
+    raises=(UserNotFound, Stale),
+    example={"pronouns": "she/her", "time_zone": "Europe/London", "accessibility": {"captions": True}},
+)
+async def change_user(
+    caller: Caller, user_id: Literal["me"] | UUID, patch: UserPatch, version: IfMatch, response: Response
+) -> UserView:
+    """Change one's profile. The address has a verb of its own: it counts once it is verified."""
+    user = await once(
+        response,
+        logic.change_user(caller, _named(caller, user_id), version, patch.changes()),
+        again=lambda id: logic.get_user(caller, UserId(id)),
+    )
+    return render(user, response)
+
+
+@router.post(
+    "/v1/users/me/change-email",
+    raises=(EmailInvalid, EmailTaken, WrongPassword, TooManyGuesses, NotWhileImpersonating),
+    example={"email": "ada@college.example", "password": "a few words in a row"},
+)
+async def change_email(caller: Caller, change: EmailChange, response: Response) -> UserView:
+    """Have a link mailed to a new address, which counts once the link is used. An Idempotency-Key has no effect."""
+    return render(await logic.request_email(caller, change.email, change.password), response)
+
+
+@router.post("/v1/users/me/resend-verification", raises=(NotWhileImpersonating,))
+async def resend_verification(caller: Caller, response: Response) -> UserView:
+    """Have the link that verifies the present address mailed again; the older one stops working."""
+    return render(await logic.request_verification(caller), response)
+
+
+@router.post(
+    "/v1/users/me/verify-email",
+    raises=(LinkOver, EmailTaken),
+    example={"token": "the-part-of-the-link-after-the-number-sign"},
+)
+async def verify_email(caller: Caller, link: MailedLink, response: Response) -> UserView:
+    """Use a mailed link; repeating it changes nothing. All other sessions end: who opened them may not own the address."""
+    return render(await logic.verify_email(caller, link.token), response)
+
+
+def _named(caller: Caller, user_id: Literal["me"] | UUID) -> UserId:
+    return caller.person() if user_id == "me" else UserId(user_id)
