@@ -5,6 +5,7 @@ import json
 import os
 import shlex
 import sys
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -16,7 +17,7 @@ from cluster.hub import logs as log_files
 from cluster.hub import status as running_processes
 from cluster.hub.up import Failed, alone, start, stop
 from cluster.servers import Home, delete, environment
-from cluster.servers.home import DEFAULT
+from cluster.servers.home import DEFAULT, write_whole
 from cluster.settings import REPOSITORY
 
 _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -42,11 +43,8 @@ def up(
     console.print(
         f"\n{'LearningHub is up' if fresh else 'Already running'} at [bold]{environment(home)['HUB_PUBLIC_URL']}[/]"
     )
-    demo = home.run / "demo.json"
-    if demo.exists():
-        for account in json.loads(demo.read_text()):
-            console.print(f"  {account['role']:<10} {account['email']}  [dim]password[/] {account['password']}")
-    console.print("Try next: [bold]./hub demo[/], which teaches a course with a film in it; ./hub status; ./hub down")
+    _introduce()
+    console.print("Try next: [bold]./hub demo[/] teaches a course with a film in it. Also: ./hub status, ./hub down")
 
 
 @app.command()
@@ -111,7 +109,12 @@ def migrate() -> None:
 @app.command()
 def seed() -> None:
     """Make the demo school; what of it exists stays."""
-    _become("cluster.seed")
+    _settle()
+    from cluster.seed import seed
+
+    school = asyncio.run(seed(os.environ["HUB_PUBLIC_URL"], lambda part: console.print(f"made {part}")))
+    write_whole(_demo_accounts(), json.dumps(school))
+    _introduce()
 
 
 @app.command()
@@ -195,6 +198,19 @@ def test(context: typer.Context) -> None:
     from cluster.hub.test import run_tests
 
     raise typer.Exit(run_tests(context.args))
+
+
+def _demo_accounts() -> Path:
+    return Home(DEFAULT if "HUB_HOME" not in os.environ else Path(os.environ["HUB_HOME"])).run / "demo.json"
+
+
+def _introduce() -> None:
+    """Print the accounts of the demo school, once there is one."""
+    if _demo_accounts().exists():
+        school = json.loads(_demo_accounts().read_text())
+        for person in school["people"]:
+            console.print(f"  {person['email']:<24} {person['name']}")
+        console.print(f"  password of each: [bold]{school['password']}[/]")
 
 
 def _settle() -> None:

@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 _LARGEST_BYTES = 8 * 1024 * 1024
 _INTERVAL_S = 20
+_TAIL_BYTES = 4096
 
 
 def open_log(folder: Path, name: str) -> BinaryIO:
@@ -29,3 +30,11 @@ def rotate(folder: Path, largest_bytes: int) -> None:
         if log.stat().st_size > largest_bytes:
             shutil.copyfile(log, log.with_suffix(".log.1"))
             os.truncate(log, 0)
+
+
+def last_line(folder: Path, name: str) -> str:
+    """Return the last thing that a process wrote: mostly why it ended."""
+    with (folder / f"{name}.log").open("rb") as log:
+        log.seek(-min(_TAIL_BYTES, log.seek(0, os.SEEK_END)), os.SEEK_END)
+        lines = log.read().decode(errors="replace").strip().splitlines()
+    return lines[-1].strip() if lines else "it wrote nothing"

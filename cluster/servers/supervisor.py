@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 
 from cluster.servers import Home, Server, embedded_servers, environment
-from cluster.servers.logs import open_log, rotate_logs
+from cluster.servers.logs import last_line, open_log, rotate_logs
 from cluster.servers.platform import Serve, step
 from cluster.servers.server import Launch, as_account
 from cluster.servers.state import MARK, Phase, ProcessState, Progress, State, belonging, kill, mark, stop_left_behind
@@ -91,7 +91,7 @@ class Supervisor:
             raise
         if code != 0:
             self._update(name, "down", f"ended with {code}")
-            raise RuntimeError(f"{name} ended with {code}: see ./hub logs {name}")
+            raise RuntimeError(f"{name} failed: {last_line(self._home.logs, name)}. See ./hub logs {name}")
         state.ready_after_s = time.monotonic() - began
         self._update(name, "done")
 
@@ -145,7 +145,8 @@ class Supervisor:
             await self._end(server.name, process, server.stop_signal, server.stop_grace_s)
             raise
         if ended.done():
-            raise RuntimeError(f"it ended with {process.returncode} instead of starting")
+            said = last_line(self._home.logs, server.name)
+            raise RuntimeError(f"it ended with {process.returncode} instead of starting: {said}")
         await self._end(server.name, process, server.stop_signal, server.stop_grace_s)
         raise RuntimeError(f"it was not ready after {server.start_limit_s:.0f} s ({error!r})")
 
