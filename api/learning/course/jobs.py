@@ -2,7 +2,8 @@
 
 from api.learning.course import logic, process, store
 from api.learning.course.contract import NothingToPublish, NotReadyToPublish, PublishAt, Rerun
-from cluster.jobs import GiveUp, JobRun, perform
+from cluster.job_runs import JobRun
+from cluster.jobs import GiveUp, perform
 from cluster.postgres import write
 
 

@@ -1,0 +1,23 @@
+"""What audit keeps and does later; it answers no calls."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from cluster.jobs import job
+
+SHARDS = 4
+PLATFORM_CHAIN = UUID(int=0)
+"""The chain of what belongs to no organization."""
+
+
+@job("audit.seal", attempts=20, timeout_s=120, concurrency=SHARDS)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seal:
+    """Chains what arrived for the organizations of a shard."""
+
+    shard: int
+
+
+def shard_of(chain: UUID) -> int:
+    """Return the shard that seals this organization's chain."""
+    return chain.int % SHARDS

@@ -1,0 +1,18 @@
+"""What audit hears: everything. Entries arrive in any order, unsealed."""
+
+from api.platform.audit import rules, store
+from api.platform.audit.contract import Seal, shard_of
+from cluster.events import Envelope, on_all
+from cluster.jobs import enqueue
+from cluster.postgres import Transaction
+
+
+@on_all
+async def on_anything(tx: Transaction, envelopes: list[Envelope]) -> None:
+    """Keep what happened and have it chained."""
+    people = {person for envelope in envelopes for person in rules.people_in(envelope)}
+    pseudonyms = await store.pseudonyms_of(tx, people) if people else {}
+    entries = [rules.entry_of(envelope, pseudonyms) for envelope in envelopes]
+    await store.insert_entries(tx, entries)
+    for shard in {shard_of(entry.chain) for entry in entries}:
+        enqueue(tx, Seal(shard=shard), dedupe=f"audit:seal:{shard}")

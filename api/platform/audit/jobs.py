@@ -1,0 +1,20 @@
+"""Durable work of audit: chaining."""
+
+from api.platform.audit import logic
+from api.platform.audit.contract import SHARDS, Seal
+from cluster.job_runs import JobRun
+from cluster.jobs import cron, enqueue, perform
+from cluster.postgres import write
+
+
+@perform(Seal)
+async def seal(run: JobRun, args: Seal) -> None:
+    await logic.seal(run.principal, args.shard)
+
+
+@cron("audit.sweep", "*/5 * * * *")
+async def sweep(run: JobRun) -> None:
+    """Seal what a job that died for good left behind."""
+    async with write(run.principal) as tx:
+        for shard in range(SHARDS):
+            enqueue(tx, Seal(shard=shard), dedupe=f"audit:seal:{shard}")

@@ -1,0 +1,14 @@
+"""Personal data that audit keeps: who did what, by pseudonym."""
+
+from cluster.privacy import PersonalData
+
+PERSONAL_DATA = (
+    PersonalData(
+        table="audit.people",
+        person="user_id",
+        columns=("user_id", "pseudonym"),
+        purpose="names the people in the trail",
+        kept="until the person is erased; then the trail keeps a pseudonym that leads to nobody",
+        erasure="delete",
+    ),
+)

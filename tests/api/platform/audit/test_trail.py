@@ -1,0 +1,134 @@
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as limits
+from hypothesis import strategies as st
+
+from api.platform.audit import logic
+from cluster import postgres
+from cluster.ids import new_id
+from cluster.postgres import Connection, pool
+from tests.api.learning.course.conftest import Draft, draft, published, school
+from tests.harness import Hub, School, done, problem
+
+__all__ = ["draft", "published", "school"]
+
+
+async def _entries(school: School, **filters: str) -> list[dict[str, Any]]:
+    params = {"organization_id": str(school.org_id), "limit": "100", **filters}
+    return done(await school.owner.get("/v1/audit-entries", params=params))["items"]
+
+
+async def test_every_change_is_in_the_trail_with_who_and_what(hub: Hub, published: Draft) -> None:
+    entries = await _entries(published.school)
+    actions = {entry["action"] for entry in entries}
+    assert {"organization.created", "course.created", "block.created", "course.published"} <= actions
+    (publication,) = await _entries(published.school, action="course.published")
+    assert publication["actor"] == {
+        "kind": "person",
+        "id": str(published.owner.id),
+        "acting_for": None,
+        "service": None,
+    }
+    assert publication["target"] == {"type": "course", "id": published.id}
+    assert publication["details"]["revision"] == 1
+    by_owner = await _entries(published.school, actor_id=str(published.owner.id))
+    assert {entry["id"] for entry in by_owner} <= {entry["id"] for entry in entries}
+
+
+async def test_the_trail_is_for_those_who_answer_for_the_organization(hub: Hub, published: Draft) -> None:
+    params = {"organization_id": str(published.school.org_id)}
+    stranger = (await hub.school()).owner
+    problem(await stranger.get("/v1/audit-entries", params=params), 404)
+    problem(await hub.guest.get("/v1/audit-entries", params=params), 401)
+
+
+async def test_the_chain_holds_and_a_change_is_found(hub: Hub, published: Draft) -> None:
+    holding, broken = await logic.verify(lambda _: None)
+    assert holding > 0
+    assert [fault for fault in broken if fault.chain == published.school.org_id] == []
+    admin = await _admin()
+    try:
+        await admin.execute("ALTER TABLE audit.entries DISABLE TRIGGER entries_append_only")
+        await admin.execute(
+            "UPDATE audit.entries SET action = 'course.deleted' WHERE chain = $1 AND seq = 3", published.school.org_id
+        )
+        _, broken = await logic.verify(lambda _: None)
+        assert [fault.seq for fault in broken if fault.chain == published.school.org_id] == [3]
+        await admin.execute("DELETE FROM audit.entries WHERE chain = $1 AND seq = 3", published.school.org_id)
+        _, broken = await logic.verify(lambda _: None)
+        assert [fault.seq for fault in broken if fault.chain == published.school.org_id] == [3]
+    finally:
+        await admin.execute("DELETE FROM audit.chains WHERE chain = $1", published.school.org_id)
+        await admin.execute("DELETE FROM audit.entries WHERE chain = $1", published.school.org_id)
+        await admin.execute("ALTER TABLE audit.entries ENABLE TRIGGER entries_append_only")
+        await admin.close()
+
+
+async def test_entries_are_never_changed_or_deleted(hub: Hub, published: Draft) -> None:
+    async with pool().acquire() as raw:
+        for sql in (
+            "DELETE FROM audit.entries WHERE chain = $1",
+            "UPDATE audit.entries SET action = '' WHERE chain = $1",
+        ):
+            with pytest.raises(Exception, match="never changed"):
+                await Connection(raw).run(sql, published.school.org_id)
+
+
+async def test_erasing_a_person_leaves_the_chain_whole(hub: Hub, published: Draft) -> None:
+    async with pool().acquire() as raw:
+        await Connection(raw).run("DELETE FROM audit.people WHERE user_id = $1", published.owner.id)
+    (publication,) = await _entries(published.school, action="course.published")
+    assert publication["actor"]["id"] is None
+    _, broken = await logic.verify(lambda _: None)
+    assert [fault for fault in broken if fault.chain == published.school.org_id] == []
+
+
+@limits(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(order=st.permutations(range(6)), cuts=st.lists(st.integers(1, 5), max_size=3))
+async def test_whatever_the_order_of_arrival_the_chain_is_dense_and_holds(
+    hub: Hub, order: list[int], cuts: list[int]
+) -> None:
+    from api.platform.audit import rules, store
+    from api.platform.audit.contract import shard_of
+    from cluster.events import Actor, Envelope
+    from cluster.ids import OrgId
+    from cluster.principal import PLATFORM
+
+    org_id = OrgId(new_id())
+    envelopes = [
+        Envelope(
+            id=new_id(),
+            type="thing.happened",
+            source="course",
+            subject=str(number),
+            version=1,
+            org_id=org_id,
+            actor=Actor(kind="platform"),
+            time=postgres.datetime.now(postgres.UTC),
+            traceparent=None,
+            schema_version=1,
+            payload={"number": number, "ratio": 0.5, "deep": {"list": [1, None, True]}},
+        )
+        for number in range(6)
+    ]
+    starts = sorted({0, *cuts})
+    for start, end in zip(starts, [*starts[1:], 6], strict=True):
+        async with postgres.write(PLATFORM) as tx:
+            await store.insert_entries(tx, [rules.entry_of(envelopes[order[i]], {}) for i in range(start, end)])
+        await logic.seal(PLATFORM, shard_of(org_id))
+    async with postgres.read() as db:
+        sealed = await store.list_sealed(db, org_id, 0, 100)
+    assert [entry.seq for entry in sealed] == [1, 2, 3, 4, 5, 6]
+    _, broken = await logic.verify(lambda _: None)
+    assert [fault for fault in broken if fault.chain == org_id] == []
+
+
+async def _admin() -> Any:
+    import asyncpg
+
+    from cluster.settings import settings
+
+    connection: Any = await asyncpg.connect(settings().postgres_url)
+    return connection
