@@ -1,0 +1,3 @@
+from tests.kernel import empty, kernel
+
+__all__ = ["empty", "kernel"]
