@@ -77,7 +77,8 @@ class Envelope:
             "traceparent": self.traceparent,
         }
         present = {name: value for name, value in document.items() if value is not None}
-        return orjson.dumps(present | {"data": self.payload}, option=orjson.OPT_UTC_Z).decode()
+        # default: ids that asyncpg read are of a subclass of UUID, which orjson does not take for one.
+        return orjson.dumps(present | {"data": self.payload}, default=str, option=orjson.OPT_UTC_Z).decode()
 
     @classmethod
     def decode(cls, document: bytes | str) -> "Envelope":
