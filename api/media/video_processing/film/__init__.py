@@ -28,7 +28,7 @@ encoded with different settings never end in one playlist.
 
 - A task is (chunk x renditions): one child process decodes once and makes all renditions it is given, which costs least. On a
   large cluster give each task one rendition; the times are the same either way, byte for byte in the playlists.
-- `UnplayableFilm` is final. `EncodingFailed` (killed, timed out, disk full) may be repeated; five times is enough.
+- `UnplayableFilm` is final. `EncodingFailed` (killed, timed out) and `OSError` (disk full) may be repeated.
 - A cancelled task kills its process group and removes its work files; a killed worker takes its encoder with it (Linux).
 - Progress: `on_progress` gets 0..1 per task; weigh tasks by `chunk.duration_s`.
 - Time zero is the first picture. Sound that starts earlier is cut off, sound that starts later follows silence; sound that goes

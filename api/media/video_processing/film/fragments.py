@@ -18,6 +18,8 @@ from itertools import groupby, pairwise
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from .faults import EncodingFailed
+
 _CONTAINER_BOXES: Final = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"mvex")
 _NOT_SYNC: Final = 0x0001_0000
 
@@ -220,7 +222,7 @@ def _media_segment(file: BinaryIO, number: int, samples: list[Sample], end: int,
     times = _decoding_times(pts, delay)
     durations = [b - a for a, b in pairwise([*times, end])]
     if times[0] != min(pts) or min(durations) < 1:
-        raise ValueError(f"segment {number} has pictures out of order")
+        raise EncodingFailed("encoder-failed", f"segment {number} has pictures out of order")
     offsets = [time + delay - decoded for time, decoded in zip(pts, times, strict=True)]
     flags = [sample.flags for sample in samples]
     columns: list[tuple[int, list[int]]] = [(0x200, [sample.size for sample in samples])]

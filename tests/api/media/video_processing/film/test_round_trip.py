@@ -26,6 +26,7 @@ SHAPES = {
     "empty-edit.mp4": Recipe(start_s=1.7, b_frames=2),
     "transport.ts": Recipe(start_s=5, b_frames=2),
     "old.avi": Recipe(video=("-c:v", "mpeg4", "-bf", "2"), rate="15"),
+    "interlaced.mp4": Recipe(sound=False, video=("-c:v", "libx264", "-flags", "+ildct+ilme"), b_frames=2, duration_s=2),
     "vp9.webm": Recipe(
         sound=False, duration_s=2, video=("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8")
     ),
