@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -78,12 +78,17 @@ class JobRun:
     """Starts since the last recorded end: above 1, a worker died or lost the lease."""
     _lease: UUID
     _timeout_s: float
-    _deadline: asyncio.Timeout = field(default_factory=lambda: asyncio.timeout(None))
+    _deadline: asyncio.Timeout | None = None
 
     @property
     def last(self) -> bool:
         """Tell whether the job is dead if this attempt fails."""
         return self.attempt >= self.max_attempts
+
+    def deadline(self) -> asyncio.Timeout:
+        """Make the limit under which this start runs."""
+        self._deadline = asyncio.timeout(self._timeout_s)
+        return self._deadline
 
     async def extend(self) -> None:
         """Start the deadline over: the work goes on.
@@ -93,7 +98,8 @@ class JobRun:
         """
         async with read() as db:
             await self.still_mine(db)
-        self._deadline.reschedule(asyncio.get_running_loop().time() + self._timeout_s)
+        if self._deadline is not None:
+            self._deadline.reschedule(asyncio.get_running_loop().time() + self._timeout_s)
 
     async def still_mine(self, db: Connection) -> None:
         """Return while the lease holds. In a transaction nobody can take the job over before its end.
@@ -190,8 +196,9 @@ async def run(taken: Taken) -> None:
             await _finish(taken, "succeeded")
 
 
-async def _perform(declared: JobType, taken: Taken) -> None:
-    job_run = JobRun(
+def job_run(taken: Taken, declared: JobType) -> JobRun:
+    """Make what the job's function sees of a start."""
+    return JobRun(
         id=taken.id,
         kind=taken.kind,
         principal=platform(declared.service),
@@ -201,14 +208,17 @@ async def _perform(declared: JobType, taken: Taken) -> None:
         starts=taken.starts,
         _lease=taken.lease,
         _timeout_s=declared.timeout_s,
-        _deadline=asyncio.timeout(declared.timeout_s),
     )
+
+
+async def _perform(declared: JobType, taken: Taken) -> None:
     try:
         args = msgspec.convert(taken.args, declared.python, strict=False)
     except msgspec.ValidationError as error:
         raise GiveUp(f"its arguments no longer fit {declared.python.__name__}: {error}") from error
-    async with job_run._deadline:  # pyright: ignore[reportPrivateUsage]
-        await perform_of(taken.kind)(job_run, args)
+    started = job_run(taken, declared)
+    async with started.deadline():
+        await perform_of(taken.kind)(started, args)
 
 
 async def _failed(taken: Taken, error: Exception, labels: dict[str, Any]) -> None:
