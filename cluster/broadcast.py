@@ -89,14 +89,19 @@ class Listener:
             self._caught_up_at = time.monotonic()
         except Exception as error:
             log.warning("broadcasts start later: Redis is away", extra={"error": repr(error)})
+        self.resume()
+
+    def resume(self) -> None:
+        """Tail on from where `stop` left it."""
         self._task = asyncio.create_task(self._tail(), name="broadcast")
 
     async def stop(self) -> None:
         task, self._task = self._task, None
         self._caught_up_at = float("-inf")
-        if task is not None:
+        while task is not None and not task.done():
+            # The Redis client swallows a cancellation that meets it while it connects.
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await asyncio.wait([task], timeout=0.5)
 
     async def _tail(self) -> None:
         away = False
