@@ -6,6 +6,8 @@ web host and its worker host share this process. SIGTERM drains both.
 
 import argparse
 import asyncio
+import contextlib
+import signal
 from typing import Any, cast
 
 import uvicorn
@@ -26,8 +28,22 @@ async def serve_one(service: str, *, port: int, host: str = "127.0.0.1") -> None
         raise LookupError(f"{service} is not in deployments/: one of {', '.join(sorted(table()))}")
     web = ServiceHost((service,))
     worker = WorkerHost((service,))
+    await web.start()
+    try:
+        registry.load((service,), "contract", "handlers", "jobs", "process")
+        worker.start_parts()
+        try:
+            await answer_until_signal(web, host=host, port=port)
+        finally:
+            await worker.stop_parts()
+    finally:
+        await web.stop()
+
+
+async def answer_until_signal(application: object, *, host: str, port: int) -> None:
+    """Answer HTTP until SIGTERM or SIGINT, then finish what is begun and return."""
     config = uvicorn.Config(
-        cast(Any, web),
+        cast(Any, application),
         host=host,
         port=port,
         lifespan="off",
@@ -35,16 +51,13 @@ async def serve_one(service: str, *, port: int, host: str = "127.0.0.1") -> None
         log_config=None,
         timeout_graceful_shutdown=20,
     )
-    await web.start()
-    try:
-        registry.load((service,), "contract", "handlers", "jobs", "process")
-        worker.start_parts()
-        try:
-            await uvicorn.Server(config).serve()
-        finally:
-            await worker.stop_parts()
-    finally:
-        await web.stop()
+    server = uvicorn.Server(config)
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, setattr, server, "should_exit", True)
+    # uvicorn would raise the signal again when it is done, and so end the process before our hosts have drained.
+    cast(Any, server).capture_signals = contextlib.nullcontext
+    await server.serve()
 
 
 def main() -> None:

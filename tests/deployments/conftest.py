@@ -1,6 +1,7 @@
 """A real Ray Serve behind its HAProxy, with toy hosts; no database is needed here."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from deployments.serve import REPOSITORY, sweep
+from deployments.serve import REPOSITORY, sweep, temporary_folder
 
 STARTS_IN_S = 110
 
@@ -68,6 +69,7 @@ class Checkout:
             except subprocess.TimeoutExpired:
                 self.kill()
         sweep(self.home)
+        shutil.rmtree(temporary_folder(self.home), ignore_errors=True)
 
     def kill(self) -> None:
         """End the process as a power cut would."""
