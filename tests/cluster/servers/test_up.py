@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import uuid
 from contextlib import suppress
 from io import StringIO
@@ -25,6 +26,13 @@ _QUIET = Console(quiet=True)
 
 def _pids(home: Home) -> dict[str, int]:
     return {name: process.pid for name, process in read(home).processes.items()}
+
+
+def _kill_supervisor(state: State) -> None:
+    """Kill it and wait until it is dead: the system does that a little later."""
+    os.kill(state.pid, signal.SIGKILL)
+    while state.supervisor():
+        time.sleep(0.01)
 
 
 def test_up_starts_everything_once_and_down_stops_it(home: Home) -> None:
@@ -53,7 +61,7 @@ def test_up_replaces_what_a_killed_supervisor_left_behind(home: Home) -> None:
     start(home, port=None, servers_only=True, console=_QUIET)
     before = read(home)
     orphans = left_behind(before)
-    os.kill(before.pid, signal.SIGKILL)
+    _kill_supervisor(before)
     assert all(alive(orphan) for orphan in orphans)
 
     ports = home.ports()
@@ -67,7 +75,7 @@ def test_down_stops_what_a_killed_supervisor_left_behind(home: Home) -> None:
     start(home, port=None, servers_only=True, console=_QUIET)
     state = read(home)
     orphans = left_behind(state)
-    os.kill(state.pid, signal.SIGKILL)
+    _kill_supervisor(state)
     assert stop(home)
     assert [orphan for orphan in orphans if alive(orphan)] == []
 
