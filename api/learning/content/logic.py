@@ -116,17 +116,15 @@ async def get_block(caller: Principal, block_id: BlockId) -> Block:
 async def list_blocks(caller: Principal, course_id: UUID, *, after: str, limit: int) -> list[ListedBlock]:
     """List the working outline in the order it is read; one more than `limit` when there is a next page."""
     async with read() as db:
-        guarded = await store.find_outline(db, course_id)
-        await permit(caller, "course:read", guarded, missing=OutlineNotFound)
-        return await store.list_blocks(db, course_id, after=after, limit=limit + 1)
+        guarded = await store.list_blocks(db, course_id, after=after, limit=limit + 1)
+    return await permit(caller, "course:read", guarded, missing=OutlineNotFound)
 
 
 async def list_deleted_blocks(caller: Principal, course_id: UUID, *, before: BlockId | None, limit: int) -> list[Block]:
     """List the blocks that can be restored, newest first."""
     async with read() as db:
-        guarded = await store.find_outline(db, course_id)
-        await permit(caller, "course:read", guarded, missing=OutlineNotFound)
-        return await store.list_deleted_blocks(db, course_id, before=before, limit=limit + 1)
+        guarded = await store.list_deleted_blocks(db, course_id, before=before, limit=limit + 1)
+    return await permit(caller, "course:read", guarded, missing=OutlineNotFound)
 
 
 async def change_block(
@@ -207,8 +205,8 @@ async def restore_block(caller: Principal, block_id: BlockId) -> Block:
     """
     async with read() as db:
         guarded = await store.find_block(db, block_id)
-        block = await permit(caller, "course:edit", guarded, missing=BlockNotFound)
         nodes = await store.list_deleted_with(db, block_id)
+    block = await permit(caller, "course:edit", guarded, missing=BlockNotFound)
     if block.deleted_at is None:
         return block
     if block.deleted_at < datetime.now(UTC) - UNDO:

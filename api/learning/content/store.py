@@ -124,8 +124,8 @@ async def find_block(db: Connection, block_id: BlockId) -> Guarded[Block] | None
     return None if block is None else Guarded(block, org_id=block.org_id, course_id=block.course_id)
 
 
-async def list_blocks(db: Connection, course_id: UUID, *, after: str, limit: int) -> list[ListedBlock]:
-    """List a working outline as it is read: parents before children, siblings in order."""
+async def list_blocks(db: Connection, course_id: UUID, *, after: str, limit: int) -> Guarded[list[ListedBlock]] | None:
+    """List a working outline as it is read: parents before children, siblings in order. None: there is no such outline."""
     rows = await db.rows(
         """WITH RECURSIVE tree AS (
                SELECT b.id, to_char(b.position, 'FM000000') COLLATE "C" AS path
@@ -135,33 +135,44 @@ async def list_blocks(db: Connection, course_id: UUID, *, after: str, limit: int
                FROM tree JOIN content.blocks b ON b.parent_id = tree.id AND b.deleted_at IS NULL
            ), page AS (
                SELECT id, path FROM tree WHERE path > $2 COLLATE "C" ORDER BY path LIMIT $3
-           )
-           SELECT page.path, """
+           ), shown AS (
+               SELECT path, """
         + _BLOCK
         + """
-           FROM page JOIN content.blocks USING (id) ORDER BY page.path""",
+               FROM page JOIN content.blocks USING (id)
+           )
+           SELECT o.org_id AS outline_org_id, shown.*
+           FROM content.outlines o LEFT JOIN shown ON true WHERE o.course_id = $1 ORDER BY shown.path""",
         course_id,
         after,
         limit,
     )
-    return [ListedBlock(path=path, block=Block(**block)) for path, block in (_split(row, "path") for row in rows)]
+    listed = [ListedBlock(path=row["path"], block=_block(row)) for row in rows if row["id"] is not None]
+    return Guarded(listed, org_id=rows[0]["outline_org_id"], course_id=course_id) if rows else None
 
 
-async def list_deleted_blocks(db: Connection, course_id: UUID, *, before: BlockId | None, limit: int) -> list[Block]:
-    """List what can be restored: blocks that were deleted themselves, not only with their parent."""
-    return await db.all(
-        Block,
-        """SELECT """
+async def list_deleted_blocks(
+    db: Connection, course_id: UUID, *, before: BlockId | None, limit: int
+) -> Guarded[list[Block]] | None:
+    """List what can be restored, newest first: blocks that were deleted themselves, not only with their parent."""
+    rows = await db.rows(
+        """WITH shown AS (
+               SELECT """
         + _BLOCK
         + """
-           FROM content.blocks
-           WHERE course_id = $1 AND deleted_root = id AND deleted_at > now() - interval '30 days'
-             AND ($2::uuid IS NULL OR id < $2)
-           ORDER BY id DESC LIMIT $3""",
+               FROM content.blocks
+               WHERE course_id = $1 AND deleted_root = id AND deleted_at > now() - interval '30 days'
+                 AND ($2::uuid IS NULL OR id < $2)
+               ORDER BY id DESC LIMIT $3
+           )
+           SELECT o.org_id AS outline_org_id, shown.*
+           FROM content.outlines o LEFT JOIN shown ON true WHERE o.course_id = $1 ORDER BY shown.id DESC""",
         course_id,
         before,
         limit,
     )
+    deleted = [_block(row) for row in rows if row["id"] is not None]
+    return Guarded(deleted, org_id=rows[0]["outline_org_id"], course_id=course_id) if rows else None
 
 
 async def list_whole_outline(db: Connection, course_id: UUID) -> tuple[Outline | None, list[Block]]:
@@ -184,8 +195,7 @@ async def list_whole_outline(db: Connection, course_id: UUID) -> tuple[Outline |
         version=first["outline_version"],
         copied_from=first["copied_from"],
     )
-    names = Block.__dataclass_fields__
-    return outline, [Block(**{name: row[name] for name in names}) for row in rows if row["id"] is not None]
+    return outline, [_block(row) for row in rows if row["id"] is not None]
 
 
 async def insert_block(
@@ -366,10 +376,8 @@ async def _change(tx: Transaction, sql: str, course_id: UUID, shifted: dict[Bloc
         list(shifted.values()),
         *args,
     )
-    outline_version, block = _split(rows[0], "outline_version")
-    return Changed(Block(**block), outline_version)
+    return Changed(_block(rows[0]), rows[0]["outline_version"])
 
 
-def _split(row: Any, name: str) -> tuple[Any, dict[str, Any]]:
-    fields = dict(row)
-    return fields.pop(name), fields
+def _block(row: Any) -> Block:
+    return Block(**{name: row[name] for name in Block.__dataclass_fields__})
