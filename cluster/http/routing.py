@@ -1,6 +1,8 @@
 """Routes of a service: what they may raise and an example of what they take stand beside the path."""
 
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
+from datetime import datetime
+from email.utils import format_datetime
 from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import APIRouter, Depends, FastAPI
@@ -38,13 +40,25 @@ Caller = Annotated[Principal, Depends(_caller)]
 class Route(APIRoute):
     """A route that reads its body within limits, notes its idempotency key, and answers every error with a problem."""
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.notices: dict[str, str] = {}
+        """Headers of every answer: that the route is going to end."""
+        super().__init__(*args, **options)
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
         template = self.path_format
         writes = not READING.issuperset(self.methods or ())
         takes_body = self.body_field is not None
+        notices = self.notices
 
         async def answer(request: Request) -> Response:
+            response = await answer_or_problem(request)
+            if notices:
+                response.headers.update(notices)
+            return response
+
+        async def answer_or_problem(request: Request) -> Response:
             state: dict[str, Any] = request.scope.setdefault("state", {})
             state["route"] = template
             try:
@@ -141,13 +155,15 @@ class Router:
         example: Any = None,
         public: bool = False,
         status_code: int = 200,
+        deprecated_since: datetime | None = None,
+        sunset: datetime | None = None,
         **options: Any,
     ) -> Callable[[Endpoint], Endpoint]:
         """Register the decorated function.
 
         `raises` are the problems beyond the usual ones; `example` is a request body (default: the first example of
-        the body's model, else made of its fields' examples); `public`: guests are welcome. Further options are
-        FastAPI's (`response_model`, ...).
+        the body's model, else made of its fields' examples); `public`: guests are welcome; `deprecated_since` and
+        `sunset` are told with every answer (RFC 9745, RFC 8594). Further options are FastAPI's (`response_model`, ...).
 
         Raises:
             ValueError: the example of the body is not valid.
@@ -162,9 +178,15 @@ class Router:
                 operation_id=f"{self.service}_{endpoint.__name__}",
                 # A body without a Content-Type is taken for JSON, as `require_json` does.
                 strict_content_type=False,
+                deprecated=deprecated_since is not None,
                 **options,
             )
-            describe(cast(APIRoute, self.api.routes[-1]), raises=tuple(raises), example=example, public=public)
+            made = cast(Route, self.api.routes[-1])
+            if deprecated_since is not None:
+                made.notices["Deprecation"] = f"@{int(deprecated_since.timestamp())}"
+            if sunset is not None:
+                made.notices["Sunset"] = format_datetime(sunset, usegmt=True)
+            describe(made, raises=tuple(raises), example=example, public=public)
             return endpoint
 
         return register

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -182,6 +183,27 @@ async def stream() -> StreamingResponse:
         await gate.open.wait()
 
     return StreamingResponse(events(), media_type="text/event-stream")
+
+
+@router.get(
+    "/v1/things/me/old", deprecated_since=datetime(2026, 1, 1, tzinfo=UTC), sunset=datetime(2027, 1, 1, tzinfo=UTC)
+)
+async def old() -> None:
+    raise NotFound("no more")
+
+
+@router.get("/v1/things/me/sleep")
+async def sleep() -> None:
+    async with read() as db:
+        gate.entered.set()
+        await db.value("SELECT pg_sleep(60)")
+
+
+@router.get("/v1/things/me/timeout")
+async def time_out() -> None:
+    async with write(PLATFORM) as tx:
+        await tx.run("SET LOCAL statement_timeout = 20")
+        await tx.value("SELECT pg_sleep(60)")
 
 
 @router.get("/v1/things/me/break/{how}")

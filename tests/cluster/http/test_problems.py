@@ -1,14 +1,17 @@
 """Every error is a problem document that says where, which and what to do."""
 
+import asyncio
 import json
-from typing import Any
+import os
+from collections.abc import AsyncIterator
 from uuid import UUID
 
+import asyncpg
 import httpx
 import pytest
 
 from cluster.ids import new_id
-from tests.cluster.http.conftest import client_of, new_edge
+from tests.cluster.http.conftest import client_of, gate, new_edge
 from tests.harness import problem
 
 
@@ -78,7 +81,7 @@ async def test_a_backslash_before_an_escaped_nul_is_text(toy: httpx.AsyncClient)
 async def test_a_body_without_length_is_counted(toy: httpx.AsyncClient) -> None:
     taken = 0
 
-    async def chunks() -> Any:
+    async def chunks() -> AsyncIterator[bytes]:
         nonlocal taken
         for _ in range(100):
             taken += 1
@@ -134,6 +137,30 @@ async def test_a_server_that_is_away_is_503(toy: httpx.AsyncClient, how: str) ->
     response = await toy.get(f"/v1/things/me/break/{how}")
     problem(response, 503, "unavailable")
     assert int(response.headers["retry-after"]) > 0
+
+
+async def test_a_database_connection_that_breaks_is_503(toy: httpx.AsyncClient) -> None:
+    request = asyncio.create_task(toy.get("/v1/things/me/sleep"))
+    await asyncio.wait_for(gate.entered.wait(), 5)
+    sleeping = "FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()"
+    admin = await asyncpg.connect(os.environ["HUB_POSTGRES_URL"])
+    while not request.done():
+        await admin.execute(f"SELECT pg_terminate_backend(pid) {sleeping}")
+        await asyncio.wait([request], timeout=0.05)
+    await admin.close()
+    problem(await request, 503, "unavailable")
+    assert (await toy.get("/v1/things")).status_code == 200
+
+
+async def test_a_statement_that_takes_too_long_is_503(toy: httpx.AsyncClient) -> None:
+    problem(await toy.get("/v1/things/me/timeout"), 503, "unavailable")
+
+
+async def test_a_route_says_when_it_will_end(toy: httpx.AsyncClient) -> None:
+    response = await toy.get("/v1/things/me/old")
+    problem(response, 404)
+    assert response.headers["deprecation"] == "@1767225600"
+    assert response.headers["sunset"] == "Fri, 01 Jan 2027 00:00:00 GMT"
 
 
 async def test_a_number_beyond_the_column_is_422(toy: httpx.AsyncClient) -> None:
