@@ -190,7 +190,8 @@ async def disconnect() -> None:
 
 
 async def prepare_connection(raw: Any) -> None:
-    """Let jsonb carry Python values."""
+    """Let jsonb carry Python values, and uuid the standard library's UUID: encoders know no subclass of it."""
+    await raw.set_type_codec("uuid", schema="pg_catalog", encoder=_encode_uuid, decoder=_decode_uuid, format="binary")
     await raw.set_type_codec(
         "jsonb",
         schema="pg_catalog",
@@ -198,6 +199,14 @@ async def prepare_connection(raw: Any) -> None:
         decoder=_decode_jsonb,
         format="binary",
     )
+
+
+def _encode_uuid(value: UUID) -> bytes:
+    return value.bytes
+
+
+def _decode_uuid(content: bytes) -> UUID:
+    return UUID(bytes=bytes(content))
 
 
 def _encode_jsonb(value: Any) -> bytes:

@@ -143,7 +143,7 @@ async def insert_course(
            ), course AS (
                INSERT INTO course.courses (id, org_id, default_run_id, slug, title, summary, language, categories, tags,
                                            visibility, source_course_id, created_by, created_at, updated_at)
-               SELECT $1, $2, $3, CASE WHEN taken.yes AND NOT $5 THEN left($4, 66) || '-' || right($1::text, 12) ELSE $4 END,
+               SELECT $1, $2, $3, CASE WHEN taken.yes AND NOT $5 THEN left($4, 66) || '-' || right($1::uuid::text, 12) ELSE $4 END,
                       $6, $7, $8, $9, $10, $11, $12, $13, $14, $14
                FROM taken
                ON CONFLICT (org_id, slug) DO NOTHING
@@ -414,17 +414,13 @@ async def count_learner(
 ) -> None:
     """Count an enrolment in or out of its course. Older news than what is known changes nothing."""
     await tx.run(
-        """WITH before AS (
-               SELECT active FROM course.learner_counts WHERE course_id = $1 AND enrollment_id = $2 FOR UPDATE
-           ), news AS (
+        """WITH news AS (
                INSERT INTO course.learner_counts (course_id, enrollment_id, active, version) VALUES ($1, $2, $3, $4)
                ON CONFLICT (course_id, enrollment_id) DO UPDATE SET active = excluded.active, version = excluded.version
                WHERE learner_counts.version < excluded.version
-               RETURNING active
+               RETURNING new.active::int - coalesce(old.active::int, 0) AS change
            )
-           UPDATE course.catalog
-           SET learners = learners + news.active::int - coalesce((SELECT active::int FROM before), 0)
-           FROM news WHERE course_id = $1""",
+           UPDATE course.catalog SET learners = learners + news.change FROM news WHERE course_id = $1""",
         course_id,
         enrollment_id,
         active,
