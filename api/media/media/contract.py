@@ -1,0 +1,233 @@
+"""What other services may know of media: assets, purposes of uploads, events, problems and the calls it answers."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, NewType, Protocol
+from uuid import UUID
+
+from cluster.access import Guarded
+from cluster.events import event
+from cluster.ids import OrgId, UserId
+from cluster.jobs import job
+from cluster.problems import BadRequest, Conflict, Invalid, NotFound, Problem, TooLarge
+
+AssetId = NewType("AssetId", UUID)
+State = Literal["uploading", "checking", "ready", "rejected"]
+TargetKind = Literal["org", "course", "run", "user"]
+Reason = Literal["empty", "type-unknown", "type-not-allowed", "content-lost"]
+"""Why an asset was rejected."""
+
+
+@dataclass(frozen=True, slots=True)
+class UploadPurpose:
+    """An offer: what files are uploaded for. `Upload-Metadata: purpose` names it."""
+
+    name: str
+    max_bytes: int
+    content_types: tuple[str, ...]
+    """What the bytes may be, whatever the name says: `application/pdf`, `video/*`."""
+    permission: str
+    """Needed on the target."""
+    targets: tuple[TargetKind, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asset:
+    """An uploaded file. Its bytes lie in `bucket` under `object_key` once it is ready."""
+
+    id: AssetId
+    org_id: OrgId | None
+    """None: it belongs to a person (`user:me`)."""
+    course_id: UUID | None
+    run_id: UUID | None
+    owner_id: UserId
+    """Who uploaded it."""
+    purpose: str
+    filename: str
+    content_type: str | None
+    """What the uploader declares; when ready, what the bytes are."""
+    size_bytes: int
+    state: State
+    reason: Reason | None
+    sha256: str | None
+    bucket: str
+    object_key: str | None
+    claimed: bool
+    version: int
+    created_at: datetime
+    expires_at: datetime | None
+    """When it is deleted unless it is finished and claimed before."""
+
+    def guarded(self) -> "Guarded[Asset]":
+        """Wrap it for `permit`."""
+        return Guarded(self, org_id=self.org_id, course_id=self.course_id, run_id=self.run_id, owner_id=self.owner_id)
+
+
+class MediaCalls(Protocol):
+    """What media answers to higher ranks. They check the caller's rights with `Asset.guarded()`."""
+
+    async def find_asset(self, asset_id: AssetId) -> Asset | None: ...
+
+    async def find_assets(self, asset_ids: Collection[AssetId]) -> list[Asset]: ...
+
+    async def claim_asset(self, asset_id: AssetId, claimant: str) -> Asset:
+        """Keep a ready asset as long as `claimant` (`video:<id>`) wants it. Claiming twice is the same as once.
+
+        Raises:
+            AssetNotFound, AssetNotReady, AssetRejected
+        """
+        ...
+
+    async def release_asset(self, asset_id: AssetId, claimant: str) -> None:
+        """Take a claim back; what nobody claims any more expires in a day."""
+        ...
+
+
+@event("asset.created", subject="asset_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetCreated:
+    """An upload began."""
+
+    asset_id: AssetId
+    org_id: OrgId | None
+    purpose: str
+    size_bytes: int
+    course_id: UUID | None = None
+    run_id: UUID | None = None
+
+
+@event("asset.ready", subject="asset_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetReady:
+    asset_id: AssetId
+    org_id: OrgId | None
+    purpose: str
+    content_type: str
+    size_bytes: int
+
+
+@event("asset.rejected", subject="asset_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetRefused:
+    asset_id: AssetId
+    org_id: OrgId | None
+    purpose: str
+    reason: Reason
+
+
+@event("asset.deleted", subject="asset_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetDeleted:
+    asset_id: AssetId
+    org_id: OrgId | None
+    purpose: str
+    expired: bool
+    """Nobody finished or claimed it in time."""
+
+
+@job("media.check_asset", attempts=10, timeout_s=120)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckAsset:
+    """Makes one object of the parts of a complete upload and says what it is."""
+
+    asset_id: AssetId
+
+
+@job("media.remove_objects", attempts=20, timeout_s=120)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveObjects:
+    """Deletes the objects of an asset that nothing refers to."""
+
+    asset_id: AssetId
+
+
+class AssetNotFound(NotFound):
+    title = "No such file"
+
+
+class AssetNotReady(Conflict):
+    title = "The file is not ready yet"
+
+
+class AssetRejected(Invalid):
+    title = "The file cannot be used"
+
+
+class AssetInUse(Conflict):
+    title = "Something uses this file"
+
+
+class RangeNotSatisfiable(Problem):
+    """No byte of the range exists (RFC 9110, section 15.5.17)."""
+
+    status = 416
+    title = "The file has no such bytes"
+
+
+class TusVersionUnsupported(Problem):
+    status = 412
+    title = "This version of tus is not spoken here"
+
+    def __init__(self) -> None:
+        super().__init__("send Tus-Resumable: 1.0.0", headers={"Tus-Version": "1.0.0"})
+
+
+class UploadHeaderInvalid(BadRequest):
+    title = "A header of the upload cannot be read"
+
+
+class UploadPurposeUnknown(Invalid):
+    title = "Files are not uploaded for this"
+
+
+class UploadTargetInvalid(Invalid):
+    title = "The target does not fit"
+
+
+class UploadTooLarge(TooLarge):
+    title = "The file is too large"
+
+
+class QuotaExceeded(TooLarge):
+    title = "There is no room left for this file"
+
+
+class UploadGone(Problem):
+    """It expired, or was ended by its owner."""
+
+    status = 410
+    title = "The upload is gone"
+
+
+class UploadOffsetMismatch(Conflict):
+    """The client's idea of what arrived differs from what did."""
+
+    title = "The upload stands elsewhere"
+
+    def __init__(self, offset_bytes: int) -> None:
+        super().__init__(
+            f"go on at byte {offset_bytes}",
+            headers={"Upload-Offset": str(offset_bytes)},
+            offset_bytes=offset_bytes,
+        )
+
+
+class UploadTakenOver(Conflict):
+    """A later request goes on with this upload; this one's unacknowledged bytes are not kept."""
+
+    title = "Another request goes on with this upload"
+
+
+class UploadStalled(Problem):
+    """No byte came for a minute. What came before is kept."""
+
+    status = 408
+    title = "The upload stalled"
+
+
+class ChecksumMismatch(Problem):
+    """Source: tus 1.0.0, checksum extension."""
+
+    status = 460
+    title = "The bytes do not match their checksum"

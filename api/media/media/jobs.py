@@ -1,0 +1,37 @@
+"""Durable work of media: checking what was uploaded, and deleting what nobody wants."""
+
+from datetime import UTC, datetime
+
+from api.media.media import checking, logic
+from api.media.media.contract import CheckAsset, RemoveObjects
+from cluster.job_runs import JobRun
+from cluster.jobs import cron, perform
+from cluster.objects import bucket
+
+
+@perform(CheckAsset)
+async def check_asset(run: JobRun, args: CheckAsset) -> None:
+    await checking.check(run.principal, args.asset_id, beat=run.extend, last=run.last)
+
+
+@perform(RemoveObjects)
+async def remove_objects(run: JobRun, args: RemoveObjects) -> None:
+    await logic.remove_unreferenced(bucket("media"), f"{args.asset_id}/", before=None)
+
+
+@cron("media.expire", "*/10 * * * *")
+async def expire(run: JobRun) -> None:
+    """Delete what was never finished or claimed, and forget what was deleted long ago."""
+    now = datetime.now(UTC)
+    while await logic.expire(now):
+        await run.extend()
+    while await logic.purge(now):
+        await run.extend()
+
+
+@cron("media.sweep", "41 4 * * *", timeout_s=3600)
+async def sweep(run: JobRun) -> None:
+    """Delete objects that killed or overtaken requests left behind."""
+    before = logic.older_than_a_day(datetime.now(UTC))
+    await bucket("media").abort_stale_multiparts(before)
+    await logic.remove_unreferenced(bucket("media"), "", before=before)

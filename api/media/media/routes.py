@@ -1,0 +1,158 @@
+"""HTTP of assets. Uploads speak tus, see `upload.protocol`."""
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Header, Request, Response
+from pydantic import BaseModel
+from starlette.responses import StreamingResponse
+
+from api.media.media import logic, rules
+from api.media.media.contract import (
+    Asset,
+    AssetId,
+    AssetInUse,
+    AssetNotFound,
+    AssetNotReady,
+    AssetRejected,
+    RangeNotSatisfiable,
+    Reason,
+    State,
+)
+from api.media.media.upload.headers import Target, parse_target
+from api.media.media.upload.protocol import PREFIX, uploads
+from cluster.http import Caller, Page, Paging, Router, Several, once, set_etag
+from cluster.ids import OrgId, UserId
+from cluster.problems import Invalid
+
+router = Router("media")
+router.mount_asgi(PREFIX, uploads)
+
+
+class AssetView(BaseModel):
+    """An uploaded file."""
+
+    id: AssetId
+    organization_id: OrgId | None
+    course_id: UUID | None
+    run_id: UUID | None
+    owner_id: UserId
+    purpose: str
+    state: State
+    reason: Reason | None
+    """Why it was rejected."""
+    filename: str
+    content_type: str | None
+    """What the uploader declares; when ready, what the bytes are."""
+    size_bytes: int
+    sha256: str | None
+    claimed: bool
+    created_at: datetime
+    expires_at: datetime | None
+
+
+@router.get("/v1/assets")
+async def list_assets(
+    caller: Caller,
+    paging: Paging,
+    organization_id: UUID | None = None,
+    target: str | None = None,
+    state: Several[State] = None,
+    purpose: str | None = None,
+) -> Page[AssetView]:
+    """List files, newest first: of an organization, of a `target` (`course:<id>`, `run:<id>`), or one's own."""
+    if organization_id is not None and target is not None:
+        raise Invalid("ask for the files of an organization or of a target, not both", pointer="/query/target")
+    place = Target("user", None) if target is None else parse_target(target)
+    if organization_id is not None:
+        place = Target("org", organization_id)
+    after = paging.after(place=f"{place.kind}:{place.id}", state=state, purpose=purpose)
+    assets = await logic.list_assets(
+        caller,
+        kind=place.kind,
+        id=place.id,
+        states=state,
+        purpose=purpose,
+        before=AssetId(after[0]) if after else None,
+        limit=paging.limit,
+    )
+    return paging.page(assets, render=_view)
+
+
+@router.get("/v1/assets/{asset_id}", raises=(AssetNotFound,))
+async def get_asset(caller: Caller, asset_id: UUID, response: Response) -> AssetView:
+    """Return what is known about a file."""
+    asset = await logic.get_asset(caller, AssetId(asset_id))
+    set_etag(response, asset.version)
+    return _view(asset)
+
+
+@router.get(
+    "/v1/assets/{asset_id}/content",
+    raises=(AssetNotFound, AssetNotReady, AssetRejected, RangeNotSatisfiable),
+    response_class=StreamingResponse,
+)
+async def get_content(
+    request: Request,
+    caller: Caller,
+    asset_id: UUID,
+    range: Annotated[str | None, Header()] = None,
+    if_range: Annotated[str | None, Header()] = None,
+) -> StreamingResponse:
+    """Download the original. One range at a time."""
+    request.scope["state"]["become_stream"]()
+    asset, span, content = await logic.open_content(caller, AssetId(asset_id), range, if_range)
+    # The store must answer before we do: afterwards there is no way to say 503.
+    first = await anext(content, b"")
+
+    async def rest() -> AsyncGenerator[bytes, None]:
+        async with aclosing(content):
+            yield first
+            async for chunk in content:
+                yield chunk
+
+    start, end = span or (0, asset.size_bytes)
+    headers = {
+        "Content-Length": str(end - start),
+        "Content-Disposition": rules.attachment(asset.filename),
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "private, no-cache",
+        "ETag": f'"{asset.sha256}"',
+    }
+    if span is not None:
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{asset.size_bytes}"
+    return StreamingResponse(rest(), 206 if span else 200, headers, asset.content_type)
+
+
+@router.delete("/v1/assets/{asset_id}", status_code=204, raises=(AssetNotFound, AssetInUse))
+async def delete_asset(caller: Caller, asset_id: UUID, response: Response) -> None:
+    """Delete a file that nothing uses."""
+
+    async def again(_: UUID) -> None:
+        return None
+
+    await once(response, lambda: logic.delete_asset(caller, AssetId(asset_id)), again=again)
+
+
+def _view(asset: Asset) -> AssetView:
+    return AssetView(
+        id=asset.id,
+        organization_id=asset.org_id,
+        course_id=asset.course_id,
+        run_id=asset.run_id,
+        owner_id=asset.owner_id,
+        purpose=asset.purpose,
+        state=asset.state,
+        reason=asset.reason,
+        filename=asset.filename,
+        content_type=asset.content_type,
+        size_bytes=asset.size_bytes,
+        sha256=asset.sha256,
+        claimed=asset.claimed,
+        created_at=asset.created_at,
+        expires_at=asset.expires_at,
+    )

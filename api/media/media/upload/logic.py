@@ -1,0 +1,263 @@
+"""Use cases of uploads: begin one, say where it stands, go on with it, end it."""
+
+import asyncio
+import hashlib
+import hmac
+from collections.abc import AsyncIterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from api.media.media import logic as assets_logic
+from api.media.media import rules
+from api.media.media import store as assets
+from api.media.media.contract import (
+    Asset,
+    AssetCreated,
+    AssetId,
+    AssetNotFound,
+    CheckAsset,
+    ChecksumMismatch,
+    QuotaExceeded,
+    UploadGone,
+    UploadOffsetMismatch,
+    UploadPurpose,
+    UploadPurposeUnknown,
+    UploadTargetInvalid,
+    UploadTooLarge,
+)
+from api.media.media.upload import parts, store
+from api.media.media.upload.headers import Checksum, Target
+from api.media.media.upload.parts import PartWriter
+from cluster.access import GrantSource, Guarded, permit, within
+from cluster.calls import client
+from cluster.events import emit
+from cluster.ids import OrgId, new_id
+from cluster.jobs import enqueue
+from cluster.objects import ObjectMissing, bucket
+from cluster.postgres import read, write
+from cluster.principal import Principal
+from cluster.problems import FieldError, NotFound
+from cluster.registry import offers
+
+
+class Interrupted(Exception):
+    """The bytes of a request end before the request does. What came is kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Where an upload stands. `offset_bytes` are durable."""
+
+    asset: Asset
+    offset_bytes: int
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewUpload:
+    """What a client says of a file before it sends it."""
+
+    size_bytes: int
+    purpose: str
+    target: Target
+    filename: str
+    declared_type: str | None
+
+
+async def begin(caller: Principal, new: NewUpload) -> Progress:
+    """Create an asset whose bytes are to come, and reserve its room.
+
+    Raises:
+        UploadPurposeUnknown, UploadTargetInvalid, UploadTooLarge, QuotaExceeded
+    """
+    owner = caller.person()
+    purpose = _purpose(new)
+    place = await _place(caller, new.target)
+    if place is None:
+        raise NotFound(f"there is no such {new.target.kind}", pointer="/header/upload-metadata/target")
+    await permit(caller, purpose.permission, place)
+    asset_id = AssetId(new_id())
+    org_id = None if place.org_id is None else OrgId(place.org_id)
+    holder_id: UUID = org_id or owner
+    limit = rules.PERSON_QUOTA_BYTES if org_id is None else rules.ORGANIZATION_QUOTA_BYTES
+    complete = new.size_bytes == 0
+    async with write(caller, result=asset_id, status=201) as tx:
+        if not await assets.reserve(tx, holder_id, new.size_bytes, limit):
+            quota = await assets.find_quota(tx, holder_id)
+            free = limit if quota is None else max(quota.limit_bytes - quota.used_bytes, 0)
+            raise QuotaExceeded(
+                f"{free} bytes are free: delete files that nobody uses, or ask for more room", free_bytes=free
+            )
+        await assets.insert_asset(
+            tx,
+            asset_id,
+            org_id=org_id,
+            course_id=place.course_id,
+            run_id=place.run_id,
+            owner_id=owner,
+            holder_id=holder_id,
+            purpose=purpose.name,
+            filename=rules.clean_filename(new.filename),
+            declared_type=rules.declared_type(new.declared_type),
+            size_bytes=new.size_bytes,
+            state="checking" if complete else "uploading",
+        )
+        if complete:
+            enqueue(tx, CheckAsset(asset_id=asset_id))
+        else:
+            await store.insert_upload(tx, asset_id, tx.now + rules.UNFINISHED_FOR)
+        emit(
+            tx,
+            AssetCreated(
+                asset_id=asset_id,
+                org_id=org_id,
+                purpose=purpose.name,
+                size_bytes=new.size_bytes,
+                course_id=place.course_id,
+                run_id=place.run_id,
+            ),
+            version=1,
+        )
+    return await progress(caller, asset_id)
+
+
+async def progress(caller: Principal, asset_id: AssetId) -> Progress:
+    """Say where an upload stands.
+
+    Raises:
+        AssetNotFound, UploadGone
+    """
+    async with read() as db:
+        upload = await store.find_upload(db, asset_id)
+    guarded = None if upload is None else Guarded(upload, owner_id=upload.asset.owner_id)
+    upload = await permit(caller, "asset:upload", guarded, missing=AssetNotFound)
+    asset, offset = upload.asset, upload.offset_bytes
+    if upload.deleted or (
+        offset is not None and asset.expires_at is not None and asset.expires_at <= datetime.now(UTC)
+    ):
+        raise UploadGone("it was deleted, or lay unfinished for too long: begin a new upload")
+    if offset is None:
+        return Progress(asset=asset, offset_bytes=asset.size_bytes, expires_at=None)
+    return Progress(asset=asset, offset_bytes=offset, expires_at=asset.expires_at)
+
+
+async def receive(
+    caller: Principal,
+    asset_id: AssetId,
+    *,
+    offset: int,
+    body: AsyncIterable[bytes],
+    declared_bytes: int | None,
+    checksum: Checksum | None = None,
+) -> Progress:
+    """Append bytes at `offset`. Whoever began last writes: an earlier request, dead or alive, commits nothing any more.
+
+    What arrived is kept when the body breaks off (`Interrupted`), except under a checksum, which covers all of the body or
+    nothing.
+
+    Raises:
+        AssetNotFound, UploadGone, UploadOffsetMismatch, UploadTooLarge, UploadTakenOver, ChecksumMismatch, Unavailable
+        Interrupted: after keeping what came.
+    """
+    stands = await progress(caller, asset_id)
+    size = stands.asset.size_bytes
+    if offset != stands.offset_bytes:
+        raise UploadOffsetMismatch(stands.offset_bytes)
+    if declared_bytes is not None and offset + declared_bytes > size:
+        raise _beyond(size)
+    if stands.asset.state != "uploading":
+        return stands
+    writer = await _open(caller, asset_id, offset=offset, size=size, atomic=checksum is not None)
+    digest = None if checksum is None else hashlib.new(checksum.algorithm, usedforsecurity=False)
+    try:
+        async for chunk in body:
+            if writer.received + len(chunk) > size:
+                raise _beyond(size)
+            if digest is not None:
+                digest.update(chunk)
+            await writer.add(chunk)
+        if checksum is not None and digest is not None and not hmac.compare_digest(checksum.digest, digest.digest()):
+            raise ChecksumMismatch(f"nothing of this request was kept; send it again from byte {offset}")
+        await writer.finish()
+    except (Interrupted, asyncio.CancelledError):
+        if checksum is None:
+            await asyncio.shield(writer.finish())
+        raise
+    finally:
+        await writer.abandon()
+    return await progress(caller, asset_id)
+
+
+async def end(caller: Principal, asset_id: AssetId) -> None:
+    """Give an upload up, finished or not, unless something uses it already."""
+    stands = await progress(caller, asset_id)
+    await assets_logic.remove(caller, stands.asset)
+
+
+async def _open(caller: Principal, asset_id: AssetId, *, offset: int, size: int, atomic: bool) -> PartWriter:
+    async with write(caller) as tx:
+        epoch = await store.take_over(tx, asset_id, offset, tx.now + rules.UNFINISHED_FOR)
+        begun = offset % parts.PART_BYTES
+        last = await store.find_part(tx, asset_id, offset // parts.PART_BYTES) if begun else None
+    if epoch is None:
+        raise UploadOffsetMismatch((await progress(caller, asset_id)).offset_bytes)
+    tail = b""
+    if begun:
+        assert last is not None, f"{asset_id} has no part that ends at {offset}"
+        tail = await bucket("media").read(last.object_key)
+        if len(tail) != begun:
+            raise ObjectMissing(last.object_key)
+    return PartWriter(
+        asset_id,
+        epoch=epoch,
+        size_bytes=size,
+        offset=offset,
+        tail=tail,
+        replaces=None if last is None else last.object_key,
+        atomic=atomic,
+    )
+
+
+def _purpose(new: NewUpload) -> UploadPurpose:
+    known = {purpose.name: purpose for purpose in offers(UploadPurpose)}
+    purpose = known.get(new.purpose)
+    if purpose is None:
+        detail = f"purpose in Upload-Metadata is one of {', '.join(sorted(known))}"
+        raise UploadPurposeUnknown(detail, pointer="/header/upload-metadata/purpose")
+    if new.target.kind not in purpose.targets:
+        raise UploadTargetInvalid(
+            f"files for {purpose.name} belong to one of {', '.join(purpose.targets)}",
+            pointer="/header/upload-metadata/target",
+        )
+    if new.size_bytes > purpose.max_bytes:
+        error = FieldError(
+            "/header/upload-length",
+            UploadTooLarge.slug(),
+            f"a file for {purpose.name} may have {purpose.max_bytes} bytes",
+            {"max_bytes": purpose.max_bytes},
+        )
+        raise UploadTooLarge(error.detail, errors=(error,), max_bytes=purpose.max_bytes)
+    return purpose
+
+
+async def _place(caller: Principal, target: Target) -> Guarded[None] | None:
+    """Find whose the target is; None when nobody here knows it."""
+    if target.id is None:
+        return Guarded(None, owner_id=caller.person())
+    if target.kind == "org":
+        return within(org_id=target.id)
+    async with read() as db:
+        place = await assets.find_place(db, target.id, target.kind)
+    if place is not None:
+        run_id = target.id if target.kind == "run" else None
+        return within(org_id=place.org_id, course_id=place.course_id, run_id=run_id)
+    # The event of a course made a moment ago may still be on its way; its maker's grant was there before the course.
+    for grant in await client(GrantSource).grants_of(caller.person()):
+        if grant.scope == target.kind == "course" and grant.scope_id == target.id:
+            return within(org_id=grant.org_id, course_id=target.id)
+    return None
+
+
+def _beyond(size: int) -> UploadTooLarge:
+    return UploadTooLarge(f"the upload was announced with {size} bytes", pointer="/header/content-length")
