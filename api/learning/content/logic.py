@@ -44,6 +44,7 @@ from cluster.registry import offers
 
 UNDO = timedelta(days=30)
 """How long a deleted block can be restored."""
+_PURGE_BATCH = 1_000
 
 
 @cache
@@ -222,6 +223,15 @@ async def restore_block(caller: Principal, block_id: BlockId) -> Block:
             _tell(tx, changed, BlockRestored(**_named(block)))
             return changed.block
     return await get_block(caller, block_id)
+
+
+async def purge_deleted(caller: Principal) -> bool:
+    """Delete for good a batch of what can no longer be restored, and tell whether there is more.
+
+    A day later than that, so that no restoration is under way.
+    """
+    async with write(caller) as tx:
+        return await store.delete_purged(tx, tx.now - UNDO - timedelta(days=1), _PURGE_BATCH) == _PURGE_BATCH
 
 
 async def _permitted(caller: Principal, permission: str, block_id: BlockId) -> Block:

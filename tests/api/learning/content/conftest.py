@@ -1,0 +1,116 @@
+"""An outline to build on, people around it, and films."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from api.media.video_processing.contract import Video, VideoCalls, VideoId, VideoState
+from cluster import calls
+from cluster.ids import OrgId, new_id
+from tests.api.learning.course.conftest import new_course
+from tests.harness import Hub, Person, School, done
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """An owner with a course, who writes its outline."""
+
+    person: Person
+    org_id: OrgId
+    course_id: str
+    run_id: str
+
+    async def add(self, parent_id: str | None, type: str, title: str | None = None, **fields: Any) -> str:
+        """Add a block and return its id."""
+        title = title or type.title()
+        new = {"course_id": self.course_id, "parent_id": parent_id, "type": type, "title": title, **fields}
+        return done(await self.person.post("/v1/blocks", new), 201)["id"]
+
+    async def lesson(self, module: str | None = None) -> str:
+        return await self.add(module or await self.add(None, "module"), "lesson")
+
+    async def text(self, lesson: str | None = None, markdown: str = "# One", **fields: Any) -> str:
+        return await self.add(lesson or await self.lesson(), "text", body={"markdown": markdown}, **fields)
+
+    async def change(self, block_id: str, changes: dict[str, Any], status: int = 200) -> Any:
+        """Change a block at its current version."""
+        etag = (await self.person.get(f"/v1/blocks/{block_id}")).headers["etag"]
+        return done(await self.person.patch(f"/v1/blocks/{block_id}", changes, headers={"If-Match": etag}), status)
+
+    async def outline(self) -> list[tuple[str, str | None, int]]:
+        """Return title, parent and position of every block, as the outline is read."""
+        blocks = done(await self.person.get(f"/v1/blocks?course_id={self.course_id}&limit=100"))["items"]
+        return [(block["title"], block["parent_id"], block["position"]) for block in blocks]
+
+    async def titles(self) -> list[str]:
+        return [title for title, _, _ in await self.outline()]
+
+    async def publish(self, hub: Hub) -> None:
+        done(await self.person.post(f"/v1/courses/{self.course_id}/publish"))
+        await hub.settle()
+
+    async def enrolled(self, hub: Hub) -> Person:
+        """Return somebody new who learns in the course's first run."""
+        learner = await hub.person("learner")
+        done(await learner.post("/v1/enrollments", {"run_id": self.run_id}), 201)
+        await hub.settle()
+        return learner
+
+    async def staff(self, hub: Hub, role: str) -> Person:
+        person = await hub.person(role)
+        done(await self.person.put(f"/v1/courses/{self.course_id}/staff/{person.id}", {"role": role}))
+        await hub.settle()
+        await hub.broadcasts_arrived()
+        return person
+
+
+async def new_author(school: School) -> Author:
+    course = await new_course(school)
+    return Author(school.owner, school.org_id, course["id"], course["default_run_id"])
+
+
+@dataclass(slots=True)
+class Films(VideoCalls):
+    """Stands in for video_processing: processing real films takes longer than all these tests."""
+
+    videos: dict[UUID, Video] = field(default_factory=dict[UUID, Video])
+
+    def add(self, author: Author, state: VideoState = "ready", *, course_id: str | None = None) -> str:
+        video_id = VideoId(new_id())
+        self.videos[video_id] = Video(
+            id=video_id,
+            org_id=author.org_id,
+            course_id=UUID(course_id or author.course_id),
+            state=state,
+            duration_s=10.0 if state == "ready" else None,
+        )
+        return str(video_id)
+
+    async def find_video(self, video_id: VideoId) -> Video | None:
+        return self.videos.get(video_id)
+
+
+@pytest.fixture
+def films(hub: Hub) -> Iterator[Films]:
+    local = calls._local  # pyright: ignore[reportPrivateUsage]
+    before = local.get("video_processing")
+    stand_in = Films()
+    local["video_processing"] = stand_in
+    yield stand_in
+    if before is None:
+        del local["video_processing"]
+    else:
+        local["video_processing"] = before
+
+
+@pytest.fixture
+async def school(hub: Hub) -> School:
+    return await hub.school()
+
+
+@pytest.fixture
+async def author(hub: Hub, school: School) -> Author:
+    return await new_author(school)

@@ -1,0 +1,107 @@
+"""What requests cost: statements, and that hot queries find their rows by index."""
+
+import json
+import re
+from typing import Any
+from uuid import UUID
+
+from cluster.ids import new_id
+from cluster.postgres import StatementCounter, read, write
+from cluster.principal import PLATFORM
+from tests.api.learning.content.conftest import Author
+from tests.harness import Hub, done
+
+
+def own(counter: StatementCounter) -> list[str]:
+    """Return the statements that are not access's or the edge's."""
+    return [sql for sql in counter.sql if re.search(r"content\.", sql)]
+
+
+def in_transaction(counter: StatementCounter) -> list[str]:
+    begin, commit = counter.sql.index("BEGIN"), counter.sql.index("COMMIT")
+    return counter.sql[begin : commit + 1]
+
+
+async def test_reads_take_one_statement_and_a_warm_outline_too(hub: Hub, author: Author) -> None:
+    text = await author.text()
+    await author.publish(hub)
+    learner = await author.enrolled(hub)
+    path = f"/v1/outlines/{author.run_id}"
+    done(await learner.get(path))
+    with hub.statements() as counted:
+        done(await learner.get(path))
+    assert len(own(counted)) == 1
+    assert counted.count == 1, "who learns here was asked a moment ago and is remembered"
+    for read_path in (f"/v1/blocks/{text}", f"/v1/blocks?course_id={author.course_id}"):
+        with hub.statements() as counted:
+            done(await author.person.get(read_path))
+        assert len(own(counted)) == 1
+
+
+async def test_writes_take_at_most_five_statements(hub: Hub, author: Author) -> None:
+    lesson = await author.lesson()
+    text, sibling = await author.text(lesson), await author.text(lesson)
+    body = {"course_id": author.course_id, "parent_id": lesson, "type": "text", "title": "T", "position": 0}
+    person, path = author.person, f"/v1/blocks/{text}"
+    with hub.statements() as created:
+        done(await person.post("/v1/blocks", body | {"body": {"markdown": "x"}}), 201)
+    with hub.statements() as changed:
+        done(await person.patch(path, {"title": "X"}, headers={"If-Match": '"1"'}))
+    with hub.statements() as moved:
+        done(await person.post(f"/v1/blocks/{sibling}/move", {"parent_id": lesson, "position": 0}))
+    with hub.statements() as deleted:
+        done(await person.delete(path), 204)
+    with hub.statements() as restored:
+        done(await person.post(f"{path}/restore"))
+    assert [len(in_transaction(each)) for each in (created, changed, moved, deleted, restored)] == [5] * 5
+
+
+async def _plan(sql: str, *args: Any) -> str:
+    async with read() as db:
+        rows = await db.rows("EXPLAIN (FORMAT JSON, COSTS OFF) " + sql, *args)
+    return json.dumps(rows[0][0])
+
+
+async def test_hot_queries_use_indexes(hub: Hub, author: Author) -> None:
+    text = await author.text()
+    await author.publish(hub)
+    with hub.statements() as counted:
+        done(await author.person.get(f"/v1/outlines/{author.run_id}"))
+        done(await author.person.get(f"/v1/blocks?course_id={author.course_id}"))
+        done(await author.person.get(f"/v1/blocks?course_id={author.course_id}&state=deleted"))
+        done(await author.person.get(f"/v1/blocks/{text}"))
+    one_run, frozen, listed, deleted, one_block = own(counted)
+    course_id = UUID(author.course_id)
+    await _many_other_blocks()
+    plans = {
+        "one run": await _plan(one_run, UUID(author.run_id)),
+        "listed": await _plan(listed, course_id, "", 21),
+        "deleted": await _plan(deleted, course_id, None, 21),
+        "one block": await _plan(one_block, UUID(text)),
+        "lock": await _plan("SELECT id FROM content.blocks WHERE course_id = $1 AND deleted_at IS NULL", course_id),
+        "frozen": await _plan(frozen, UUID(author.run_id)),
+        "same frozen": await _plan(
+            "SELECT id FROM content.frozen_outlines WHERE course_id = $1 AND sha256 = $2", course_id, b"x"
+        ),
+        "purge": await _plan("SELECT id FROM content.blocks WHERE deleted_at < now() ORDER BY deleted_at LIMIT 1000"),
+        "deleted together": await _plan("SELECT id FROM content.blocks WHERE deleted_root = $1", course_id),
+    }
+    assert {name for name, plan in plans.items() if '"Seq Scan"' in plan and '"blocks"' in plan} == set()
+    assert {name for name, plan in plans.items() if "Index" not in plan} == set()
+
+
+async def _many_other_blocks() -> None:
+    """Fill the tables, so that reading all of one would be the worse plan."""
+    async with write(PLATFORM) as tx:
+        await tx.run(
+            """WITH outlines AS (
+                   INSERT INTO content.outlines (course_id, org_id, created_at, changed_at)
+                   SELECT gen_random_uuid(), $1, now(), now() FROM generate_series(1, 300) RETURNING course_id
+               )
+               INSERT INTO content.blocks (id, course_id, org_id, type, position, title, body, text_bytes, created_at, updated_at)
+               SELECT gen_random_uuid(), course_id, $1, 'module', number, '', '{}', 0, now(), now()
+               FROM outlines, generate_series(0, 19) AS number""",
+            new_id(),
+        )
+        await tx.run("ANALYZE content.blocks")
+        await tx.run("ANALYZE content.outlines")
