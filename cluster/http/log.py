@@ -11,6 +11,7 @@ import orjson
 from cluster import telemetry
 from cluster.principal import Principal
 
+_LOGGER = logging.getLogger("hub.access")
 _GATHER_S = 0.2
 _MAX_GATHERED = 1000
 
@@ -22,7 +23,6 @@ class AccessLog:
         self._lines: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
         self._durations: dict[tuple[str, str, str, int], Any] = {}
-        self._enabled = logging.getLogger("hub.access").isEnabledFor(logging.INFO)
 
     def write(
         self,
@@ -40,7 +40,7 @@ class AccessLog:
         if histogram is None:
             histogram = self._durations[key] = telemetry.REQUEST_DURATION.labels(area, route, method, str(status))
         histogram.observe(duration_s)
-        if not self._enabled:
+        if not _LOGGER.isEnabledFor(logging.INFO):
             return
         trace = telemetry.current_trace()
         line: dict[str, Any] = {

@@ -207,6 +207,8 @@ def build_app(routers: Sequence[Router]) -> FastAPI:
         title=routers[0].service,
         openapi_url=None,
         redirect_slashes=False,
+        # The edge traces and measures; a second time here would only cost.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         exception_handlers={HTTPException: _render_http_exception},
     )
     for router in routers:

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import logging
 import sys
 from collections.abc import AsyncIterator
 from typing import Any
@@ -170,11 +171,14 @@ def test_buckets_forget_when_there_are_too_many() -> None:
     assert len(buckets._full_at) <= 10  # pyright: ignore[reportPrivateUsage]
 
 
-async def test_the_access_log_names_routes_and_never_tokens(process: None, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_access_log_names_routes_and_never_tokens(
+    process: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     stderr = io.StringIO()
     edge = new_edge()
     log = edge._log  # pyright: ignore[reportPrivateUsage]
-    log._enabled = True  # pyright: ignore[reportPrivateUsage]
+    # The edge is made before its process has configured its logs.
+    caplog.set_level(logging.INFO, "hub.access")
     thing_id, secret = new_id(), "s3cr3t-t0ken"
     async with client_of(edge) as client:
         await client.get(f"/v1/things/{thing_id}?q={secret}", headers=_bearer(secret))
