@@ -7,7 +7,7 @@ from uuid import UUID
 from prometheus_client import Gauge
 
 from actors.loops import Loop
-from cluster import events, job_runs
+from cluster import events, idempotency, identity, job_runs, operations
 from cluster.postgres import read
 from cluster.telemetry import REGISTRY
 
@@ -16,6 +16,7 @@ INBOX_DAYS = 14
 _MEASURE_S = 15.0
 _PURGE_S = 600.0
 _PURGE_ROWS = 20_000
+_PURGE_AT_ONCE = 10_000
 
 _outbox_rows = Gauge("hub_outbox_rows", "Rows of the outbox that wait for the relay", registry=REGISTRY)
 _outbox_age_s = Gauge("hub_outbox_oldest_seconds", "Age of the oldest row of the outbox", registry=REGISTRY)
@@ -83,4 +84,8 @@ class Upkeep:
                     continue
             while await job_runs.purge() == 5000:
                 continue
+            async with read() as db:
+                for purge in (idempotency.purge, identity.purge, operations.purge):
+                    while await purge(db) >= _PURGE_AT_ONCE:
+                        continue
         return _MEASURE_S
