@@ -5,6 +5,8 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
+from cluster.wake import end
+
 log = logging.getLogger(__name__)
 
 IDLE_SHORTEST_S = 0.5
@@ -64,8 +66,7 @@ class Loop:
             return
         if grace_s and self._working:
             await asyncio.wait([task], timeout=grace_s)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await end(task)
 
     def healthy(self) -> None:
         """Return while the loop goes round.

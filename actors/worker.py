@@ -10,7 +10,7 @@ from actors.scheduler import Scheduler
 from actors.upkeep import Upkeep
 from cluster import host, registry
 from cluster.postgres import read
-from cluster.wake import Bell
+from cluster.wake import Bell, end
 
 log = logging.getLogger(__name__)
 
@@ -67,8 +67,7 @@ class WorkerHost:
                     log.warning("stopped with an error", extra={"error": repr(error)})
         ears, self._ears = self._ears, None
         if ears is not None:
-            ears.cancel()
-            await asyncio.gather(ears, return_exceptions=True)
+            await end(ears)
 
     async def healthy(self) -> None:
         """Return while every loop goes round and the database answers.

@@ -97,11 +97,9 @@ class Listener:
 
     async def stop(self) -> None:
         task, self._task = self._task, None
+        if task is not None:
+            await wake.end(task)
         self._caught_up_at = float("-inf")
-        while task is not None and not task.done():
-            # The Redis client swallows a cancellation that meets it while it connects.
-            task.cancel()
-            await asyncio.wait([task], timeout=0.5)
 
     async def _tail(self) -> None:
         away = False
@@ -163,20 +161,14 @@ async def _end_of_stream() -> bytes:
 
 
 async def _trimmed_past(position: bytes) -> bool:
-    """Tell whether entries after `position` are gone: trimmed, or lost with the server's memory."""
+    """Tell whether entries after `position` may be gone: trimmed, or lost with the server's memory."""
     client = cast(Any, redis.redis())
     stream = redis.key("broadcast")
-    if not await client.exists(stream):
-        return position != b"0-0"
-    state: Any = await client.xinfo_stream(stream)
-    deleted: Any = state.get("max-deleted-entry-id", b"0-0")
-    return _order(deleted) > _order(position) or _order(state["last-generated-id"]) < _order(position)
-
-
-def _order(entry_id: bytes | str) -> tuple[int, int]:
-    text = entry_id.decode() if isinstance(entry_id, bytes) else entry_id
-    milliseconds, _, number = text.partition("-")
-    return int(milliseconds), int(number or 0)
+    if position != b"0-0":
+        # While the entry itself is there, everything behind it is.
+        return not await client.xrange(stream, min=position, max=position)
+    oldest: Any = await client.xrange(stream, count=1)
+    return bool(oldest) and (await client.xinfo_stream(stream))["entries-added"] > await client.xlen(stream)
 
 
 _listener = Listener()

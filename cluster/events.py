@@ -107,7 +107,7 @@ class Envelope:
                 schema_version=read["schemaversion"],
                 payload=read["data"],
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"not an event of ours: {error!r}") from error
 
 

@@ -83,3 +83,10 @@ def entries_of(replies: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
     if isinstance(replies, dict):
         return next(iter(cast(dict[Any, Any], replies).values()))[0]
     return replies[0][1]
+
+
+async def end(task: "asyncio.Task[None]") -> None:
+    """Cancel a task until it has ended: a command of the Redis client may swallow a cancellation."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=1.0)
