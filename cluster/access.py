@@ -74,6 +74,14 @@ class LearnerSource(Protocol):
     async def runs_of(self, user_id: UserId) -> list[UUID]: ...
 
 
+class AddressSource(Protocol):
+    """Answered by auth."""
+
+    async def owns_address(self, user_id: UserId, email: str) -> bool:
+        """Tell whether this is the person's address, and verified: an unverified one grants nothing."""
+        ...
+
+
 class Guarded(Generic[T]):
     """A resource whose value comes out only through `permit`."""
 

@@ -33,7 +33,7 @@ _local: dict[str, object] = {}
 _hosted: set[str] = set()
 _session: aiohttp.ClientSession | None = None
 _PROBLEM_HEADER = "x-problem-class"
-_KERNEL_SOURCES = {"GrantSource": "rbac", "MemberSource": "organization", "LearnerSource": "enrollment"}
+_KERNEL_SOURCES = {"GrantSource": "rbac", "MemberSource": "organization", "LearnerSource": "enrollment", "AddressSource": "auth"}
 
 
 class RemoteUnavailable(Unavailable):

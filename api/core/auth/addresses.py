@@ -36,3 +36,11 @@ def parse_address(text: str) -> EmailAddress:
         raise EmailInvalid(f"no mail can reach {domain}; write it like ada@school.example", pointer="/email")
     local = unicodedata.normalize("NFKC", found.local_part).casefold()
     return EmailAddress(found.normalized, f"{local}@{domain}")
+
+
+def key_of(text: str) -> str:
+    """Return what an address is compared by, and for what is no address something that no account has."""
+    try:
+        return parse_address(text).key
+    except EmailInvalid:
+        return text.strip().casefold()[:320]

@@ -19,6 +19,9 @@ class Calls:
     async def address_of(self, user_id: UserId) -> Address | None:
         return await identities.address_of(user_id)
 
+    async def owns_address(self, user_id: UserId, email: str) -> bool:
+        return await identities.owns_address(user_id, email)
+
     async def request_email(self, principal: Principal, email: str, password: str) -> None:
         await identities.request_email(principal, email, password)
 

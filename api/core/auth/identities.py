@@ -6,7 +6,6 @@ from api.core.auth import identity_store, mails, sessions, store
 from api.core.auth.addresses import parse_address
 from api.core.auth.contract import (
     Address,
-    EmailInvalid,
     EmailTaken,
     EmailVerified,
     IdentityCreated,
@@ -18,7 +17,7 @@ from api.core.auth.contract import (
     WrongPassword,
 )
 from api.core.auth.identity_store import Identity
-from api.core.auth.passwords import check_password, hash_password, is_outdated, verify_password
+from api.core.auth.passwords import check_password, hash_password, verify_password
 from api.core.auth.sealing import sha256
 from api.core.auth.throttle import buckets, refuse
 from cluster.access import permit
@@ -83,6 +82,13 @@ async def address_of(user_id: UserId) -> Address | None:
         return None
     identity = await permit(Principal(kind="platform", service="auth"), "identity:read", guarded)
     return None if identity.email is None else _address(identity)
+
+
+async def owns_address(user_id: UserId, email: str) -> bool:
+    """Tell whether a person has proven that this address is theirs."""
+    async with read() as db:
+        identity = await identity_store.find_by_subject(db, parse_address(email).key)
+    return identity is not None and identity.user_id == user_id and identity.email_verified_at is not None
 
 
 def _address(identity: Identity) -> Address:
@@ -157,14 +163,6 @@ async def reauthenticate(principal: Principal, password: str, address: str) -> s
     """
     identity = await _own(principal)
     return await sessions.renew(principal, await check_own_password(identity, password, address))
-
-
-async def keep_hash_current(user_id: UserId, password: str, hashed: str) -> None:
-    """Hash a password that was just proven again, when today's parameters are others than its hash's."""
-    if is_outdated(hashed):
-        renewed = await hash_password(password)
-        async with read() as db:
-            await identity_store.rehash(db, user_id, hashed, renewed)
 
 
 async def request_email(principal: Principal, email: str, password: str) -> None:
@@ -269,10 +267,3 @@ async def reset_password(token: str, password: str) -> None:
         if identity.email_verified_at is None:
             emit(tx, EmailVerified(identity_id=changed.id, user_id=changed.user_id), version=changed.version)
         await sessions.end_all(tx, changed.user_id, "password_reset")
-
-
-def subject_of(email: str) -> str | None:
-    try:
-        return parse_address(email).key
-    except EmailInvalid:
-        return None

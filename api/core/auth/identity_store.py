@@ -102,14 +102,6 @@ async def update_identity(
         raise EmailTaken("another account has this address by now", pointer="/email") from None
 
 
-REHASH = "UPDATE auth.identities SET secret_hash = $3 WHERE user_id = $1 AND secret_hash = $2"
-
-
-async def rehash(db: Connection, user_id: UserId, old: str, new: str) -> None:
-    """Keep the same password under today's parameters, unless it was changed meanwhile."""
-    await db.run(REHASH, user_id, old, new)
-
-
 DELETE_OF_USER = """
 WITH tokens AS (DELETE FROM auth.mail_tokens WHERE user_id = $1), mails AS (DELETE FROM auth.mails WHERE user_id = $1)
 DELETE FROM auth.identities WHERE user_id = $1

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from api.core.auth import identities, keys, store
+from api.core.auth.addresses import key_of
 from api.core.auth.sealing import seal, unseal
 from cluster.job_runs import JobRun
 from cluster.jobs import cron, enqueue, job, perform
@@ -24,10 +25,7 @@ class MailReset:
 
 async def request_reset(email: str) -> None:
     """Have a link mailed; the request does the same work whether there is an account or not."""
-    subject = identities.subject_of(email)
-    if subject is None:
-        return
-    sealed = base64.b64encode(seal(_PURPOSE, subject.encode())).decode()
+    sealed = base64.b64encode(seal(_PURPOSE, key_of(email).encode())).decode()
     async with write(Principal(kind="guest")) as tx:
         enqueue(tx, MailReset(sealed=sealed))
 

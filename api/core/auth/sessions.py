@@ -9,9 +9,8 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from api.core.auth import store
-from api.core.auth.addresses import parse_address
+from api.core.auth.addresses import key_of
 from api.core.auth.contract import (
-    EmailInvalid,
     RefreshRefused,
     SessionCreated,
     SessionEnd,
@@ -21,7 +20,7 @@ from api.core.auth.contract import (
     WrongCredentials,
 )
 from api.core.auth.keys import SigningKey, signing_key
-from api.core.auth.passwords import verify_password
+from api.core.auth.passwords import hash_password, is_outdated, verify_password
 from api.core.auth.rules import Chain, RefreshToken, Worth, expiry, worth
 from api.core.auth.sealing import mac
 from api.core.auth.store import Attempt, Session
@@ -86,10 +85,7 @@ async def check_credentials(email: str, password: str, address: str) -> tuple[Us
     Raises:
         WrongCredentials, TooManyGuesses
     """
-    try:
-        subject = parse_address(email).key
-    except EmailInvalid:
-        subject = email.strip().casefold()[:320]
+    subject = key_of(email)
     counted = buckets(subject, address)
     now = datetime.now(UTC)
     async with read() as db:
@@ -98,6 +94,10 @@ async def check_credentials(email: str, password: str, address: str) -> tuple[Us
         raise refuse(attempt.blocked_until, now)
     if not await verify_password(password, attempt.secret_hash) or attempt.user_id is None:
         raise WrongCredentials("check both; POST /v1/identities/-/forgot mails a link to a new password")
+    if attempt.secret_hash is not None and is_outdated(attempt.secret_hash):
+        renewed = await hash_password(password)
+        async with read() as db:
+            await store.rehash(db, attempt.user_id, attempt.secret_hash, renewed)
     return attempt.user_id, [bucket.key for bucket in counted]
 
 

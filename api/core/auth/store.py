@@ -83,6 +83,14 @@ async def count_attempt(db: Connection, buckets: list[Bucket], subject: str, now
     )
 
 
+REHASH = "UPDATE auth.identities SET secret_hash = $3 WHERE user_id = $1 AND secret_hash = $2"
+
+
+async def rehash(db: Connection, user_id: UserId, old: str, new: str) -> None:
+    """Keep the same password under today's parameters, unless it was changed meanwhile."""
+    await db.run(REHASH, user_id, old, new)
+
+
 # The attempt that succeeded was counted as failed before: forgetting the account's failures, and of the address only this one.
 INSERT_SESSION = """
 WITH forgiven AS (

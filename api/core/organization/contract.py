@@ -125,7 +125,7 @@ class MemberIsSuspended(Conflict):
     title = "The membership is suspended"
 
 
-class NotAMember(Conflict):
+class MemberNotActive(Conflict):
     title = "This person is not an active member"
 
 

@@ -8,7 +8,7 @@ from api.core.organization import store
 from api.core.organization.contract import (
     MemberId,
     MemberJoined,
-    NotAMember,
+    MemberNotActive,
     OrganizationCreated,
     OrganizationNotFound,
     OrganizationResumed,
@@ -16,6 +16,7 @@ from api.core.organization.contract import (
     OrganizationSuspended,
     OrganizationTransferred,
     OrganizationUpdated,
+    SlugTaken,
     SuspendedOrganization,
 )
 from api.core.organization.rules import check_slug
@@ -82,13 +83,18 @@ async def create_organization(principal: Principal, *, name: str, slug: str) -> 
     org_id = OrgId(new_id())
     member_id = MemberId(new_id())
     await client(RbacCalls).grant(founder, "org_owner", "organization", org_id, org_id, granted_by=founder)
-    async with write(principal, result=org_id, status=201) as tx:
-        organization = await store.insert_organization(
-            tx, org_id, slug=slug, name=name, founder=founder, member_id=member_id
-        )
-        emit(tx, OrganizationCreated(org_id=org_id, owner_id=founder), version=organization.version)
-        emit(tx, MemberJoined(member_id=member_id, org_id=org_id, user_id=founder), version=1)
-        announce(tx, "access", {"user_id": str(founder)})
+    try:
+        async with write(principal, result=org_id, status=201) as tx:
+            organization = await store.insert_organization(
+                tx, org_id, slug=slug, name=name, founder=founder, member_id=member_id
+            )
+            emit(tx, OrganizationCreated(org_id=org_id, owner_id=founder), version=organization.version)
+            emit(tx, MemberJoined(member_id=member_id, org_id=org_id, user_id=founder), version=1)
+            announce(tx, "access", {"user_id": str(founder)})
+    except SlugTaken:
+        # A twin was quicker. Only here it is certain that nothing was committed.
+        await client(RbacCalls).discard(org_id)
+        raise
     return organization
 
 
@@ -150,14 +156,14 @@ async def transfer(principal: Principal, org_id: OrgId, successor: UUID) -> Stor
     """Make another member the owner; who was it becomes an administrator.
 
     Raises:
-        OrganizationNotFound, NotAMember
+        OrganizationNotFound, MemberNotActive
     """
     await _permit(principal, "organization:transfer", org_id)
     owner = principal.person()
     async with read() as db:
         member = await store.find_active_member(db, org_id, successor)
     if member is None:
-        raise NotAMember("only an active member can become the owner: invite them first", pointer="/user_id")
+        raise MemberNotActive("only an active member can become the owner: invite them first", pointer="/user_id")
     if member.user_id != owner:
         await client(RbacCalls).transfer_ownership(org_id, owner, member.user_id)
     async with write(principal, result=org_id) as tx:

@@ -13,5 +13,6 @@ OFFERS = (
     Permission("member:read", "See who is a member", roles=("self", *_STAFF)),
     Permission("member:edit", "Change what the organization keeps of its members", roles=("org_owner", "org_admin")),
     Permission("member:remove", "Suspend and remove members", roles=("org_owner", "org_admin")),
+    Permission("member:leave", "Leave the organization", roles=("self",)),
     Permission("invitation:manage", "Invite people", roles=("org_owner", "org_admin")),
 )

@@ -3,8 +3,8 @@
 import re
 from datetime import datetime
 
-from api.core.organization.contract import InvitationOver, MemberIsSuspended
-from api.core.organization.store import Invitation, Member
+from api.core.organization.contract import InvitationOver
+from api.core.organization.store import Invitation
 from cluster.problems import FieldError, Invalid
 
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -56,13 +56,3 @@ def check_counts(invitation: Invitation, now: datetime) -> None:
         raise InvitationOver("it has expired; ask for a new one")
     if invitation.uses >= invitation.max_uses:
         raise InvitationOver("it was used as often as it may; ask for a new one")
-
-
-def check_may_join(member: Member | None) -> None:
-    """Return when a person may become a member: never was one, left, or is one.
-
-    Raises:
-        MemberIsSuspended
-    """
-    if member is not None and member.state == "suspended":
-        raise MemberIsSuspended("somebody who manages the organization's members can end the suspension")

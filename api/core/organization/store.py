@@ -262,21 +262,27 @@ ON CONFLICT (org_id, user_id) DO UPDATE
 SET state = 'active', left_at = NULL, updated_at = $5, version = m.version + (m.state <> 'active')::int,
     joined_at = CASE WHEN m.state = 'left' THEN $5 ELSE m.joined_at END, email = coalesce(m.email, excluded.email)
 WHERE m.state <> 'suspended'
-RETURNING id, org_id, user_id, display_name, external_id, email, state, version, joined_at, updated_at, left_at
+RETURNING id, org_id, user_id, display_name, external_id, email, state, version, joined_at, updated_at, left_at,
+    old.state IS DISTINCT FROM 'active' AS is_new
 """
 
 
 async def insert_member(
     tx: Transaction, id: MemberId, org_id: OrgId, user_id: UserId, *, email: str | None
-) -> Member | None:
-    """Make a person an active member again or for the first time; None when they are suspended there."""
-    return await tx.maybe(Member, INSERT_MEMBER, id, org_id, user_id, email, tx.now)
+) -> tuple[Member, bool] | None:
+    """Make a person an active member, and tell whether they were none; None when they are suspended there."""
+    rows = await tx.rows(INSERT_MEMBER, id, org_id, user_id, email, tx.now)
+    if not rows:
+        return None
+    row = dict(rows[0])
+    is_new = row.pop("is_new")
+    return Member(**row), is_new
 
 
 UPDATE_MEMBER = """
 UPDATE organization.members
 SET display_name = $2, external_id = $3, email = $4, state = $5, version = version + 1, updated_at = $6,
-    left_at = CASE WHEN $5 = 'left' THEN $6 END
+    left_at = CASE WHEN $5 = 'left' THEN $6::timestamptz END
 WHERE id = $1
 RETURNING id, org_id, user_id, display_name, external_id, email, state, version, joined_at, updated_at, left_at
 """

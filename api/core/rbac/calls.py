@@ -61,3 +61,6 @@ class Calls:
         async with read() as db:
             found = await logic.grantable(db, role, org_id)
         return await logic.lacking(principal, found.permissions, within(org_id=org_id))
+
+    async def lacking_against(self, principal: Principal, user_id: UserId, org_id: OrgId) -> list[str]:
+        return await logic.lacking_against(principal, user_id, org_id)

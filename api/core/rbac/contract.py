@@ -190,3 +190,7 @@ class RbacCalls(Protocol):
             RoleUnknown, RoleDoesNotFit
         """
         ...
+
+    async def lacking_against(self, principal: Principal, user_id: UserId, org_id: OrgId) -> list[str]:
+        """Return the permissions that a person was granted in the organization itself and `principal` does not hold there."""
+        ...

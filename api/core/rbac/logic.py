@@ -18,7 +18,7 @@ from api.core.rbac.contract import (
     RoleId,
     RoleUnknown,
 )
-from api.core.rbac.store import Grant, GrantFilter
+from api.core.rbac.store import Grant, GrantFilter, HeldRole
 from cluster.access import GrantedScope, Guarded, Role, ScopeKind, permissions_of_role, permit, reach_of, within
 from cluster.broadcast import announce
 from cluster.events import emit
@@ -73,15 +73,11 @@ async def grants_of(user_id: UserId) -> list[GrantedScope]:
     """Return all that a person was granted and that counts now."""
     async with read() as db:
         held = await store.list_held_roles(db, user_id)
-    return [
-        GrantedScope(
-            role.scope,
-            role.scope_id,
-            role.org_id,
-            permissions_of_role(role.role) if role.permissions is None else tuple(role.permissions),
-        )
-        for role in held
-    ]
+    return [GrantedScope(role.scope, role.scope_id, role.org_id, permissions_of(role)) for role in held]
+
+
+def permissions_of(held: HeldRole) -> tuple[str, ...]:
+    return permissions_of_role(held.role) if held.permissions is None else tuple(held.permissions)
 
 
 async def lacking(principal: Principal, permissions: Sequence[str], place: Guarded[None]) -> list[str]:
@@ -93,6 +89,14 @@ async def lacking(principal: Principal, permissions: Sequence[str], place: Guard
         except (Forbidden, NotFound):
             missing.append(permission)
     return missing
+
+
+async def lacking_against(principal: Principal, user_id: UserId, org_id: OrgId) -> list[str]:
+    """Return what a person holds in the organization itself and `principal` does not: who has less must not shut them out."""
+    async with read() as db:
+        held = await store.list_roles_in(db, user_id, org_id)
+    permissions = {permission for role in held for permission in permissions_of(role)}
+    return await lacking(principal, sorted(permissions), within(org_id=org_id))
 
 
 async def _check_rights(principal: Principal, role: Grantable, place: Guarded[None]) -> None:
@@ -294,6 +298,8 @@ async def revoke_all(actor: Principal, org_id: OrgId, user_id: UserId) -> int:
     """
     async with write(actor) as tx:
         rules.check_an_owner_stays(await store.lock_owners(tx, org_id), user_id)
+        # Should they come back, it is as somebody new.
+        await store.delete_suspension(tx, org_id, user_id)
         return len(await end(tx, await store.lock_grants_in(tx, org_id, user_id), "ended"))
 
 

@@ -17,8 +17,8 @@ from api.core.rbac.contract import (
     RoleUpdated,
     TooManyRoles,
 )
-from api.core.rbac.logic import built_in_roles, lacking
-from api.core.rbac.store import CustomRole, HeldRole
+from api.core.rbac.logic import built_in_roles, lacking, permissions_of
+from api.core.rbac.store import CustomRole
 from cluster.access import (
     RELATIONS,
     MemberSource,
@@ -235,13 +235,9 @@ async def explain(
     reasons += [
         Reason(kind="grant", role=role.role, scope=role.scope, scope_id=role.scope_id)
         for role in held
-        if _gives(role, permission)
+        if permission in permissions_of(role)
         and (role.scope == "platform" or (role.scope_id is not None and reach.get(role.scope) == role.scope_id))
     ]
     return Explained(
         user_id=user_id, permission=permission, allowed=bool(reasons), reasons=reasons, roles=sorted(roles)
     )
-
-
-def _gives(role: HeldRole, permission: str) -> bool:
-    return permission in (permissions_of_role(role.role) if role.permissions is None else role.permissions)

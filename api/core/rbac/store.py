@@ -66,6 +66,19 @@ async def list_held_roles(db: Connection, user_id: UserId) -> list[HeldRole]:
     return await db.all(HeldRole, HELD_ROLES, user_id)
 
 
+ROLES_IN = """
+SELECT g.role, r.permissions, g.scope, g.scope_id, g.org_id
+FROM rbac.grants g LEFT JOIN rbac.roles r ON r.id = g.role_id
+WHERE g.user_id = $1 AND g.scope = 'organization' AND g.scope_id = $2 AND g.ended_at IS NULL
+    AND (g.expires_at IS NULL OR g.expires_at > now())
+"""
+
+
+async def list_roles_in(db: Connection, user_id: UserId, org_id: OrgId) -> list[HeldRole]:
+    """Return what a person has in an organization itself, resting grants too."""
+    return await db.all(HeldRole, ROLES_IN, user_id, org_id)
+
+
 FIND_GRANT = """
 SELECT id, user_id, role, role_id, scope, scope_id, org_id, expires_at, granted_by, version, created_at, ended_at
 FROM rbac.grants WHERE id = $1
