@@ -114,10 +114,12 @@ async def get_block(caller: Principal, block_id: BlockId) -> Block:
     return await _permitted(caller, "course:read", block_id)
 
 
-async def list_blocks(caller: Principal, course_id: UUID, *, after: str, limit: int) -> list[ListedBlock]:
+async def list_blocks(
+    caller: Principal, course_id: UUID, *, ids: list[BlockId] | None, after: str, limit: int
+) -> list[ListedBlock]:
     """List the working outline in the order it is read; one more than `limit` when there is a next page."""
     async with read() as db:
-        guarded = await store.list_blocks(db, course_id, after=after, limit=limit + 1)
+        guarded = await store.list_blocks(db, course_id, ids=ids, after=after, limit=limit + 1)
     return await permit(caller, "course:read", guarded, missing=OutlineNotFound)
 
 

@@ -23,7 +23,7 @@ from api.learning.content.contract import (
 )
 from api.learning.content.outline.routes import router as outlines
 from api.learning.content.store import Block, ListedBlock
-from cluster.http import Body, Caller, IfMatch, Page, Paging, Patch, Router, once, set_etag
+from cluster.http import Body, Caller, IfMatch, Page, Paging, Patch, Router, Several, once, set_etag
 from cluster.ids import OrgId
 from cluster.problems import Stale
 
@@ -170,6 +170,7 @@ async def list_blocks(
     state: Annotated[
         Literal["present", "deleted"], Query(description="`deleted`: what can be restored, newest first")
     ] = "present",
+    id: Several[UUID] = None,
 ) -> Page[BlockView]:
     """List the working outline as it is read: each block before those in it, siblings by position."""
     if state == "deleted":
@@ -178,8 +179,9 @@ async def list_blocks(
             caller, course_id, before=BlockId(before[0]) if before else None, limit=paging.limit
         )
         return paging.page([await _view(block) for block in deleted], key=lambda view: view.id)
-    after = paging.after(str, sort="path", course=course_id, state=state)
-    listed = await logic.list_blocks(caller, course_id, after=after[0] if after else "", limit=paging.limit)
+    after = paging.after(str, sort="path", course=course_id, state=state, id=id)
+    ids = None if id is None else [BlockId(each) for each in id]
+    listed = await logic.list_blocks(caller, course_id, ids=ids, after=after[0] if after else "", limit=paging.limit)
     views = {each.block.id: await _view(each.block) for each in listed}
     return paging.page(listed, key=_path, render=lambda each: views[each.block.id])
 

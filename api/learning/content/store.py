@@ -124,7 +124,9 @@ async def find_block(db: Connection, block_id: BlockId) -> Guarded[Block] | None
     return None if block is None else Guarded(block, org_id=block.org_id, course_id=block.course_id)
 
 
-async def list_blocks(db: Connection, course_id: UUID, *, after: str, limit: int) -> Guarded[list[ListedBlock]] | None:
+async def list_blocks(
+    db: Connection, course_id: UUID, *, ids: list[BlockId] | None, after: str, limit: int
+) -> Guarded[list[ListedBlock]] | None:
     """List a working outline as it is read: parents before children, siblings in order. None: there is no such outline."""
     rows = await db.rows(
         """WITH RECURSIVE tree AS (
@@ -134,7 +136,8 @@ async def list_blocks(db: Connection, course_id: UUID, *, after: str, limit: int
                SELECT b.id, tree.path || '.' || to_char(b.position, 'FM000000')
                FROM tree JOIN content.blocks b ON b.parent_id = tree.id AND b.deleted_at IS NULL
            ), page AS (
-               SELECT id, path FROM tree WHERE path > $2 COLLATE "C" ORDER BY path LIMIT $3
+               SELECT id, path FROM tree WHERE path > $2 COLLATE "C" AND ($4::uuid[] IS NULL OR id = ANY($4))
+               ORDER BY path LIMIT $3
            ), shown AS (
                SELECT path, """
         + _BLOCK
@@ -146,6 +149,7 @@ async def list_blocks(db: Connection, course_id: UUID, *, after: str, limit: int
         course_id,
         after,
         limit,
+        ids,
     )
     listed = [ListedBlock(path=row["path"], block=_block(row)) for row in rows if row["id"] is not None]
     return Guarded(listed, org_id=rows[0]["outline_org_id"], course_id=course_id) if rows else None

@@ -4,10 +4,12 @@ from uuid import UUID
 
 import pytest
 
-from api.learning.content import logic
+from api.learning.content.seed import seed
 from cluster.ids import new_id
+from cluster.jobs import CronSlot, enqueue_as, job_type
 from cluster.postgres import read, write
 from cluster.principal import PLATFORM
+from cluster.seed import DemoPerson, School
 from tests.api.learning.content.conftest import Author, Films, new_author
 from tests.harness import Hub, done, problem
 
@@ -247,7 +249,9 @@ async def test_after_the_undo_window_a_block_is_gone_for_good(hub: Hub, author: 
             [UUID(text), UUID(lesson)],
         )
     problem(await author.person.post(f"/v1/blocks/{lesson}/restore"), 404, "block-not-found")
-    assert await logic.purge_deleted(PLATFORM) is False
+    async with write(PLATFORM) as tx:
+        enqueue_as(tx, job_type("content.purge"), CronSlot(at=tx.now))
+    await hub.settle()
     async with read() as db:
         left = await db.rows(
             "SELECT id FROM content.blocks WHERE id = ANY($1::uuid[])", [UUID(text), UUID(lesson), UUID(kept)]
@@ -271,6 +275,9 @@ async def test_the_outline_is_listed_in_pages_as_it_is_read(author: Author) -> N
             break
         cursor = f"&cursor={page['next_cursor']}"
     assert seen == whole
+    some = done(await author.person.get(f"/v1/blocks?course_id={author.course_id}&limit=3"))["items"]
+    chosen = f"/v1/blocks?course_id={author.course_id}&id={some[2]['id']},{some[0]['id']},{new_id()}"
+    assert [block["title"] for block in done(await author.person.get(chosen))["items"]] == ["M0", "T0"]
     other = await author.person.get(f"/v1/blocks?course_id={author.course_id}&state=deleted{cursor}")
     problem(other, 400, "bad-request")
 
@@ -290,3 +297,12 @@ async def test_the_types_of_blocks_are_told_with_the_schema_of_their_bodies(hub:
     assert types["lesson"]["parents"] == ["module"]
     assert (types["video"]["completes"], types["video"]["min_ratio"]) == ("watched", 0.9)
     assert list(types["text"]["body_schema"]["properties"]) == ["markdown"]
+
+
+async def test_the_demo_outline_is_made_once_and_published(hub: Hub, author: Author) -> None:
+    teacher = DemoPerson("", "", author.person.client)
+    school = School(owner=teacher, teacher=teacher, learner=teacher, made={"course": author.course_id})
+    for _ in range(2):
+        await seed(school)
+    assert await author.titles() == ["The basics", "What a film is", "Twenty-four pictures a second"]
+    assert done(await author.person.get(f"/v1/courses/{author.course_id}"))["published_revision"] == 1

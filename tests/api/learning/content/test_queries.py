@@ -75,7 +75,7 @@ async def test_hot_queries_use_indexes(hub: Hub, author: Author) -> None:
     await _many_other_blocks()
     plans = {
         "one run": await _plan(one_run, UUID(author.run_id)),
-        "listed": await _plan(listed, course_id, "", 21),
+        "listed": await _plan(listed, course_id, "", 21, None),
         "deleted": await _plan(deleted, course_id, None, 21),
         "one block": await _plan(one_block, UUID(text)),
         "lock": await _plan("SELECT id FROM content.blocks WHERE course_id = $1 AND deleted_at IS NULL", course_id),
