@@ -63,7 +63,7 @@ _WITHIN_REACH = (
 )
 _FILTERS = """deleted_at IS NULL AND ($7::text[] IS NULL OR state = ANY($7)) AND ($8::text IS NULL OR purpose = $8)
     AND ($9::uuid IS NULL OR id < $9)"""
-_LIST = {
+LISTS = {
     kind: f"SELECT {ASSET} FROM media.assets WHERE {_WITHIN_REACH} AND {column} = $6 AND {_FILTERS}"
     " ORDER BY id DESC LIMIT $10"
     for kind, column in (("org", "org_id"), ("course", "course_id"), ("run", "run_id"), ("user", "owner_id"))
@@ -83,7 +83,7 @@ async def list_assets(
 ) -> list[Asset]:
     """List what belongs to an organization, a course, a run or a person, newest first, as far as `reach` goes."""
     rows = await db.rows(
-        _LIST[kind],
+        LISTS[kind],
         reach.everywhere,
         reach.org_ids,
         reach.course_ids,

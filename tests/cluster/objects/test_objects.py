@@ -16,7 +16,15 @@ from cluster.ids import new_id
 from cluster.principal import PLATFORM
 from cluster.problems import Unavailable
 
+from .proxy import Proxy, between
+
 MIB = 1024 * 1024
+
+
+@pytest.fixture
+async def proxy(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Proxy]:
+    async with between(monkeypatch) as found:
+        yield found
 
 
 @pytest.fixture
@@ -101,70 +109,11 @@ async def test_refused_inside_a_write_transaction(bucket: objects.Bucket, databa
         await postgres.disconnect()
 
 
-class Proxy:
-    """A TCP proxy in front of S3 that can break connections and count bytes."""
-
-    def __init__(self) -> None:
-        self.break_after: int | None = None
-        self.connections = 0
-        self.sent = 0
-        self._server: asyncio.Server | None = None
-
-    async def __aenter__(self) -> "Proxy":
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
-        await self._server.wait_closed()
-
-    @property
-    def endpoint(self) -> str:
-        assert self._server is not None
-        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        host, port = os.environ["HUB_S3_ENDPOINT"].removeprefix("http://").split(":")
-        behind_reader, behind_writer = await asyncio.open_connection(host, int(port), limit=64 * 1024)
-        upward = asyncio.create_task(self._pump(reader, behind_writer, counted=False))
-        await self._pump(behind_reader, writer, counted=True)
-        upward.cancel()
-
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, counted: bool) -> None:
-        try:
-            while chunk := await source.read(64 * 1024):
-                if counted:
-                    if self.break_after is not None and self.sent + len(chunk) > self.break_after:
-                        self.break_after = None
-                        sink.transport.abort()
-                        return
-                    self.sent += len(chunk)
-                sink.write(chunk)
-                await sink.drain()
-        except OSError:
-            pass
-        finally:
-            sink.close()
-
-
-@pytest.fixture
-async def proxy(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Proxy]:
-    """Send the objects of this test through a proxy."""
-    await objects.close()
-    async with Proxy() as between:
-        pointed = replace(settings.settings(), s3_endpoint=between.endpoint)
-        monkeypatch.setattr(objects, "settings", lambda: pointed)
-        yield between
-        await objects.close()
-
-
 async def test_a_broken_read_goes_on_where_it_broke(bucket: objects.Bucket, proxy: Proxy) -> None:
     key, content = fresh_key(), os.urandom(4 * MIB)
     await bucket.put(key, content)
     before = proxy.connections
-    proxy.break_after = proxy.sent + 2 * MIB
+    proxy.break_after = proxy.answered + 2 * MIB
     assert await bucket.read(key, 10) == content[10:]
     assert proxy.break_after is None
     assert proxy.connections > before
@@ -173,14 +122,14 @@ async def test_a_broken_read_goes_on_where_it_broke(bucket: objects.Bucket, prox
 async def test_a_reader_that_waits_stops_the_transfer(bucket: objects.Bucket, proxy: Proxy) -> None:
     key = fresh_key()
     await bucket.write_stream(key, pieces(bytes(64 * MIB), 8 * MIB))
-    before = proxy.sent
+    before = proxy.answered
     async with aclosing(bucket.get(key)) as chunks:
         await anext(chunks)
         unchanged, last = 0, -1
         while unchanged < 10:
             await asyncio.sleep(0.02)
-            unchanged, last = (unchanged + 1, last) if proxy.sent == last else (0, proxy.sent)
-        assert proxy.sent - before < 32 * MIB
+            unchanged, last = (unchanged + 1, last) if proxy.answered == last else (0, proxy.answered)
+        assert proxy.answered - before < 32 * MIB
 
 
 async def test_s3_away_is_unavailable(bucket: objects.Bucket, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from cluster.job_runs import run_due_jobs
 from cluster.principal import GUEST, Principal
 from cluster.registry import load
 
-SERVICES = ("media", "rbac")
+SERVICES = ("media", "rbac", "organization")
 
 
 @pytest.fixture(scope="session", autouse=True)

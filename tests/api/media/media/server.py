@@ -1,0 +1,24 @@
+"""A web server with the routes of media for one person, to be killed: `python -m tests.api.media.media.server PORT PERSON`."""
+
+import asyncio
+import sys
+from uuid import UUID
+
+import uvicorn
+
+from cluster.host import close_process, open_process
+from cluster.ids import UserId
+from cluster.principal import Principal
+
+from .conftest import SERVICES, app_of
+
+
+async def serve(port: int, user_id: UserId) -> None:
+    await open_process(SERVICES, name="a replica of media", connections=2)
+    app = app_of(Principal(kind="person", id=user_id))
+    await uvicorn.Server(uvicorn.Config(app, "127.0.0.1", port, lifespan="off", log_level="warning")).serve()
+    await close_process()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(int(sys.argv[1]), UserId(UUID(sys.argv[2]))))

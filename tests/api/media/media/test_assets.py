@@ -1,0 +1,233 @@
+"""Assets: seen by whom they concern, listed by index, downloaded in ranges, claimed, released, expired."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import httpx
+import pytest
+
+from api.core.rbac.contract import RbacCalls
+from api.learning.course.contract import CourseCreated, CourseId, RunCreated, RunId
+from api.media.media import checking, logic, store
+from api.media.media.contract import AssetId, AssetNotReady, AssetRejected, MediaCalls
+from cluster.calls import client
+from cluster.events import envelope_of
+from cluster.ids import UserId, new_id
+from cluster.inbox import receive
+from cluster.objects import ObjectMissing, bucket
+from cluster.postgres import pool
+from cluster.principal import Principal
+from tests.harness import done, problem
+
+from .conftest import Teacher, film, http_of, new_teacher, settle
+from .test_protocol import TUS, creation
+
+
+async def ready(teacher: Teacher, content: bytes | None = None, filename: str = "film.mp4") -> AssetId:
+    content = content or film(1000)
+    asset_id = await teacher.begin(len(content), filename)
+    await teacher.send(asset_id, content)
+    await settle()
+    return asset_id
+
+
+async def colleague(teacher: Teacher, role: str, scope: str = "course") -> httpx.AsyncClient:
+    user_id = UserId(new_id())
+    where = teacher.course_id if scope == "course" else teacher.org_id
+    await client(RbacCalls).grant(user_id, role, scope, where, teacher.org_id)  # pyright: ignore[reportArgumentType]
+    return http_of(Principal(kind="person", id=user_id))
+
+
+async def test_staff_sees_files_and_only_editors_download(teacher: Teacher) -> None:
+    path = f"/v1/assets/{await ready(teacher)}"
+    assistant, admin = await colleague(teacher, "assistant"), await colleague(teacher, "org_admin", "organization")
+    assert done(await assistant.get(path))["state"] == "ready"
+    problem(await assistant.get(f"{path}/content"), 403)
+    problem(await assistant.delete(path), 403)
+    assert (await admin.get(f"{path}/content")).status_code == 200
+
+
+async def test_downloads_in_ranges(teacher: Teacher) -> None:
+    content = film(100_000)
+    asset_id = await ready(teacher, content, 'Größe "x".mp4')
+    path = f"/v1/assets/{asset_id}/content"
+    whole = await teacher.http.get(path)
+    assert (whole.status_code, whole.content) == (200, content)
+    assert whole.headers["Content-Type"] == "video/mp4"
+    assert whole.headers["Content-Disposition"] == (
+        "attachment; filename=\"Gr__e _x_.mp4\"; filename*=UTF-8''Gr%C3%B6%C3%9Fe%20%22x%22.mp4"
+    )
+    for wanted, start, end in (("bytes=5-9", 5, 10), ("bytes=99990-", 99_990, 100_000), ("bytes=-7", 99_993, 100_000)):
+        answer = await teacher.http.get(path, headers={"Range": wanted})
+        assert (answer.status_code, answer.content) == (206, content[start:end])
+        assert answer.headers["Content-Range"] == f"bytes {start}-{end - 1}/100000"
+    problem(await teacher.http.get(path, headers={"Range": "bytes=100000-"}), 416, "range-not-satisfiable")
+    stale = await teacher.http.get(path, headers={"Range": "bytes=5-9", "If-Range": '"other"'})
+    assert (stale.status_code, len(stale.content)) == (200, 100_000)
+    same = await teacher.http.get(path, headers={"Range": "bytes=5-9", "If-Range": whole.headers["ETag"]})
+    assert same.status_code == 206
+
+
+async def test_lists_by_organization_target_and_owner_with_cursors(teacher: Teacher) -> None:
+    made = [str(await teacher.begin(10)) for _ in range(5)]
+    admin = await colleague(teacher, "org_admin", "organization")
+    for who, query in (
+        (admin, f"organization_id={teacher.org_id}"),
+        (teacher.http, f"target=course:{teacher.course_id}"),
+        (teacher.http, "purpose=course-media"),
+        (teacher.http, "state=uploading,ready"),
+    ):
+        first = done(await who.get(f"/v1/assets?limit=3&{query}"))
+        rest = done(await who.get(f"/v1/assets?limit=3&{query}&cursor={first['next_cursor']}"))
+        assert [item["id"] for item in first["items"] + rest["items"]] == made[::-1]
+        assert rest["next_cursor"] is None
+    assert done(await teacher.http.get("/v1/assets?state=ready"))["items"] == []
+    stranger = await colleague(await new_teacher(), "assistant")
+    assert done(await stranger.get(f"/v1/assets?target=course:{teacher.course_id}"))["items"] == []
+    problem(await teacher.http.get("/v1/assets?target=nothing"), 422)
+
+
+@pytest.mark.parametrize(
+    ("kind", "index"),
+    [
+        ("org", "assets_of_organization"),
+        ("course", "assets_of_course"),
+        ("run", "assets_of_run"),
+        ("user", "assets_of_owner"),
+    ],
+)
+async def test_lists_use_their_indexes(kind: str, index: str) -> None:
+    async with pool().acquire() as raw:
+        await raw.execute("SET enable_seqscan = off")
+        plan = await raw.fetch(
+            "EXPLAIN " + store.LISTS[kind], False, [], [], [], new_id(), new_id(), None, None, new_id(), 21
+        )
+        await raw.execute("RESET enable_seqscan")
+    text = "\n".join(row[0] for row in plan)
+    assert f"Index Scan using {index}" in text
+    assert "Sort" not in text
+
+
+async def test_claims_keep_a_file_and_releases_let_it_go(teacher: Teacher) -> None:
+    media = client(MediaCalls)
+    asset_id = await ready(teacher)
+    assert (await media.claim_asset(asset_id, "video:1")).sha256
+    await media.claim_asset(asset_id, "video:1")
+    await media.claim_asset(asset_id, "block:2")
+    found = await media.find_asset(asset_id)
+    assert found is not None
+    assert (found.claimed, found.expires_at) == (True, None)
+    problem(await teacher.http.delete(f"/v1/assets/{asset_id}"), 409, "asset-in-use")
+    await media.release_asset(asset_id, "video:1")
+    await media.release_asset(asset_id, "video:1")
+    problem(await teacher.http.delete(f"/v1/assets/{asset_id}"), 409, "asset-in-use")
+    await media.release_asset(asset_id, "block:2")
+    found = await media.find_asset(asset_id)
+    assert found is not None
+    assert found.expires_at is not None
+    assert (await teacher.http.delete(f"/v1/assets/{asset_id}")).status_code == 204
+    assert await media.find_asset(asset_id) is None
+    await settle()
+    assert [stored async for stored in bucket("media").list(f"{asset_id}/")] == []
+    assert await media.find_assets([asset_id]) == []
+
+
+async def test_only_ready_files_are_claimed(teacher: Teacher) -> None:
+    media = client(MediaCalls)
+    unfinished = await teacher.begin(10)
+    with pytest.raises(AssetNotReady):
+        await media.claim_asset(unfinished, "video:1")
+    rejected = await ready(teacher, b"just some text that is no film at all")
+    with pytest.raises(AssetRejected) as refused:
+        await media.claim_asset(rejected, "video:1")
+    assert refused.value.detail == "files of this type are not taken for this purpose"
+
+
+async def test_unclaimed_files_expire_and_claimed_ones_never(teacher: Teacher) -> None:
+    kept, lost = await ready(teacher), await ready(teacher)
+    await client(MediaCalls).claim_asset(kept, "video:1")
+    now = datetime.now(UTC)
+    while await logic.expire(now + timedelta(hours=25)):
+        pass
+    assert (await teacher.http.get(f"/v1/assets/{kept}")).status_code == 200
+    assert (await teacher.http.get(f"/v1/assets/{lost}")).status_code == 404
+    assert await pool().fetchval("SELECT used_bytes FROM media.quotas WHERE holder_id = $1", teacher.org_id) == 1000
+    await settle()
+    await logic.purge(now + timedelta(days=31))
+    assert not await pool().fetchval("SELECT EXISTS (SELECT FROM media.assets WHERE id = $1)", lost)
+    assert await pool().fetchval("SELECT EXISTS (SELECT FROM media.assets WHERE id = $1)", kept)
+
+
+async def test_the_sweep_deletes_what_nothing_refers_to(teacher: Teacher) -> None:
+    asset_id, unfinished = await ready(teacher), await teacher.begin(100)
+    await teacher.send(unfinished, b"x" * 50)
+    orphan = f"{new_id()}/parts/000000-orphan"
+    await bucket("media").put(orphan, b"left behind")
+    before = {stored.key async for stored in bucket("media").list()}
+    assert orphan in before
+    assert await logic.remove_unreferenced(bucket("media"), "", before=datetime.now(UTC) - timedelta(days=1)) == 0
+    await logic.remove_unreferenced(bucket("media"), "", before=datetime.now(UTC) + timedelta(days=1))
+    after = {stored.key async for stored in bucket("media").list()}
+    assert orphan not in after
+    assert {key.partition("/")[0] for key in after} >= {str(asset_id), str(unfinished)}
+
+
+async def test_checking_again_after_a_crash_changes_nothing(teacher: Teacher) -> None:
+    async def beat() -> None: ...
+
+    content = film(2000)
+    asset_id = await teacher.begin(len(content))
+    await teacher.send(asset_id, content)
+    for _ in range(2):
+        await checking.check(teacher.principal, asset_id, beat=beat, last=False)
+    await settle()
+    assert (await teacher.http.get(f"/v1/assets/{asset_id}/content")).content == content
+
+
+async def test_a_lost_part_is_told_to_the_uploader_at_the_end(teacher: Teacher) -> None:
+    async def beat() -> None: ...
+
+    asset_id = await teacher.begin(1000)
+    await teacher.send(asset_id, film(1000))
+    await bucket("media").delete([stored.key async for stored in bucket("media").list(f"{asset_id}/")])
+    with pytest.raises(ObjectMissing):
+        await checking.check(teacher.principal, asset_id, beat=beat, last=False)
+    await checking.check(teacher.principal, asset_id, beat=beat, last=True)
+    asset = done(await teacher.http.get(f"/v1/assets/{asset_id}"))
+    assert (asset["state"], asset["reason"]) == ("rejected", "content-lost")
+
+
+async def test_colleagues_upload_once_the_event_of_the_course_arrived(teacher: Teacher) -> None:
+    admin = await colleague(teacher, "org_admin", "organization")
+    problem(await admin.post("/v1/uploads", headers=creation(teacher, 10)), 404)
+    run_id = RunId(new_id())
+    course_id = CourseId(teacher.course_id)
+    created = CourseCreated(course_id=course_id, org_id=teacher.org_id, default_run_id=run_id)
+    run = RunCreated(
+        run_id=run_id, course_id=course_id, org_id=teacher.org_id, starts_at=None, ends_at=None, pinned_revision=None
+    )
+    envelopes = [envelope_of(created, version=1), envelope_of(run, version=1)]
+    for _ in range(2):
+        await receive("media", envelopes)
+    assert (await admin.post("/v1/uploads", headers=creation(teacher, 10))).status_code == 201
+    answer = await admin.post("/v1/uploads", headers=creation(teacher, 10, target=f"run:{run_id}"))
+    asset = done(await admin.get(answer.headers["Location"].replace("uploads", "assets")))
+    assert (asset["run_id"], asset["course_id"]) == (str(run_id), str(course_id))
+    assert UUID(asset["organization_id"]) == teacher.org_id
+    assert (await admin.delete(answer.headers["Location"], headers=TUS)).status_code == 204
+
+
+async def test_events_tell_every_step_without_names(teacher: Teacher) -> None:
+    asset_id = await ready(teacher)
+    await teacher.http.delete(f"/v1/assets/{asset_id}")
+    rows = await pool().fetch(
+        """SELECT envelope->>'type' AS type, envelope->>'subjectversion' AS version, envelope::text AS document
+           FROM hub.outbox WHERE envelope->>'subject' = $1 ORDER BY seq""",
+        str(asset_id),
+    )
+    assert [(row["type"], row["version"]) for row in rows] == [
+        ("asset.created", "1"),
+        ("asset.ready", "3"),
+        ("asset.deleted", "4"),
+    ]
+    assert "film.mp4" not in "".join(row["document"] for row in rows)
