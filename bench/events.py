@@ -1,9 +1,10 @@
 """How many events a second go from the outbox through Kafka to a committed effect, and how long one takes at half that load.
 
-One worker host and the writer share this process, so both numbers are lower than a worker host's own.
+One worker host runs in this process, the writer of the steady load in another.
 """
 
 import asyncio
+import sys
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,7 @@ from cluster.ids import OrgId, new_id
 from cluster.migrations import KERNEL, migrations
 from cluster.postgres import Transaction, pool, read, transaction
 from cluster.principal import platform
-from cluster.settings import settings
+from cluster.settings import REPOSITORY, settings
 
 _BACKLOG = 20_000
 _STEADY_S = 8.0
@@ -80,7 +81,7 @@ async def _measure(url: str, speaker: str, listener: str) -> list[dict[str, Any]
         before = await _count()
         await _arrived(_BACKLOG + 1)
         per_s = (_BACKLOG + 1 - before) / (time.perf_counter() - begun)
-        p50_s, p99_s = await _steady(speaker, per_s / 2)
+        p50_s, p99_s = await _steady(url, speaker, per_s / 2)
     finally:
         await host.stop_parts()
         await redis.disconnect()
@@ -115,16 +116,16 @@ async def _arrived(count: int) -> None:
             await asyncio.sleep(0.05)
 
 
-async def _steady(speaker: str, per_s: float) -> tuple[float, float]:
-    """Tell `per_s` events a second for a while, some to a transaction; return the p50 and p99 from commit to effect."""
+async def _steady(url: str, speaker: str, per_s: float) -> tuple[float, float]:
+    """Tell `per_s` events a second for a while, from a process of its own; return p50 and p99 from commit to effect."""
     before = await _count()
-    begun = time.perf_counter()
-    told = 0
-    while (elapsed_s := time.perf_counter() - begun) < _STEADY_S:
-        while told < elapsed_s * per_s:
-            await _tell(speaker, _PER_TRANSACTION)
-            told += _PER_TRANSACTION
-        await asyncio.sleep(0.002)
+    writer = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bench.events", url, speaker, str(per_s)),
+        cwd=REPOSITORY,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    output, _ = await writer.communicate()
+    told = int(output)
     await _arrived(before + told)
     async with read() as db:
         [(p50_s, p99_s)] = await db.rows(
@@ -133,3 +134,24 @@ async def _steady(speaker: str, per_s: float) -> tuple[float, float]:
             told,
         )
     return p50_s, p99_s
+
+
+async def _write(url: str, speaker: str, per_s: float) -> None:
+    """Tell events at a steady rate, some to a transaction, and print how many."""
+    events.event("bench.benched", subject="thing_id", service=speaker)(Benched)
+    await postgres.connect(url, size=2, application="bench events writer")
+    await redis.connect()
+    begun = time.perf_counter()
+    told = 0
+    while (elapsed_s := time.perf_counter() - begun) < _STEADY_S:
+        while told < elapsed_s * per_s:
+            await _tell(speaker, _PER_TRANSACTION)
+            told += _PER_TRANSACTION
+        await asyncio.sleep(0.002)
+    await redis.disconnect()
+    await postgres.disconnect()
+    print(told)
+
+
+if __name__ == "__main__":
+    asyncio.run(_write(sys.argv[1], sys.argv[2], float(sys.argv[3])))
