@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from cluster.jobs import job
+from cluster.problems import NotFound
 
 SHARDS = 4
 PLATFORM_CHAIN = UUID(int=0)
@@ -16,6 +17,10 @@ class Seal:
     """Chains what arrived for the organizations of a shard."""
 
     shard: int
+
+
+class OrganizationUnknown(NotFound):
+    title = "No such organization"
 
 
 def shard_of(chain: UUID) -> int:

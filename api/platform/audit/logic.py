@@ -6,12 +6,12 @@ from typing import Any
 from uuid import UUID
 
 from api.platform.audit import rules, store
+from api.platform.audit.contract import OrganizationUnknown
 from api.platform.audit.rules import PERSON, Entry
 from cluster.access import permit, within
 from cluster.ids import OrgId
 from cluster.postgres import read, write
 from cluster.principal import Principal
-from cluster.problems import NotFound
 
 _SEAL_LIMIT = 500
 _VERIFY_PAGE = 1000
@@ -26,10 +26,6 @@ class Broken:
     why: str
 
 
-class OrganizationNotFound(NotFound):
-    title = "No such organization"
-
-
 async def list_entries(
     caller: Principal,
     org_id: OrgId,
@@ -41,7 +37,7 @@ async def list_entries(
     limit: int,
 ) -> list[Entry]:
     """List what happened in an organization, newest first, with the people who are not erased."""
-    await permit(caller, "audit:read", within(org_id=org_id), missing=OrganizationNotFound)
+    await permit(caller, "audit:read", within(org_id=org_id), missing=OrganizationUnknown)
     async with read() as db:
         actor = None
         if actor_id is not None:

@@ -8,7 +8,7 @@ from fastapi import Query
 from pydantic import BaseModel
 
 from api.platform.audit import logic
-from api.platform.audit.logic import OrganizationNotFound
+from api.platform.audit.contract import OrganizationUnknown
 from api.platform.audit.rules import Entry
 from cluster.http import Caller, Page, Paging, Router, Several
 from cluster.ids import OrgId
@@ -42,7 +42,7 @@ class EntryView(BaseModel):
     trace_id: str
 
 
-@router.get("/v1/audit-entries", raises=(OrganizationNotFound,))
+@router.get("/v1/audit-entries", raises=(OrganizationUnknown,))
 async def list_entries(
     caller: Caller,
     paging: Paging,

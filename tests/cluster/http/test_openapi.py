@@ -47,8 +47,12 @@ def test_every_route_is_documented_with_its_problems_and_example() -> None:
     assert create["security"] == [{}, {"bearer": []}]
     assert create["requestBody"]["content"]["application/json"]["example"] == {"title": "A thing"}
     assert {"201", "400", "409", "413", "415", "422", "429", "503"} == set(create["responses"])
-    conflicts = create["responses"]["409"]["content"]["application/problem+json"]["examples"]
-    assert set(conflicts) == {"title-taken", "key-in-flight"}
+    reference = create["responses"]["409"]["$ref"]
+    assert reference == "#/components/responses/409.key-in-flight.title-taken"
+    conflicts = document["components"]["responses"]["409.key-in-flight.title-taken"]["content"][
+        "application/problem+json"
+    ]
+    assert set(conflicts["examples"]) == {"title-taken", "key-in-flight"}
     assert [each["name"] for each in create["parameters"]] == ["Idempotency-Key"]
     change = document["paths"]["/v1/things/{thing_id}"]["patch"]
     assert {"400", "401", "403", "404", "412", "422", "428"} <= set(change["responses"])
@@ -68,7 +72,8 @@ def test_schemas_of_one_name_are_kept_apart_with_all_that_refer_to_them() -> Non
     assert schemas["Part"]["properties"].keys() == {"a"}
     assert schemas["SecondOnePart"]["properties"].keys() == {"b"}
     assert schemas["SecondOneWhole"]["properties"]["part"]["$ref"] == "#/components/schemas/SecondOnePart"
-    assert _references(document) <= {f"#/components/schemas/{name}" for name in schemas}
+    components = document["components"]
+    assert _references(document) <= {f"#/components/{kind}/{name}" for kind in components for name in components[kind]}
 
 
 def test_two_services_cannot_answer_the_same() -> None:
