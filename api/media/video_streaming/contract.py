@@ -1,0 +1,75 @@
+"""What other services may know of video_streaming: ids, values, events, problems and the calls it answers."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NewType, Protocol
+from uuid import UUID
+
+from cluster.events import event
+from cluster.ids import OrgId, UserId
+from cluster.problems import Conflict, Forbidden, NotFound
+
+PlaybackId = NewType("PlaybackId", UUID)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Playback:
+    """One permission to watch one film, given to one person for some hours."""
+
+    id: PlaybackId
+    org_id: OrgId
+    course_id: UUID
+    run_id: UUID | None
+    """Where it is learned; None: somebody who may edit the film looks at it."""
+    user_id: UserId
+    enrollment_id: UUID | None
+    """None: who watches is no learner of the run, so nothing is kept of it."""
+    block_id: UUID | None
+    block_version: int | None
+    min_ratio: float | None
+    """How much of the film the block asks for, 0 to 1."""
+    video_id: UUID
+    duration_s: float
+    created_at: datetime
+    expires_at: datetime
+
+
+class VideoStreamingCalls(Protocol):
+    """What video_streaming answers to higher ranks."""
+
+    async def find_playback(self, playback_id: PlaybackId) -> Playback | None:
+        """Return a playback, also an expired one: what was watched without a connection is told later."""
+        ...
+
+
+@event("playback.started", subject="playback_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaybackStarted:
+    playback_id: PlaybackId
+    org_id: OrgId
+    course_id: UUID
+    run_id: UUID | None
+    user_id: UserId
+    enrollment_id: UUID | None
+    block_id: UUID | None
+    video_id: UUID
+
+
+class PlaybackNotFound(NotFound):
+    title = "No such playback"
+
+
+class FilmNotFound(NotFound):
+    title = "No such film"
+
+
+class NotAFilm(Conflict):
+    title = "This block has no film"
+
+
+class FilmNotReady(Conflict):
+    title = "The film is not ready"
+
+
+class PlaybackRefused(Forbidden):
+    title = "This address is not valid, or no longer"

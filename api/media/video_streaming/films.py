@@ -1,0 +1,103 @@
+"""Where the bytes of ready films are, remembered by this process: a ready film never changes."""
+
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+from uuid import UUID
+
+from api.media.video_processing.contract import Stream, VideoCalls, VideoId
+from api.media.video_streaming import rules
+from api.media.video_streaming.contract import FilmNotFound
+from cluster.calls import client
+from cluster.objects import Bucket
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+_FILM_TTL_S = 60.0
+"""A film that is taken away is gone here after this time."""
+
+
+class Recent(Generic[K, V]):
+    """Remembers the values used last, at most `size` of them, each for `ttl_s`."""
+
+    def __init__(self, size: int, ttl_s: float) -> None:
+        self._size = size
+        self._ttl_s = ttl_s
+        self._kept: OrderedDict[K, tuple[float, V]] = OrderedDict()
+
+    def get(self, key: K) -> V | None:
+        kept = self._kept.get(key)
+        if kept is None or kept[0] <= time.monotonic():
+            return None
+        self._kept.move_to_end(key)
+        return kept[1]
+
+    def put(self, key: K, value: V) -> None:
+        self._kept[key] = (time.monotonic() + self._ttl_s, value)
+        self._kept.move_to_end(key)
+        if len(self._kept) > self._size:
+            self._kept.popitem(last=False)
+
+    def clear(self) -> None:
+        self._kept.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """A ready film: its playlists, and the names that its address answers."""
+
+    stream: Stream
+    names: frozenset[str]
+
+    @property
+    def bucket(self) -> Bucket:
+        return Bucket(self.stream.bucket)
+
+    def key(self, name: str) -> str:
+        return self.stream.key_prefix + name
+
+
+_films: Recent[UUID, Film] = Recent(500, _FILM_TTL_S)
+_sizes: Recent[tuple[str, str], int] = Recent(100_000, 24 * 3600)
+
+
+async def get_film(video_id: UUID) -> Film:
+    """Return a ready film.
+
+    Raises:
+        FilmNotFound: there is none, or it was taken away.
+    """
+    film = _films.get(video_id)
+    if film is None:
+        stream = await client(VideoCalls).find_stream(VideoId(video_id))
+        if stream is None:
+            raise FilmNotFound
+        film = Film(stream, rules.file_names(stream.playlists))
+        _films.put(video_id, film)
+    return film
+
+
+async def size_of(film: Film, name: str) -> int:
+    """Return the size of a segment.
+
+    Raises:
+        FilmNotFound: the store does not have it.
+        Unavailable
+    """
+    key = film.key(name)
+    size = _sizes.get((film.stream.bucket, key))
+    if size is None:
+        stored = await film.bucket.head(key)
+        if stored is None:
+            raise FilmNotFound("this part of the film is gone")
+        size = stored.size_bytes
+        _sizes.put((film.stream.bucket, key), size)
+    return size
+
+
+def forget() -> None:
+    """Forget all films: they are asked for again."""
+    _films.clear()
+    _sizes.clear()

@@ -1,0 +1,14 @@
+"""Periodic work of video_streaming."""
+
+from datetime import UTC, datetime
+
+from api.media.video_streaming import logic
+from cluster.job_runs import JobRun
+from cluster.jobs import cron
+
+
+@cron("video_streaming.purge", "41 3 * * *")
+async def purge(run: JobRun) -> None:
+    """Delete playbacks that nobody can use or report on any more."""
+    while await logic.purge_expired(run.principal, datetime.now(UTC)):
+        await run.extend()

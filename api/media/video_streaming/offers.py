@@ -1,0 +1,8 @@
+"""What video streaming contributes: who may watch."""
+
+from cluster.access import Permission
+
+OFFERS = (
+    Permission("playback:read", "See one's own playbacks", ("self",)),
+    Permission("playback:preview", "Watch a film outside its course", ("org_owner", "org_admin", "instructor")),
+)
