@@ -33,6 +33,17 @@ Bytes = bytes | bytearray | memoryview
 PART_BYTES = 8 * 1024 * 1024
 """Size of the parts of `write_stream`. S3 wants at least 5 MiB (but for the last) and at most 10,000 of them."""
 
+CONFIG = Config(
+    signature_version="s3v4",
+    connect_timeout=5,
+    read_timeout=30,
+    max_pool_connections=16,
+    retries={"mode": "standard", "total_max_attempts": 1},
+    # Not every S3 knows the trailing checksums that newer clients send by default.
+    request_checksum_calculation="when_required",
+    response_checksum_validation="when_required",
+    proxies={},
+)
 _PIECE_BYTES = 256 * 1024
 _ATTEMPTS = 3
 _FIRST_PAUSE_S = 0.1
@@ -350,17 +361,7 @@ def _make_client() -> "S3Client":
                 aws_access_key_id=where.s3_access_key,
                 aws_secret_access_key=where.s3_secret_key,
                 region_name=where.s3_region,
-                config=Config(
-                    signature_version="s3v4",
-                    connect_timeout=5,
-                    read_timeout=30,
-                    max_pool_connections=16,
-                    retries={"mode": "standard", "total_max_attempts": 1},
-                    # Not every S3 knows the trailing checksums that newer clients send by default.
-                    request_checksum_calculation="when_required",
-                    response_checksum_validation="when_required",
-                    proxies={},
-                ),
+                config=CONFIG,
             )
         return cast("S3Client", _s3)
 
