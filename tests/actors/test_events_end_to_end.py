@@ -102,6 +102,7 @@ async def test_through_crashes_stolen_leases_and_rebalances_each_event_takes_eff
     things = [new_id() for _ in range(4)]
     turn = asyncio.Semaphore(4)
     relays = [Relay(Bell()) for _ in range(2)]
+    crashed: list[Relay] = []
     consumers = [Consumer(stage.listener, turn) for _ in range(2)]
     for part in (*relays, *(consumer.loop for consumer in consumers)):
         part.start()
@@ -117,7 +118,8 @@ async def test_through_crashes_stolen_leases_and_rebalances_each_event_takes_eff
             if kind == "steal":
                 await run("UPDATE hub.relay_leases SET owner = NULL, expires_at = '-infinity' WHERE shard % 2 = 0")
             elif kind == "relay":
-                await crash(*relays.pop(0).loops)
+                crashed.append(relays.pop(0))
+                await crash(*crashed[-1].loops)
                 await run("UPDATE hub.relay_leases SET expires_at = '-infinity'")
                 relays.append(Relay(Bell()))
                 relays[-1].start()
@@ -139,7 +141,7 @@ async def test_through_crashes_stolen_leases_and_rebalances_each_event_takes_eff
         for consumer in consumers:
             await consumer.loop.stop()
             await consumer.leave()
-        for relay in relays:
+        for relay in (*relays, *crashed):
             await relay.stop()
     versions = dict(await rows("SELECT id::text, version FROM probe.things"))
     assert sum(versions.values()) == 180
