@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar, assert_never, cast
 
 from api.learning.content.contract import (
     ROOT,
@@ -16,6 +16,7 @@ from api.learning.content.contract import (
     UnknownBlockType,
     WrongParent,
 )
+from api.media.video_processing.contract import VideoState
 
 MAX_BLOCKS = 2_000
 MAX_TEXT_BYTES = 8 * 1024 * 1024
@@ -253,6 +254,21 @@ def missing_lessons(blocks: Sequence[FrozenBlock]) -> list[Missing]:
             else "add a module, a lesson and a text or a film",
         )
     ]
+
+
+def film_fault(state: VideoState) -> str | None:
+    """Say why a film cannot be published and what to do about it; None when it can."""
+    match state:
+        case "ready":
+            return None
+        case "queued" | "processing":
+            return "the film is still being processed: wait until it is ready"
+        case "failed":
+            return "the film could not be processed: upload another"
+        case "cancelled":
+            return "the processing of the film was cancelled: start it again or choose another"
+        case _:
+            assert_never(state)
 
 
 def merge_patch(target: Any, patch: Any) -> Any:

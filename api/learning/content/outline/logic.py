@@ -96,14 +96,12 @@ async def _missing_films(outline: FrozenOutline) -> list[Missing]:
         async with room:
             video = await client(VideoCalls).find_video(VideoId(UUID(block.body["video_id"])))
         if video is None or video.org_id != outline.org_id:
-            detail = "the film is gone: choose another"
-        elif video.state == "failed":
-            detail = "the film could not be processed: upload another"
-        elif video.state != "ready":
-            detail = "the film is still being processed: wait until it is ready"
+            fault = "the film is gone: choose another"
         else:
+            fault = rules.film_fault(video.state)
+        if fault is None:
             return None
-        return Missing(code="film-not-ready", block_id=block.id, detail=f"{block.title}: {detail}")
+        return Missing(code="film-not-ready", block_id=block.id, detail=f"{block.title}: {fault}")
 
     found = await asyncio.gather(*(missing(block) for block in outline.blocks if block.type == "video"))
     return [each for each in found if each is not None]

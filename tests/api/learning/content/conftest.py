@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from api.media.video_processing.contract import Video, VideoCalls, VideoId, VideoState
+from api.media.video_processing.contract import Video, VideoId, VideoState
 from cluster import calls
 from cluster.ids import OrgId, new_id
 from tests.api.learning.course.conftest import new_course
@@ -73,7 +73,7 @@ async def new_author(school: School) -> Author:
 
 
 @dataclass(slots=True)
-class Films(VideoCalls):
+class Films:
     """Stands in for video_processing: processing real films takes longer than all these tests."""
 
     videos: dict[UUID, Video] = field(default_factory=dict[UUID, Video])

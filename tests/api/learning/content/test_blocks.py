@@ -123,6 +123,18 @@ async def test_a_film_must_be_one_of_this_course(hub: Hub, author: Author, films
     problem(refused, 422, "no-such-video")
 
 
+async def test_the_service_of_films_itself_is_asked(author: Author) -> None:
+    body = {"video_id": str(new_id())}
+    new = {
+        "course_id": author.course_id,
+        "parent_id": await author.lesson(),
+        "type": "video",
+        "title": "X",
+        "body": body,
+    }
+    problem(await author.person.post("/v1/blocks", new), 422, "no-such-video")
+
+
 async def test_concurrent_inserts_at_one_position_all_find_room(author: Author) -> None:
     lesson = await author.lesson()
     names = [f"T{number}" for number in range(12)]

@@ -103,7 +103,7 @@ async def test_publishing_says_that_there_is_no_lesson_with_content(author: Auth
     problem(await author.person.post(f"/v1/courses/{author.course_id}/publish"), 409, "not-ready-to-publish")
 
 
-@pytest.mark.parametrize("state", ["queued", "processing", "failed"])
+@pytest.mark.parametrize("state", ["queued", "processing", "failed", "cancelled"])
 async def test_publishing_says_which_film_is_not_ready(author: Author, films: Films, state: str) -> None:
     lesson = await author.lesson()
     ready = films.add(author)
