@@ -7,8 +7,6 @@ from email_validator import EmailNotValidError, validate_email
 
 from api.core.auth.contract import EmailInvalid
 
-_NOWHERE = (".invalid", ".local", ".localhost", ".onion", ".arpa")
-
 
 @dataclass(frozen=True, slots=True)
 class EmailAddress:
@@ -28,11 +26,11 @@ def parse_address(text: str) -> EmailAddress:
     """
     text = text.strip()
     try:
-        found = validate_email(text, check_deliverability=False, globally_deliverable=False, allow_quoted_local=False)
+        found = validate_email(text, check_deliverability=False, test_environment=True, strict=True)
     except EmailNotValidError as error:
         raise EmailInvalid(f"{error} Write it like ada@school.example", pointer="/email") from None
     domain = found.ascii_domain.lower()
-    if "." not in domain or domain.endswith(_NOWHERE) or domain.startswith("["):
+    if "." not in domain or domain.rpartition(".")[2].isdigit():
         raise EmailInvalid(f"no mail can reach {domain}; write it like ada@school.example", pointer="/email")
     local = unicodedata.normalize("NFKC", found.local_part).casefold()
     return EmailAddress(found.normalized, f"{local}@{domain}")

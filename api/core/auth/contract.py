@@ -55,6 +55,8 @@ class EmailVerified:
 @event("identity.password_changed", subject="identity_id")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PasswordChanged:
+    """`reset`: by a mailed link, which verified the address too."""
+
     identity_id: IdentityId
     user_id: UserId
     reset: bool

@@ -264,6 +264,4 @@ async def reset_password(token: str, password: str) -> None:
             secret_hash=hashed,
         )
         emit(tx, PasswordChanged(identity_id=changed.id, user_id=changed.user_id, reset=True), version=changed.version)
-        if identity.email_verified_at is None:
-            emit(tx, EmailVerified(identity_id=changed.id, user_id=changed.user_id), version=changed.version)
         await sessions.end_all(tx, changed.user_id, "password_reset")

@@ -29,7 +29,7 @@ from api.core.auth.mails import Letter
 from api.core.auth.rules import LONGEST
 from api.core.auth.sessions import Device, SignedIn
 from api.core.auth.store import Session
-from cluster.http import Body, Caller, Page, Paging, Router, once
+from cluster.http import Body, Caller, Page, Paging, Router, Several, once
 from cluster.identity import ACCESS_TOKEN_LIFETIME_S
 from cluster.ids import UserId
 from cluster.settings import settings
@@ -191,10 +191,10 @@ async def reauthenticate(caller: Caller, own: OwnPassword, request: Request, res
 
 
 @router.get("/v1/sessions")
-async def list_sessions(caller: Caller, paging: Paging) -> Page[SessionView]:
+async def list_sessions(caller: Caller, paging: Paging, id: Several[UUID] = None) -> Page[SessionView]:
     """List where one is signed in, newest first."""
-    after = paging.after()
-    rows = await sessions.list_sessions(caller, after[0] if after else None, paging.limit + 1)
+    after = paging.after(id=id)
+    rows = await sessions.list_sessions(caller, ids=id, after=after[0] if after else None, limit=paging.limit + 1)
     return paging.page(rows, render=lambda session: _render_session(caller, session))
 
 

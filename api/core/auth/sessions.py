@@ -153,10 +153,13 @@ def _refused(why: str) -> RefreshRefused:
     return RefreshRefused(f"{why}; sign in again")
 
 
-async def list_sessions(principal: Principal, after: UUID | None, limit: int) -> Sequence[Session]:
+async def list_sessions(
+    principal: Principal, *, ids: list[UUID] | None, after: UUID | None, limit: int
+) -> Sequence[Session]:
     """Return where the caller is signed in, newest first."""
+    user_id = principal.person()
     async with read() as db:
-        return await store.list_sessions(db, principal.person(), datetime.now(UTC), after, limit)
+        return await store.list_sessions(db, user_id, datetime.now(UTC), ids=ids, after=after, limit=limit)
 
 
 async def get_session(principal: Principal, session_id: SessionId) -> Session:

@@ -171,15 +171,16 @@ LIST_SESSIONS = """
 SELECT id, user_id, salt, generation, rotated_at, transport, auth_time, amr, user_agent, address, version, created_at,
     expires_at, ended_at
 FROM auth.sessions
-WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 AND ($3::uuid IS NULL OR id < $3)
-ORDER BY id DESC LIMIT $4
+WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 AND ($3::uuid[] IS NULL OR id = ANY($3))
+    AND ($4::uuid IS NULL OR id < $4)
+ORDER BY id DESC LIMIT $5
 """
 
 
 async def list_sessions(
-    db: Connection, user_id: UserId, now: datetime, after: UUID | None, limit: int
+    db: Connection, user_id: UserId, now: datetime, *, ids: list[UUID] | None, after: UUID | None, limit: int
 ) -> list[Session]:
-    return await db.all(Session, LIST_SESSIONS, user_id, now, after, limit)
+    return await db.all(Session, LIST_SESSIONS, user_id, now, ids, after, limit)
 
 
 ROTATE_SESSION = """

@@ -129,6 +129,10 @@ class MemberNotActive(Conflict):
     title = "This person is not an active member"
 
 
+class SuccessorIsOwner(Conflict):
+    title = "The successor is somebody else"
+
+
 class InvitationOver(Conflict):
     title = "The invitation does not count any more"
 

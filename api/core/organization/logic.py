@@ -17,6 +17,7 @@ from api.core.organization.contract import (
     OrganizationTransferred,
     OrganizationUpdated,
     SlugTaken,
+    SuccessorIsOwner,
     SuspendedOrganization,
 )
 from api.core.organization.rules import check_slug
@@ -156,7 +157,7 @@ async def transfer(principal: Principal, org_id: OrgId, successor: UUID) -> Stor
     """Make another member the owner; who was it becomes an administrator.
 
     Raises:
-        OrganizationNotFound, MemberNotActive
+        OrganizationNotFound, MemberNotActive, SuccessorIsOwner, BeyondOwnRights
     """
     await _permit(principal, "organization:transfer", org_id)
     owner = principal.person()
@@ -164,8 +165,9 @@ async def transfer(principal: Principal, org_id: OrgId, successor: UUID) -> Stor
         member = await store.find_active_member(db, org_id, successor)
     if member is None:
         raise MemberNotActive("only an active member can become the owner: invite them first", pointer="/user_id")
-    if member.user_id != owner:
-        await client(RbacCalls).transfer_ownership(org_id, owner, member.user_id)
+    if member.user_id == owner:
+        raise SuccessorIsOwner("name somebody else: nobody hands an organization to themselves", pointer="/user_id")
+    await client(RbacCalls).transfer_ownership(org_id, owner, member.user_id)
     async with write(principal, result=org_id) as tx:
         present = await store.lock_organization(tx, org_id)
         changed = await store.update_organization(tx, org_id, slug=present.slug, name=present.name, state=present.state)

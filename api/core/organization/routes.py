@@ -9,10 +9,17 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from api.core.organization import logic
-from api.core.organization.contract import MemberNotActive, OrganizationNotFound, SlugTaken, SuspendedOrganization
+from api.core.organization.contract import (
+    MemberNotActive,
+    OrganizationNotFound,
+    SlugTaken,
+    SuccessorIsOwner,
+    SuspendedOrganization,
+)
 from api.core.organization.invitation_routes import router as invitations
 from api.core.organization.member_routes import router as members
 from api.core.organization.store import StoredOrganization
+from api.core.rbac.contract import BeyondOwnRights
 from cluster.http import Body, Caller, IfMatch, Page, Paging, Patch, Router, Several, once, set_etag
 from cluster.ids import OrgId, UserId
 from cluster.problems import Stale
@@ -140,7 +147,7 @@ async def resume(caller: Caller, organization_id: UUID, response: Response) -> O
 
 @router.post(
     "/v1/organizations/{organization_id}/transfer",
-    raises=(OrganizationNotFound, MemberNotActive),
+    raises=(OrganizationNotFound, MemberNotActive, SuccessorIsOwner, BeyondOwnRights),
     example={"user_id": "0198c0de-0000-7000-8000-000000000002"},
 )
 async def transfer(caller: Caller, organization_id: UUID, to: Successor, response: Response) -> OrganizationView:

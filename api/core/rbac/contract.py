@@ -170,7 +170,11 @@ class RbacCalls(Protocol):
         ...
 
     async def transfer_ownership(self, org_id: OrgId, owner: UserId, successor: UserId) -> None:
-        """Make `successor` an owner and `owner` an administrator, in one step."""
+        """Make `successor` an owner and `owner` an administrator, in one step.
+
+        Raises:
+            BeyondOwnRights: `owner` is none.
+        """
         ...
 
     async def suspend(self, org_id: OrgId, user_id: UserId | None = None) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from api.core.rbac import rules, store
@@ -150,7 +150,7 @@ async def create_grant(principal: Principal, new: NewGrant) -> tuple[Grant, bool
     async with read() as db:
         role = await grantable(db, new.role, new.org_id)
         rules.check_fits(role.name, role.scope, new.scope)
-        rules.check_end(role.name, new.expires_at)
+        rules.check_end(role.name, new.expires_at, datetime.now(UTC))
         if new.scope not in ("platform", "organization"):
             owner = None if new.scope_id is None else await store.find_place(db, new.scope, new.scope_id)
             if owner is None or owner != new.org_id:
@@ -310,9 +310,17 @@ async def discard(actor: Principal, org_id: OrgId) -> int:
 
 
 async def transfer_ownership(actor: Principal, org_id: OrgId, owner: UserId, successor: UserId) -> None:
-    """Make `successor` an owner and `owner` an administrator. Repeating it changes nothing."""
+    """Make `successor` an owner and `owner` an administrator. Repeating it changes nothing.
+
+    Raises:
+        BeyondOwnRights: who gives it away must have it; a role of the organization's own does not make up for that.
+    """
     async with write(actor) as tx:
-        await store.lock_owners(tx, org_id)
+        owners = await store.lock_owners(tx, org_id)
+        if owner not in owners:
+            if successor in owners:
+                return
+            raise BeyondOwnRights("only an owner can hand the organization over")
         for user_id, role in ((successor, OWNER), (owner, "org_admin")):
             new = NewGrant(user_id=user_id, role=role, scope="organization", scope_id=org_id, org_id=org_id)
             made = await grantable(tx, role, org_id)

@@ -84,18 +84,20 @@ async def _check_held(principal: Principal, org_id: OrgId, permissions: Sequence
         raise BeyondOwnRights("a role may hold what you hold in the organization yourself", permissions=missing)
 
 
-async def list_roles(principal: Principal, org_id: OrgId | None, after: str | None, limit: int) -> list[ShownRole]:
+async def list_roles(
+    principal: Principal, org_id: OrgId | None, *, ids: list[UUID] | None, after: str | None, limit: int
+) -> list[ShownRole]:
     """Return roles in the order of their names."""
     principal.person()
     shown = [
         ShownRole(name=role.name, title=role.title, scope=role.scope, permissions=permissions_of_role(role.name))
         for role in built_in_roles()
-        if after is None or role.name > after
+        if ids is None and (after is None or role.name > after)
     ]
     if org_id is not None:
         await permit(principal, "role:read", within(org_id=org_id))
         async with read() as db:
-            shown += [_shown(role) for role in await store.list_roles(db, org_id, after, limit)]
+            shown += [_shown(role) for role in await store.list_roles(db, org_id, ids=ids, after=after, limit=limit)]
     return sorted(shown, key=lambda role: role.name)[:limit]
 
 

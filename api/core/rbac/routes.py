@@ -203,14 +203,17 @@ def render_role(role: ShownRole, response: Response | None = None) -> RoleView:
 
 
 @router.get("/v1/roles")
-async def list_roles(caller: Caller, paging: Paging, organization_id: UUID | None = None) -> Page[RoleView]:
+async def list_roles(
+    caller: Caller, paging: Paging, organization_id: UUID | None = None, id: Several[UUID] = None
+) -> Page[RoleView]:
     """List the built-in roles and, with `organization_id`, that organization's own; by name."""
-    after = paging.after(str, sort="name", organization_id=organization_id)
+    after = paging.after(str, sort="name", organization_id=organization_id, id=id)
     rows = await roles.list_roles(
         caller,
         None if organization_id is None else OrgId(organization_id),
-        after[0] if after else None,
-        paging.limit + 1,
+        ids=id,
+        after=after[0] if after else None,
+        limit=paging.limit + 1,
     )
     return paging.page(rows, key=lambda role: role.name, render=render_role)
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from api.core.rbac.contract import LastOwner, RoleDoesNotFit
 from cluster.access import ScopeKind
 from cluster.ids import UserId
+from cluster.problems import FieldError, Invalid
 
 _WIDTH: dict[ScopeKind, int] = {"platform": 4, "organization": 3, "unit": 2, "course": 1, "run": 0}
 
@@ -38,11 +39,15 @@ def check_an_owner_stays(owners: Collection[UserId], leaving: UserId) -> None:
         raise LastOwner("make somebody else an owner first; POST /v1/organizations/{id}/transfer does it in one step")
 
 
-def check_end(role: str, expires_at: datetime | None) -> None:
-    """Return when a grant of this role may end by itself.
+def check_end(role: str, expires_at: datetime | None, now: datetime) -> None:
+    """Return when a grant of this role may end by itself then.
 
     Raises:
         RoleDoesNotFit: owners stay until they are replaced.
+        Invalid: the end is past.
     """
+    if expires_at is not None and expires_at <= now:
+        detail = "this time has passed: name a later one, or leave expires_at out"
+        raise Invalid(errors=(FieldError("/expires_at", "time-has-passed", detail),))
     if role == "org_owner" and expires_at is not None:
         raise RoleDoesNotFit("an owner has no end date: leave expires_at out", pointer="/expires_at")

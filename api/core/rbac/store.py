@@ -311,12 +311,15 @@ async def keep_role(tx: Transaction, role_id: RoleId) -> bool:
 
 LIST_ROLES = """
 SELECT id, org_id, name, title, permissions, version, created_at, updated_at FROM rbac.roles
-WHERE org_id = $1 AND deleted_at IS NULL AND ($2::text IS NULL OR name > $2) ORDER BY name LIMIT $3
+WHERE org_id = $1 AND deleted_at IS NULL AND ($2::uuid[] IS NULL OR id = ANY($2)) AND ($3::text IS NULL OR name > $3)
+ORDER BY name LIMIT $4
 """
 
 
-async def list_roles(db: Connection, org_id: OrgId, after: str | None, limit: int) -> list[CustomRole]:
-    return await db.all(CustomRole, LIST_ROLES, org_id, after, limit)
+async def list_roles(
+    db: Connection, org_id: OrgId, *, ids: list[UUID] | None, after: str | None, limit: int
+) -> list[CustomRole]:
+    return await db.all(CustomRole, LIST_ROLES, org_id, ids, after, limit)
 
 
 # The count may be passed by twins by one or two; it bounds a page, nothing hangs on it.

@@ -171,3 +171,33 @@ async def test_founding_stays_within_the_budget(hub: Hub) -> None:
     begins = [index for index, sql in enumerate(counted.sql) if sql == "BEGIN"]
     ends = [index for index, sql in enumerate(counted.sql) if sql == "COMMIT"]
     assert [end - begin + 1 <= 5 for begin, end in zip(begins, ends, strict=True)] == [True, True], counted.sql
+
+
+async def test_a_role_of_ones_own_cannot_make_an_owner(hub: Hub) -> None:
+    school, eve, ada = await hub.school(), await hub.person("eve"), await hub.person("ada")
+    role = {
+        "organization_id": str(school.org_id),
+        "name": "successor",
+        "title": "Successor",
+        "permissions": ["organization:transfer", "organization:read"],
+    }
+    role_id = done(await school.owner.post("/v1/roles", role), 201)["id"]
+    await join(school.owner, school.org_id, eve, role_id)
+    await join(school.owner, school.org_id, ada)
+    path = f"/v1/organizations/{school.org_id}/transfer"
+    problem(await eve.post(path, {"user_id": str(ada.id)}), 403, "beyond-own-rights")
+    problem(await eve.post(path, {"user_id": str(eve.id)}), 409, "successor-is-owner")
+
+
+async def test_a_page_of_members_comes_from_an_index(hub: Hub) -> None:
+    from api.core.organization.store import LIST_MEMBERS
+
+    school = await hub.school()
+    org = school.org_id
+    async with pool().acquire() as raw, raw.transaction():
+        await raw.execute("SET LOCAL enable_seqscan = off")
+        await raw.execute("SET LOCAL plan_cache_mode = force_custom_plan")
+        rows = await raw.fetch("EXPLAIN " + LIST_MEMBERS, False, [org], None, org, None, None, None, None, None, 21)
+    plan = "\n".join(row[0] for row in rows)
+    assert "Index" in plan
+    assert "Seq Scan" not in plan
