@@ -1,10 +1,11 @@
-"""Write the files that follow from the code: the merged OpenAPI document and the index of services.
+"""Write what follows from the code: the merged OpenAPI document, the index of services, the lines that the README links to.
 
 `python -m deployments.generate` writes them, `--check` only says which are stale.
 """
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from cluster.settings import REPOSITORY
 
 OPENAPI = REPOSITORY / "api" / "core" / "gateway" / "openapi.json"
 INDEX = REPOSITORY / "docs" / "services.md"
+README = REPOSITORY / "README.md"
 
 
 def openapi_document() -> str:
@@ -46,21 +48,40 @@ def service_index() -> str:
     return "\n".join(lines) + "\n"
 
 
+def readme() -> str:
+    """Point the links of the README to the lines where the named things stand now.
+
+    Raises:
+        LookupError: a link names what its file does not define.
+    """
+
+    def relocate(match: re.Match[str]) -> str:
+        name, path = match["name"], match["path"]
+        for number, line in enumerate((REPOSITORY / path).read_text().splitlines(), 1):
+            if re.match(rf"\s*(async def|def|class) {re.escape(name)}\b", line):
+                return f"[`{name}`]({path}#L{number})"
+        raise LookupError(f"README.md: {path} does not define {name}")
+
+    return re.sub(r"\[`(?P<name>\w+)`\]\((?P<path>[\w/.]+)#L\d+\)", relocate, README.read_text())
+
+
 def generated() -> dict[Path, str]:
-    return {OPENAPI: openapi_document(), INDEX: service_index()}
+    """Return the text of every derived file."""
+    return {OPENAPI: openapi_document(), INDEX: service_index(), README: readme()}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is stale")
     check = parser.parse_args().check
-    stale = [path for path, text in generated().items() if not path.exists() or path.read_text() != text]
+    texts = generated()
+    stale = [path for path, text in texts.items() if not path.exists() or path.read_text() != text]
     for path in stale:
         name = path.relative_to(REPOSITORY)
         if check:
             sys.stdout.write(f"{name} is stale: run ./hub generate and commit it\n")
         else:
-            path.write_text(generated()[path])
+            path.write_text(texts[path])
             sys.stdout.write(f"wrote {name}\n")
     return 1 if check and stale else 0
 

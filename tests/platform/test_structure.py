@@ -1,16 +1,21 @@
 """Invariants of the whole tree: who imports whom, who owns which table, what is declared about it."""
 
 import ast
+import dataclasses
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 
+from api.platform.audit.rules import names_a_person
 from cluster.access import Permission, Role, roles_with
+from cluster.events import event_types
+from cluster.ids import UserId
 from cluster.migrations import migrate, migrations
 from cluster.postgres import read
-from cluster.registry import offers, offers_by_service, room
+from cluster.registry import load, offers, offers_by_service, room
 from cluster.services import table
 from cluster.settings import REPOSITORY
 
@@ -167,3 +172,26 @@ def test_every_permission_that_code_asks_for_is_offered() -> None:
                     asked = node.args[1] if len(node.args) > 1 else None
                     if isinstance(asked, ast.Constant):
                         assert asked.value in offered, f"{path.relative_to(REPOSITORY)}: {asked.value}"
+
+
+def test_events_carry_no_names_and_no_free_text() -> None:
+    load(SERVICES, "contract")
+    for kind in event_types():
+        hints = get_type_hints(kind.python)
+        for field in dataclasses.fields(kind.python):
+            forbidden = {
+                "name",
+                "email",
+                "title",
+                "summary",
+                "text",
+                "body",
+                "note",
+                "address",
+                "phone",
+                "detail",
+                "message",
+            }
+            assert field.name not in forbidden, f"{kind.name}: {field.name}"
+            if UserId in (hints[field.name], *get_args(hints[field.name])):
+                assert names_a_person(field.name), f"{kind.name}: audit does not see that {field.name} names a person"

@@ -22,7 +22,7 @@ _ASSETS = {
 }
 _START = (
     "window.onload = () => SwaggerUIBundle({url: '/openapi.json', dom_id: '#docs', deepLinking: true, "
-    "docExpansion: 'none', filter: true, persistAuthorization: false, validatorUrl: null});"
+    "docExpansion: 'none', tagsSorter: 'alpha', filter: true, persistAuthorization: false, validatorUrl: null});"
 )
 _DOCS = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>LearningHub API</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
