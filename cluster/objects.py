@@ -7,8 +7,8 @@ may run inside a write transaction.
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Iterable
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -255,16 +255,23 @@ class Bucket:
 
         async def add_part(body: Bytes) -> None:
             number = len(parts) + 1
-            tag = await self._send("upload_part", {"Key": key, "UploadId": upload_id, "PartNumber": number}, body, {})
+            where = {"Key": key, "UploadId": upload_id, "PartNumber": number}
+            with _forgotten():
+                tag = await self._send("upload_part", where, body, {})
             parts.append({"ETag": tag, "PartNumber": number})
 
         try:
             yield add_part
             client = await _client()
             done: Any = {"Parts": parts}
-            await _control(
-                client.complete_multipart_upload, Bucket=self.name, Key=key, UploadId=upload_id, MultipartUpload=done
-            )
+            with _forgotten():
+                await _control(
+                    client.complete_multipart_upload,
+                    Bucket=self.name,
+                    Key=key,
+                    UploadId=upload_id,
+                    MultipartUpload=done,
+                )
         except BaseException:
             # Best effort: what stays behind is found by `abort_stale_multiparts`.
             await asyncio.shield(self._abort_quietly(key, upload_id))
@@ -316,6 +323,15 @@ class Bucket:
             except _Passing as failure:
                 failures += 1
                 await _pause(failures, failure)
+
+
+@contextmanager
+def _forgotten() -> Generator[None]:
+    """Make an unknown multipart upload a passing fault: some stores forget those in progress when they restart."""
+    try:
+        yield
+    except ObjectMissing as error:
+        raise Unavailable("the file store restarted meanwhile; repeat it") from error
 
 
 def bucket(purpose: str) -> Bucket:

@@ -32,7 +32,8 @@ _BEAT_BYTES = 32 * 1024 * 1024
 
 
 async def check(principal: Principal, asset_id: AssetId, *, beat: Callable[[], Awaitable[None]], last: bool) -> None:
-    """Take an asset from `checking` to `ready` or `rejected`. `beat` is called while work goes on; `last`: no try follows.
+    """Take an asset from `checking` to `ready` or `rejected`. `beat` is called while work goes on; `last`: a part that is
+    missing is lost.
 
     Raises:
         ObjectMissing, Unavailable

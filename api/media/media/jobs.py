@@ -8,10 +8,13 @@ from cluster.job_runs import JobRun
 from cluster.jobs import cron, perform
 from cluster.objects import bucket
 
+_TRIES_FOR_MISSING = 5
+"""A file store that is away may come back after hours; one that says five times that a part is gone is believed."""
+
 
 @perform(CheckAsset)
 async def check_asset(run: JobRun, args: CheckAsset) -> None:
-    await checking.check(run.principal, args.asset_id, beat=run.extend, last=run.last)
+    await checking.check(run.principal, args.asset_id, beat=run.extend, last=run.attempt >= _TRIES_FOR_MISSING)
 
 
 @perform(RemoveObjects)

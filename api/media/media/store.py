@@ -61,13 +61,16 @@ async def find_assets(db: Connection, asset_ids: Collection[AssetId]) -> list[As
 _WITHIN_REACH = (
     "($1 OR org_id = ANY($2::uuid[]) OR course_id = ANY($3::uuid[]) OR run_id = ANY($4::uuid[]) OR owner_id = $5)"
 )
-_FILTERS = """deleted_at IS NULL AND ($7::text[] IS NULL OR state = ANY($7)) AND ($8::text IS NULL OR purpose = $8)
-    AND ($9::uuid IS NULL OR id < $9)"""
-LISTS = {
-    kind: f"SELECT {ASSET} FROM media.assets WHERE {_WITHIN_REACH} AND {column} = $6 AND {_FILTERS}"
-    " ORDER BY id DESC LIMIT $10"
-    for kind, column in (("org", "org_id"), ("course", "course_id"), ("run", "run_id"), ("user", "owner_id"))
+_LISTED = "SELECT " + ASSET + " FROM media.assets WHERE " + _WITHIN_REACH + " AND "
+_NEWEST = """ AND deleted_at IS NULL AND ($7::text[] IS NULL OR state = ANY($7)) AND ($8::text IS NULL OR purpose = $8)
+    AND ($9::uuid IS NULL OR id < $9) ORDER BY id DESC LIMIT $10"""
+LISTS: dict[TargetKind, str] = {
+    "org": _LISTED + "org_id = $6" + _NEWEST,
+    "course": _LISTED + "course_id = $6" + _NEWEST,
+    "run": _LISTED + "run_id = $6" + _NEWEST,
+    "user": _LISTED + "owner_id = $6" + _NEWEST,
 }
+"""One statement per kind of place, each with an index of its own."""
 
 
 async def list_assets(

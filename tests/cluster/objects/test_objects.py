@@ -11,10 +11,12 @@ from datetime import UTC, datetime, timedelta
 import aiohttp
 import pytest
 
-from cluster import objects, postgres, settings
+from cluster import objects, settings
 from cluster.ids import new_id
+from cluster.postgres import write
 from cluster.principal import PLATFORM
 from cluster.problems import Unavailable
+from tests.harness import Hub
 
 from .proxy import Proxy, between
 
@@ -98,15 +100,11 @@ async def test_a_signed_url_reads_ranges(bucket: objects.Bucket) -> None:
         assert await response.read() == b"234"
 
 
-async def test_refused_inside_a_write_transaction(bucket: objects.Bucket, database: None) -> None:
-    await postgres.connect(settings.settings().postgres_url, size=1, application="test")
-    try:
-        async with postgres.write(PLATFORM):
-            for attempt in (bucket.put("a", b""), bucket.read("a"), bucket.head("a"), bucket.delete(["a"])):
-                with pytest.raises(RuntimeError, match="inside a write transaction"):
-                    await attempt
-    finally:
-        await postgres.disconnect()
+async def test_refused_inside_a_write_transaction(bucket: objects.Bucket, hub: Hub) -> None:
+    async with write(PLATFORM):
+        for attempt in (bucket.put("a", b""), bucket.read("a"), bucket.head("a"), bucket.delete(["a"])):
+            with pytest.raises(RuntimeError, match="inside a write transaction"):
+                await attempt
 
 
 async def test_a_broken_read_goes_on_where_it_broke(bucket: objects.Bucket, proxy: Proxy) -> None:

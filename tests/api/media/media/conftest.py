@@ -1,4 +1,4 @@
-"""Media and rbac in this process, on the real PostgreSQL and S3, and a teacher with a course of their own."""
+"""A teacher with a course of their own, and the routes of media as they see them behind the edge."""
 
 import os
 from collections.abc import AsyncIterator
@@ -15,22 +15,16 @@ from api.media.media.routes import router
 from api.media.media.upload import logic
 from api.media.media.upload.headers import Target
 from cluster.calls import client
-from cluster.host import close_process, open_process
 from cluster.http import build_app
 from cluster.ids import OrgId, UserId, new_id
 from cluster.job_runs import run_due_jobs
 from cluster.principal import GUEST, Principal
-from cluster.registry import load
-
-SERVICES = ("media", "rbac", "organization")
+from tests.harness import Hub
 
 
 @pytest.fixture(scope="session", autouse=True)
-async def process(database: None) -> AsyncIterator[None]:
-    await open_process(SERVICES, name="tests of media", connections=8)
-    load(SERVICES, "jobs", "handlers")
-    yield
-    await close_process()
+async def process(hub: Hub) -> None:
+    """Have all services in this process."""
 
 
 @dataclass(frozen=True, slots=True)

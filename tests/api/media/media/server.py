@@ -10,7 +10,9 @@ from cluster.host import close_process, open_process
 from cluster.ids import UserId
 from cluster.principal import Principal
 
-from .conftest import SERVICES, app_of
+from .conftest import app_of
+
+SERVICES = ("media", "rbac", "organization")
 
 
 async def serve(port: int, user_id: UserId) -> None:

@@ -9,7 +9,7 @@ import pytest
 from api.core.rbac.contract import RbacCalls
 from api.learning.course.contract import CourseCreated, CourseId, RunCreated, RunId
 from api.media.media import checking, logic, store
-from api.media.media.contract import AssetId, AssetNotReady, AssetRejected, MediaCalls
+from api.media.media.contract import AssetId, AssetNotReady, AssetRejected, MediaCalls, TargetKind
 from cluster.calls import client
 from cluster.events import envelope_of
 from cluster.ids import UserId, new_id
@@ -96,7 +96,7 @@ async def test_lists_by_organization_target_and_owner_with_cursors(teacher: Teac
         ("user", "assets_of_owner"),
     ],
 )
-async def test_lists_use_their_indexes(kind: str, index: str) -> None:
+async def test_lists_use_their_indexes(kind: TargetKind, index: str) -> None:
     async with pool().acquire() as raw:
         await raw.execute("SET enable_seqscan = off")
         plan = await raw.fetch(
