@@ -24,6 +24,7 @@ def environment(home: Home) -> dict[str, str]:
         "HUB_HOME": str(home.path),
         "HUB_PORT": str(home.port("http")),
         "HUB_PUBLIC_URL": f"http://127.0.0.1:{home.port('http')}",
+        "HUB_LOCAL_MAIL": "1",
         "HUB_SECRET": home.secret("hub"),
         "HUB_POSTGRES_URL": Postgres(home).url,
         "HUB_REDIS_URL": Valkey(home).url,

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from api.core.auth import identities, identity_store, keys
+from api.core.auth import identities, identity_store
 from api.core.auth.contract import Address, Registered
 from cluster.ids import UserId
 from cluster.postgres import read
@@ -34,7 +34,3 @@ class Calls:
     async def list_identities(self, after: UserId | None, until: datetime, limit: int) -> list[UserId]:
         async with read() as db:
             return await identity_store.list_people(db, after, until, limit)
-
-    async def jwks(self) -> dict[str, list[dict[str, str]]]:
-        async with read() as db:
-            return {"keys": await keys.public_keys(db)}

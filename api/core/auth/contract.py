@@ -160,7 +160,3 @@ class AuthCalls(Protocol):
     async def list_identities(self, after: UserId | None, until: datetime, limit: int) -> list[UserId]:
         """Return people with an identity made before `until`, in the order of their ids."""
         ...
-
-    async def jwks(self) -> dict[str, list[dict[str, str]]]:
-        """Return the public keys of access tokens (RFC 7517, RFC 8037)."""
-        ...

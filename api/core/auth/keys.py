@@ -1,7 +1,6 @@
 """Signing keys: made ahead, known everywhere before they sign, sealed at rest."""
 
 import asyncio
-import base64
 import logging
 import time
 from collections.abc import Sequence
@@ -9,12 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from api.core.auth.sealing import SealBroken, seal, unseal
 from cluster import broadcast, identity
 from cluster.ids import new_id
-from cluster.postgres import Connection, Transaction, read, write
+from cluster.postgres import Transaction, read, write
 from cluster.principal import platform
 
 log = logging.getLogger(__name__)
@@ -136,20 +135,3 @@ async def withdraw(tx: Transaction, kid: str) -> None:
     """Let a key that may be known to others neither sign nor count, at once. Tokens that it signed end with it."""
     await tx.run(WITHDRAW_KEY, kid, tx.now)
     await identity.retire_key(tx, kid, not_after=tx.now)
-
-
-async def public_keys(db: Connection) -> list[dict[str, str]]:
-    """Return the keys that count, as JSON Web Keys (RFC 8037, section 2)."""
-    return [
-        {
-            "kty": "OKP",
-            "crv": "Ed25519",
-            "use": "sig",
-            "alg": "EdDSA",
-            "kid": key.kid,
-            "x": base64.urlsafe_b64encode(Ed25519PublicKey.from_public_bytes(key.public_key).public_bytes_raw())
-            .rstrip(b"=")
-            .decode(),
-        }
-        for key in await db.all(StoredKey, LIST_KEYS)
-    ]
