@@ -1,10 +1,12 @@
-"""What other services may know of progress."""
+"""What other services may know of progress: ids, events, jobs and problems."""
 
 from dataclasses import dataclass
 from uuid import UUID
 
 from cluster.events import event
 from cluster.ids import OrgId, UserId
+from cluster.jobs import job
+from cluster.problems import Conflict, NotFound
 
 
 @event("progress.completed", subject="enrollment_id")
@@ -19,3 +21,45 @@ class ProgressCompleted:
     user_id: UserId
     revision: int
     """The course's revision that it was reached on."""
+
+
+@job("progress.flush", attempts=20, timeout_s=120)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flush:
+    """Writes what one shard of the learners watched lately from Redis to PostgreSQL."""
+
+    shard: int
+
+    @staticmethod
+    def dedupe(shard: int) -> str:
+        return f"flush:{shard}"
+
+
+@job("progress.assess", attempts=20, timeout_s=60)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assess:
+    """Notes that a learner has finished, if they have."""
+
+    enrollment_id: UUID
+
+
+@job("progress.reassess", attempts=20, timeout_s=300)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reassess:
+    """Looks for learners of a course who have finished because less is required now."""
+
+    course_id: UUID
+    revision: int
+    """What runs that follow the newest revision must show by then."""
+
+
+class ProgressNotFound(NotFound):
+    title = "No such progress"
+
+
+class CompletionIsMeasured(Conflict):
+    title = "This block completes by what is measured, not by being told"
+
+
+class NothingToComplete(Conflict):
+    title = "This block only holds others"
