@@ -43,7 +43,7 @@ class SealedEntry(Entry):
 
 def names_a_person(field: str) -> bool:
     """Tell by its name whether a payload's field holds somebody's id."""
-    return field in ("user_id", "owner_id") or field.endswith(("_user_id", "_by"))
+    return field in ("user_id", "owner_id", "successor_id") or field.endswith(("_user_id", "_by"))
 
 
 def people_in(envelope: Envelope) -> set[UUID]:
