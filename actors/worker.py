@@ -3,6 +3,7 @@
 import asyncio
 import logging
 
+from actors import performers
 from actors.consumers import Consumers
 from actors.job_worker import JobWorker
 from actors.relay import Relay
@@ -33,6 +34,7 @@ class WorkerHost:
         label = self.services[0] if len(self.services) == 1 else f"{len(self.services)} services"
         await host.open_process(self.services, name=f"worker:{label}", connections=host.WORKER_CONNECTIONS)
         registry.load(self.services, "contract", "handlers", "jobs", "process")
+        performers.load()
         self.start_parts()
 
     def start_parts(self) -> None:

@@ -33,6 +33,8 @@ class Settings:
     log_level: str
     local_mail: bool
     """Show letters on a page instead of sending them: for a laptop, where nobody else can reach it."""
+    scratch: str
+    """A folder for large files while they are worked on; empty: the system's folder for temporary files."""
 
 
 @cache
@@ -75,4 +77,5 @@ def settings() -> Settings:
         otlp_endpoint=os.environ.get("HUB_OTLP_ENDPOINT", ""),
         log_level=os.environ.get("HUB_LOG_LEVEL", "info"),
         local_mail=os.environ.get("HUB_LOCAL_MAIL") == "1",
+        scratch=os.environ.get("HUB_SCRATCH", ""),
     )

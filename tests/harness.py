@@ -10,6 +10,7 @@ from uuid import UUID
 
 import httpx
 
+from actors import performers
 from cluster import broadcast, events, inbox, outbox, postgres
 from cluster.events import Envelope
 from cluster.host import ServiceHost
@@ -90,6 +91,7 @@ class Hub:
     async def start(self) -> None:
         await self.host.start()
         load(self.services, "handlers", "jobs")
+        performers.load()
 
     async def stop(self) -> None:
         await self.host.stop()

@@ -1,14 +1,17 @@
-"""What other services may know of video_processing: ids, values and the calls it answers."""
+"""What other services may know of video_processing: ids, values, events, problems and the calls it answers."""
 
 from dataclasses import dataclass
 from typing import Literal, NewType, Protocol
 from uuid import UUID
 
+from cluster.events import event
 from cluster.ids import OrgId
+from cluster.jobs import job
+from cluster.problems import Conflict, Invalid, NotFound
 
 VideoId = NewType("VideoId", UUID)
 
-VideoState = Literal["queued", "processing", "ready", "failed"]
+VideoState = Literal["queued", "processing", "ready", "failed", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +26,138 @@ class Video:
     """None until it is ready."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rendition:
+    """One size of a ready film."""
+
+    height: int
+    width: int
+    bitrate_bps: int
+    """The highest that a player must be able to load, sound included."""
+    codecs: str
+    """Source: RFC 6381."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """What plays a ready film: HLS (RFC 8216). It never changes for the same `take`."""
+
+    video_id: VideoId
+    org_id: OrgId
+    course_id: UUID
+    take: int
+    duration_s: float
+    bucket: str
+    key_prefix: str
+    """The object of the file `<path>` is `<key_prefix><path>`: `hls/720p/seg-00000.m4s`."""
+    playlists: dict[str, str]
+    """Texts by path: `master.m3u8`, and `<rendition>/index.m3u8`, which names its segments relative to itself."""
+    renditions: list[Rendition]
+    poster_key: str
+    """The object with the poster, a JPEG."""
+
+
 class VideoCalls(Protocol):
     """What video_processing answers to higher ranks."""
 
     async def find_video(self, video_id: VideoId) -> Video | None: ...
+
+    async def find_stream(self, video_id: VideoId) -> Stream | None:
+        """Return what plays the film; None unless it is ready."""
+        ...
+
+
+@event("video.created", subject="video_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoCreated:
+    video_id: VideoId
+    org_id: OrgId
+    course_id: UUID
+    asset_id: UUID
+
+
+@event("video.processed", subject="video_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoProcessed:
+    """It is ready."""
+
+    video_id: VideoId
+    org_id: OrgId
+    course_id: UUID
+    take: int
+    duration_s: float
+    heights: tuple[int, ...]
+    size_bytes: int
+
+
+@event("video.failed", subject="video_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoFailed:
+    video_id: VideoId
+    org_id: OrgId
+    course_id: UUID
+    code: str
+    retryable: bool
+
+
+@event("video.cancelled", subject="video_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoCancelled:
+    video_id: VideoId
+    org_id: OrgId
+    course_id: UUID
+
+
+@event("video.restarted", subject="video_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoRestarted:
+    """It failed or was cancelled before, and is queued again."""
+
+    video_id: VideoId
+    org_id: OrgId
+    course_id: UUID
+    take: int
+
+
+@job("video_processing.transcode", attempts=10, timeout_s=120, concurrency=2)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transcode:
+    """Takes a film from wherever it stands to ready, or to failed."""
+
+    video_id: VideoId
+
+    @staticmethod
+    def dedupe(video_id: VideoId) -> str:
+        return f"transcode:{video_id}"
+
+
+@job("video_processing.remove_objects", attempts=20, timeout_s=300)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveFilmObjects:
+    """Deletes objects of a film that nobody needs any more."""
+
+    prefix: str
+
+
+class VideoNotFound(NotFound):
+    title = "No such film"
+
+
+class PosterNotFound(NotFound):
+    title = "The film has no poster yet"
+
+
+class FileIsNoFilm(Invalid):
+    title = "This file is not a film"
+
+
+class UploadBelongsToNoCourse(Invalid):
+    title = "Films belong to courses"
+
+
+class VideoIsFinished(Conflict):
+    title = "The film is processed already"
+
+
+class VideoNotRetryable(Conflict):
+    title = "Another attempt would end the same way"

@@ -1,0 +1,87 @@
+"""Tell a film's changes as they happen: server-sent events, woken by broadcasts, with a look at the database between them.
+
+Each event is the whole state and its id the film's version, so resuming is sending the present state unless the client
+has it. Source: HTML, section 9.2 (Server-sent events).
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from api.media.video_processing import logic, rules
+from api.media.video_processing.store import Film
+from cluster import broadcast
+from cluster.principal import Principal
+from cluster.problems import Problem
+
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+PING_S = 15.0
+LOOK_S = 3.0
+"""How late a change is told while broadcasts are away."""
+_RETRY_MS = 2000
+
+_watchers: dict[UUID, set[asyncio.Event]] = {}
+
+
+async def _wake(message: dict[str, Any]) -> None:
+    for changed in _watchers.get(UUID(message["video_id"]), ()):
+        changed.set()
+
+
+broadcast.listen(logic.TOPIC, _wake)
+
+
+def seen_version(last_event_id: str | None) -> int:
+    """Return the version that a client has seen; 0 for none, or for an id that was not given here."""
+    return int(last_event_id) if last_event_id and last_event_id.isascii() and last_event_id.isdigit() else 0
+
+
+def is_last(film: Film, seen: int) -> bool:
+    """Tell whether the client has seen all that there will be."""
+    return film.state in rules.FINAL and seen == film.version
+
+
+async def events(
+    caller: Principal, film: Film, seen: int, *, render: Callable[[Film], Any]
+) -> AsyncGenerator[bytes, None]:
+    """Yield the film's states after `seen`, the present one first, and pings while nothing changes; end with the last."""
+    yield b"retry: %d\n\n" % _RETRY_MS
+    sent_at = time.monotonic()
+    with _watching(film.id) as changed:
+        while True:
+            if film.version != seen:
+                yield b"id: %d\nevent: video\ndata: %b\n\n" % (film.version, orjson.dumps(render(film)))
+                seen, sent_at = film.version, time.monotonic()
+            elif time.monotonic() - sent_at >= PING_S:
+                yield b": ping\n\n"
+                sent_at = time.monotonic()
+            if film.state in rules.FINAL:
+                return
+            try:
+                async with asyncio.timeout(min(LOOK_S, PING_S)):
+                    await changed.wait()
+            except TimeoutError:
+                pass
+            changed.clear()
+            try:
+                film = await logic.get_film(caller, film.id)
+            except Problem:
+                # The right to see it was lost, or the database is away: the client asks again and is told which.
+                return
+
+
+@contextmanager
+def _watching(video_id: UUID) -> Generator[asyncio.Event]:
+    changed = asyncio.Event()
+    _watchers.setdefault(video_id, set()).add(changed)
+    try:
+        yield changed
+    finally:
+        _watchers[video_id].discard(changed)
+        if not _watchers[video_id]:
+            del _watchers[video_id]

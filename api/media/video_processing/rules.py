@@ -1,0 +1,60 @@
+"""Decisions about films that need no database: what may be one, where its objects lie, how far its processing is."""
+
+from collections.abc import Sequence
+
+from api.media.video_processing.contract import FileIsNoFilm, VideoId, VideoState
+from api.media.video_processing.film.faults import MESSAGES
+
+FINAL: frozenset[VideoState] = frozenset(("ready", "failed", "cancelled"))
+"""Nothing happens to the film any more unless somebody asks for it."""
+
+PROCESSING_FAILED = "processing-failed"
+PROCESSING_FAILED_DETAIL = (
+    "We could not process the film because of a fault on our side. Your upload is kept: please try again."
+)
+UPLOAD_GONE = "upload-gone"
+UPLOAD_GONE_DETAIL = "The uploaded file is gone. Please upload the film again."
+
+_MAY_HOLD_PICTURES = frozenset(("audio/ogg", "audio/mp4", "application/ogg", "application/mxf"))
+"""Types told by the container's first bytes, which films share with sound."""
+
+_PREPARED = 0.02
+_ENCODED = 0.98
+
+
+def check_type(content_type: str | None) -> None:
+    """Refuse what cannot be a film by its type; its content is looked at later, out of this process.
+
+    Raises:
+        FileIsNoFilm
+    """
+    kind = content_type or ""
+    if kind.startswith("video/") or kind in _MAY_HOLD_PICTURES:
+        return
+    code = "no-video" if kind.startswith("audio/") else "not-a-film"
+    raise FileIsNoFilm(MESSAGES[code], pointer="/asset_id", reason=code)
+
+
+def take_prefix(video_id: VideoId, take: int) -> str:
+    """Return where everything lies that one take of a film makes."""
+    return f"{video_id}/{take}/"
+
+
+def hls_prefix(video_id: VideoId, take: int) -> str:
+    return f"{take_prefix(video_id, take)}hls/"
+
+
+def poster_key(video_id: VideoId, take: int) -> str:
+    return f"{take_prefix(video_id, take)}poster.jpg"
+
+
+def copied_source_key(video_id: VideoId, take: int) -> str:
+    """Return where an upload lies that had to be copied into another container."""
+    return f"{take_prefix(video_id, take)}source.mkv"
+
+
+def progress(done: float, weights: Sequence[float]) -> float:
+    """Return how far a film is, 0..1: `done` of the sum of `weights` is encoded."""
+    total = sum(weights)
+    share = min(1.0, done / total) if total > 0 else 1.0
+    return round(_PREPARED + share * (_ENCODED - _PREPARED), 3)
