@@ -66,8 +66,11 @@ def declared_type(text: str | None) -> str | None:
 def sniff(head: bytes, declared: str | None) -> str | None:
     """Tell the media type by the first bytes. `declared` only chooses between kinds of text.
 
-    Source: WHATWG MIME Sniffing; ISO/IEC 14496-12, section 4.3 (`ftyp`); ISO/IEC 13818-1, section 2.4.3.2 (sync byte).
+    Source: WHATWG MIME Sniffing; ISO/IEC 14496-12, section 4.3 (`ftyp`); ISO/IEC 13818-1, section 2.4.3.2 (sync byte);
+    RFC 8794 (EBML).
     """
+    if head.startswith(b"\x1aE\xdf\xa3"):
+        return "video/webm" if b"webm" in head[:64] else "video/x-matroska"
     guessed: str | None = filetype.guess_mime(head)
     if guessed is not None:
         return _SAME.get(guessed, guessed)

@@ -1,7 +1,6 @@
 """Read the headers of tus (https://tus.io/protocols/resumable-upload, version 1.0.0)."""
 
 import base64
-import binascii
 import re
 from dataclasses import dataclass
 from uuid import UUID
@@ -60,7 +59,7 @@ def parse_metadata(text: str | None) -> dict[str, str]:
         key, _, value = entry.strip().partition(" ")
         try:
             content = base64.b64decode(value.strip(), validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:
             content = "\0"
         if _KEY.fullmatch(key) is None or key in found or "\0" in content or len(text) > _MAX_METADATA:
             raise UploadHeaderInvalid(
@@ -109,7 +108,7 @@ def parse_checksum(text: str | None) -> Checksum | None:
     algorithm, _, encoded = text.strip().partition(" ")
     try:
         digest = base64.b64decode(encoded.strip(), validate=True)
-    except binascii.Error:
+    except ValueError:
         digest = b""
     if ALGORITHMS.get(algorithm) != len(digest):
         raise UploadHeaderInvalid(
