@@ -24,11 +24,11 @@ _START = (
     "window.onload = () => SwaggerUIBundle({url: '/openapi.json', dom_id: '#docs', deepLinking: true, "
     "docExpansion: 'none', tagsSorter: 'alpha', filter: true, persistAuthorization: false, validatorUrl: null});"
 )
-_DOCS = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>LearningHub API</title>
+_DOCS = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>LearningHub API</title><link rel="icon" href="data:,">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="stylesheet" href="/docs/swagger-ui.css"></head>
 <body><div id="docs"></div><script src="/docs/swagger-ui-bundle.js"></script><script src="/docs/start.js"></script></body></html>"""
-_HOME = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>LearningHub</title>
+_HOME = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>LearningHub</title><link rel="icon" href="data:,">
 <meta name="viewport" content="width=device-width, initial-scale=1"><style>
 body {{ font: 17px/1.6 system-ui, sans-serif; max-width: 44rem; margin: 4rem auto; padding: 0 1rem; color: #1b2430 }}
 h1 {{ font-size: 2.2rem; margin-bottom: 0 }} p {{ color: #46515e }} a {{ color: #0b5cad }} code {{ background: #eef2f6; padding: .1em .3em }}
