@@ -63,7 +63,7 @@ class FilmNotFound(NotFound):
     title = "No such film"
 
 
-class NotAFilm(Conflict):
+class BlockHasNoFilm(Conflict):
     title = "This block has no film"
 
 

@@ -8,9 +8,9 @@ from api.learning.enrollment.contract import EnrollmentCalls
 from api.media.video_processing.contract import Video, VideoCalls, VideoId
 from api.media.video_streaming import rules, store
 from api.media.video_streaming.contract import (
+    BlockHasNoFilm,
     FilmNotFound,
     FilmNotReady,
-    NotAFilm,
     Playback,
     PlaybackId,
     PlaybackNotFound,
@@ -29,12 +29,12 @@ async def play_block(caller: Principal, run_id: UUID, block_id: BlockId, now: da
 
     Raises:
         NotFound, Forbidden: what `ContentCalls.may_open` says.
-        NotAFilm, FilmNotReady
+        BlockHasNoFilm, FilmNotReady
     """
     user_id = caller.person()
     block = await client(ContentCalls).may_open(user_id, run_id, block_id, fresh=True)
     if block.type != "video":
-        raise NotAFilm(f"it is of the type {block.type}", pointer="/block_id")
+        raise BlockHasNoFilm(f"it is of the type {block.type}", pointer="/block_id")
     video_id = VideoId(UUID(str(block.body["video_id"])))
     video = await client(VideoCalls).find_video(video_id)
     if video is None:

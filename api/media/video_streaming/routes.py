@@ -10,9 +10,9 @@ from api.learning.content.contract import BlockId, BlockNotFound, BlockNotReleas
 from api.media.video_processing.contract import VideoId
 from api.media.video_streaming import logic, rules, tokens
 from api.media.video_streaming.contract import (
+    BlockHasNoFilm,
     FilmNotFound,
     FilmNotReady,
-    NotAFilm,
     Playback,
     PlaybackId,
     PlaybackNotFound,
@@ -66,7 +66,7 @@ class PlaybackView(BaseModel):
 @router.post(
     "/v1/playbacks",
     status_code=201,
-    raises=(OutlineNotFound, BlockNotFound, BlockNotReleased, FilmNotFound, NotAFilm, FilmNotReady),
+    raises=(OutlineNotFound, BlockNotFound, BlockNotReleased, FilmNotFound, BlockHasNoFilm, FilmNotReady),
 )
 async def start_playback(caller: Caller, new: NewPlayback, response: Response) -> PlaybackView:
     """Start to watch. The answer's address plays in any HLS player (RFC 8216), without a header."""

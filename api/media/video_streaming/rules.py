@@ -42,8 +42,8 @@ def file_names(playlists: Mapping[str, str]) -> frozenset[str]:
     names = set(playlists)
     for playlist, text in playlists.items():
         folder = posixpath.dirname(playlist)
-        names |= {posixpath.normpath(posixpath.join(folder, uri)) for uri in _uris(text)}
-    return frozenset(name for name in names if not name.startswith((".", "/")) and "//" not in name)
+        names |= {posixpath.normpath(posixpath.join(folder, uri)) for uri in _uris(text) if ":" not in uri}
+    return frozenset(name for name in names if not name.startswith((".", "/")))
 
 
 def _uris(playlist: str) -> Iterator[str]:
