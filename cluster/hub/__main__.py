@@ -177,6 +177,12 @@ def audit_verify() -> None:
     _become("api.platform.audit.verify")
 
 
+@app.command("make-admin")
+def make_admin(user_id: Annotated[str, typer.Argument(help="The person's id, as GET /v1/users/me tells it.")]) -> None:
+    """Let somebody run the whole platform."""
+    _become("deployments.make_admin", user_id)
+
+
 @app.command()
 def demo(film: Annotated[str | None, typer.Argument(help="A film of yours; without, one is made.")] = None) -> None:
     """Teach a course with a film and learn it, through the API alone."""
