@@ -92,7 +92,7 @@ def _split(value: Any) -> Any:
     return value
 
 
-Several = Annotated[list[T] | None, BeforeValidator(_split), Query(), Field(max_length=MAX_LIMIT)]
+Several = Annotated[Annotated[list[T], Field(max_length=MAX_LIMIT)] | None, BeforeValidator(_split), Query()]
 """A filter that takes several values: `states: Several[State] = None` reads `?states=a,b`."""
 
 
