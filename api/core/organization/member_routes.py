@@ -98,7 +98,7 @@ async def change_member(
 
 
 @router.post("/v1/members/{member_id}/suspend", raises=(MemberNotFound, MemberNotActive, BeyondOwnRights, LastOwner))
-async def suspend(caller: Caller, member_id: UUID, response: Response) -> MemberView:
+async def suspend_member(caller: Caller, member_id: UUID, response: Response) -> MemberView:
     """Shut a member out until further notice; roles rest and come back with `reactivate`."""
     member = await once(
         response,

@@ -186,7 +186,7 @@ async def list_blocks(
     return paging.page(listed, key=_path, render=lambda each: views[each.block.id])
 
 
-@router.get("/v1/blocks/-/types")
+@router.get("/v1/blocks/-/types", public=True)
 async def list_block_types() -> BlockTypeList:
     """List the kinds of blocks there are, and what their bodies hold."""
     return BlockTypeList(

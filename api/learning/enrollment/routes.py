@@ -1,8 +1,7 @@
 """HTTP of enrollment."""
 
-from collections.abc import Coroutine
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import Query, Response
@@ -79,9 +78,7 @@ async def list_enrollments(
     paging: Paging,
     course_id: UUID | None = None,
     run_id: UUID | None = None,
-    user_id: Annotated[
-        str | None, Query(pattern=r"^(me|[0-9a-fA-F-]{36})$", description="A person's id, or `me`")
-    ] = None,
+    user_id: Annotated[Literal["me"] | UUID | None, Query(description="A person's id, or `me`")] = None,
     state: Several[State] = None,
     id: Several[UUID] = None,
 ) -> Page[EnrollmentView]:
@@ -89,7 +86,7 @@ async def list_enrollments(
     after = paging.after(course=course_id, run=run_id, user=user_id, state=state, id=id)
     person = None
     if user_id is not None:
-        person = caller.person() if user_id == "me" else UserId(UUID(user_id))
+        person = caller.person() if user_id == "me" else UserId(user_id)
     enrollments = await logic.list_enrollments(
         caller,
         course_id=course_id,
@@ -112,23 +109,34 @@ async def get_enrollment(caller: Caller, enrollment_id: UUID) -> EnrollmentView:
 @router.post("/v1/enrollments/{enrollment_id}/cancel", raises=(EnrollmentNotFound,))
 async def cancel(caller: Caller, enrollment_id: UUID, response: Response) -> EnrollmentView:
     """Leave a run. What was learned is kept, and coming back continues it."""
-    return _view(await _once(caller, response, logic.cancel(caller, EnrollmentId(enrollment_id))))
+    enrollment = await once(
+        response,
+        logic.cancel(caller, EnrollmentId(enrollment_id)),
+        again=lambda id: logic.get_enrollment(caller, EnrollmentId(id)),
+    )
+    return _view(enrollment)
 
 
 @router.post("/v1/enrollments/{enrollment_id}/suspend", raises=(EnrollmentNotFound, NotInThatState))
 async def suspend(caller: Caller, enrollment_id: UUID, response: Response) -> EnrollmentView:
     """Keep somebody out for a while; their seat stays theirs."""
-    return _view(await _once(caller, response, logic.suspend(caller, EnrollmentId(enrollment_id))))
+    enrollment = await once(
+        response,
+        logic.suspend(caller, EnrollmentId(enrollment_id)),
+        again=lambda id: logic.get_enrollment(caller, EnrollmentId(id)),
+    )
+    return _view(enrollment)
 
 
 @router.post("/v1/enrollments/{enrollment_id}/resume", raises=(EnrollmentNotFound, NotInThatState))
 async def resume(caller: Caller, enrollment_id: UUID, response: Response) -> EnrollmentView:
     """Let somebody in again."""
-    return _view(await _once(caller, response, logic.resume(caller, EnrollmentId(enrollment_id))))
-
-
-async def _once(caller: Caller, response: Response, work: Coroutine[Any, Any, Enrollment]) -> Enrollment:
-    return await once(response, work, again=lambda id: logic.get_enrollment(caller, EnrollmentId(id)))
+    enrollment = await once(
+        response,
+        logic.resume(caller, EnrollmentId(enrollment_id)),
+        again=lambda id: logic.get_enrollment(caller, EnrollmentId(id)),
+    )
+    return _view(enrollment)
 
 
 def _view(enrollment: Enrollment) -> EnrollmentView:

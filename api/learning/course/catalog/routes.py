@@ -57,7 +57,7 @@ class FacetsView(BaseModel):
     languages: list[FacetView]
 
 
-@router.get("/v1/catalog")
+@router.get("/v1/catalog", public=True)
 async def list_catalog(
     caller: Caller,
     paging: Paging,
@@ -82,7 +82,7 @@ async def list_catalog(
     return paging.page(listings, key=lambda listing: listing.course_id, render=_render)
 
 
-@router.get("/v1/catalog/-/facets")
+@router.get("/v1/catalog/-/facets", public=True)
 async def list_facets(
     caller: Caller,
     response: Response,
@@ -100,14 +100,14 @@ async def list_facets(
     return FacetsView(categories=by_field["category"], tags=by_field["tag"], languages=by_field["language"])
 
 
-@router.get("/v1/catalog/-/categories")
+@router.get("/v1/catalog/-/categories", public=True)
 async def list_categories(response: Response) -> list[CategoryView]:
     """List the categories that courses can be filed under, in their order."""
     response.headers["Cache-Control"] = "public, max-age=300"
     return [CategoryView(slug=category.slug, title=category.title) for category in await logic.list_categories()]
 
 
-@router.get("/v1/catalog/{course_id}", raises=(CourseNotFound,))
+@router.get("/v1/catalog/{course_id}", public=True, raises=(CourseNotFound,))
 async def get_listing(caller: Caller, course_id: UUID, response: Response) -> ListingView:
     """Return a published course with its runs."""
     listing = await logic.get_listing(caller, CourseId(course_id))

@@ -36,7 +36,7 @@ async def create_run(caller: Caller, new: NewRun, response: Response) -> RunView
     return RunView.of(run)
 
 
-@router.get("/v1/runs", raises=(CourseNotFound,))
+@router.get("/v1/runs", public=True, raises=(CourseNotFound,))
 async def list_runs(caller: Caller, paging: Paging, course_id: UUID) -> Page[RunView]:
     """List the runs of a course, oldest first. Of a published course to anybody, of a draft to its staff."""
     after = paging.after(sort="id", course=course_id)
@@ -46,7 +46,7 @@ async def list_runs(caller: Caller, paging: Paging, course_id: UUID) -> Page[Run
     return paging.page(runs, render=RunView.of)
 
 
-@router.get("/v1/runs/{run_id}", raises=(RunNotFound,))
+@router.get("/v1/runs/{run_id}", public=True, raises=(RunNotFound,))
 async def get_run(caller: Caller, run_id: UUID, response: Response) -> RunView:
     """Return a run."""
     run = await logic.get_run(caller, RunId(run_id))
