@@ -1,0 +1,1 @@
+"""What works outside a request: relay, consumers, job workers, scheduler, transcoding."""

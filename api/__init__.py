@@ -1,0 +1,1 @@
+"""The services: api/<namespace>/<service>/."""

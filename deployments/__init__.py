@@ -1,0 +1,1 @@
+"""What runs: one table of services per namespace, and how they are put on Ray Serve."""
