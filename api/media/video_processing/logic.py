@@ -27,7 +27,7 @@ from cluster.broadcast import announce
 from cluster.calls import client
 from cluster.events import emit
 from cluster.ids import OrgId, new_id
-from cluster.jobs import cancel_jobs, enqueue
+from cluster.jobs import enqueue
 from cluster.objects import bucket
 from cluster.postgres import Transaction, read, write
 from cluster.principal import Principal, platform
@@ -114,7 +114,7 @@ async def cancel(caller: Principal, video_id: VideoId) -> Film:
     async with write(caller, result=video_id) as tx:
         cancelled = await store.update_cancelled(tx, video_id)
         if cancelled is not None:
-            cancel_jobs(tx, Transcode.dedupe(video_id))
+            # A job that waits finds nothing to do.
             remove_take(tx, video_id, cancelled.take)
             told = VideoCancelled(video_id=video_id, org_id=film.org_id, course_id=film.course_id)
             emit(tx, told, version=cancelled.version)

@@ -1,0 +1,64 @@
+import json
+from typing import Any
+
+from api.media.video_processing.store import FILM, LIST
+from cluster.ids import new_id
+from cluster.postgres import Connection, pool
+from tests.api.media.video_processing.conftest import FilmMaker, Teacher
+from tests.harness import Hub, done
+
+
+async def test_reads_take_one_statement_and_writes_at_most_five(hub: Hub, teacher: Teacher, film: FilmMaker) -> None:
+    content = await film(duration_s=2)
+    asset_id = await teacher.upload(content)
+    person = teacher.person
+    done(await person.get("/v1/videos"))
+    with hub.statements() as created:
+        video = done(await person.post("/v1/videos", {"asset_id": asset_id}), 201)
+    path = f"/v1/videos/{video['id']}"
+    with hub.statements() as one:
+        done(await person.get(path))
+    with hub.statements() as listed:
+        done(await person.get("/v1/videos", params={"course_id": teacher.course_id}))
+    with hub.statements() as cancelled:
+        done(await person.post(f"{path}/cancel"))
+    with hub.statements() as retried:
+        done(await person.post(f"{path}/retry"))
+    assert [one.count, listed.count] == [1, 1], one.sql + listed.sql
+    for each in (created, cancelled, retried):
+        # The last transaction: the one before it is media's, which keeps the upload for us.
+        begin = len(each.sql) - each.sql[::-1].index("BEGIN") - 1
+        assert each.sql[-1] == "COMMIT"
+        assert len(each.sql[begin:]) <= 5, each.sql
+    done(await person.post(f"{path}/cancel"))
+
+
+async def _plan(db: Connection, sql: str, *args: Any) -> str:
+    rows = await db.rows("EXPLAIN (FORMAT JSON, COSTS OFF) " + sql, *args)
+    return json.dumps(rows[0][0])
+
+
+async def test_hot_queries_use_indexes(hub: Hub) -> None:
+    async with pool().acquire() as raw:
+        transaction = raw.transaction()
+        await transaction.start()
+        db = Connection(raw)
+        await db.run(
+            """INSERT INTO video_processing.videos (id, org_id, course_id, asset_id, state, created_at, updated_at)
+               SELECT gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'queued', now(), now()
+               FROM generate_series(1, 5000)"""
+        )
+        await db.run("ANALYZE video_processing.videos")
+        id = new_id()
+        select = "SELECT " + FILM + " FROM video_processing.videos "  # noqa: S608
+        anything: tuple[Any, ...] = (False, (id,), (id,), id, None, None, None, 21)
+        plans = {
+            "one": await _plan(db, select + "WHERE id = $1", id),
+            "of an upload": await _plan(db, select + "WHERE asset_id = $1", id),
+            "of a course": await _plan(db, LIST["course_id"], *anything),
+            "of an organization": await _plan(db, LIST["org_id"], *anything),
+            "forsaken": await _plan(db, select + "WHERE state = 'processing' AND seen_alive_at < now() LIMIT 100"),
+        }
+        await transaction.rollback()
+    assert {name for name, plan in plans.items() if '"Seq Scan"' in plan} == set()
+    assert {name for name, plan in plans.items() if "Index" not in plan} == set()
