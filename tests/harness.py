@@ -111,7 +111,11 @@ class Hub:
             await self.guest.post("/v1/users", {"email": email, "password": PASSWORD, "name": name.title()}), 201
         )
         session = done(await self.guest.post("/v1/sessions", {"email": email, "password": PASSWORD}), 201)
-        return Person(self._client(session["access_token"]), UUID(user["id"]), email)
+        return self.signed_in(session["access_token"], UUID(user["id"]), email)
+
+    def signed_in(self, access_token: str, id: UUID, email: str) -> Person:
+        """Return whoever holds this token."""
+        return Person(self._client(access_token), id, email)
 
     async def school(self, name: str = "school", owner: Person | None = None) -> School:
         """Make an organization with an owner."""
