@@ -5,11 +5,13 @@ own tables and calls nobody. A yes may be kept for some seconds; a no is never f
 """
 
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Generic, Literal, Protocol, TypeVar
 from uuid import UUID
 
+from cluster import broadcast
 from cluster.calls import client
 from cluster.ids import OrgId, UserId
 from cluster.principal import Principal
@@ -24,6 +26,8 @@ RELATIONS = ("anyone", "signed_in", "self", "member", "learner")
 
 _GRANTS_TTL_S = 30.0
 _RELATION_TTL_S = 5.0
+_TRUST_S = 1.5
+"""Answers are kept only while broadcasts are known to arrive this promptly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,9 +198,11 @@ async def _holds(principal: Principal, permission: str, where: "Guarded[T]", fre
     user_id = principal.id
     if user_id is None or (principal.scopes is not None and permission not in principal.scopes):
         return False
+    if _is_cut_off(principal, where):
+        return False
     if "signed_in" in roles or ("self" in roles and where.owner_id == user_id):
         return True
-    if principal.bound_org is not None and where.org_id != principal.bound_org:
+    if principal.bound_org is not None and where.org_id is None:
         return False
     if "learner" in roles and where.run_id is not None and await _learns(user_id, where.run_id, fresh):
         return True
@@ -212,8 +218,13 @@ async def _holds(principal: Principal, permission: str, where: "Guarded[T]", fre
     )
 
 
+def _is_cut_off(principal: Principal, where: "Guarded[T]") -> bool:
+    """Tell whether the session belongs to one organization and this to another; what has none is the person's own."""
+    return principal.bound_org is not None and where.org_id not in (None, principal.bound_org)
+
+
 async def _touches(principal: Principal, where: "Guarded[T]") -> bool:
-    if principal.id is None:
+    if principal.id is None or _is_cut_off(principal, where):
         return False
     if any(_covers(grant, where) for grant in await _grants(principal.id, fresh=False)):
         return True
@@ -256,55 +267,50 @@ def permissions_of_role(role: str) -> tuple[str, ...]:
     return tuple(sorted(name for name, roles in _permissions().items() if role in roles))
 
 
-# What was asked lately, by user: (kept until, answer). Bounded, because a replica sees every user of the platform.
-_grant_cache: dict[UUID, tuple[float, list[GrantedScope]]] = {}
-_organization_cache: dict[UUID, tuple[float, frozenset[UUID]]] = {}
-_learner_cache: dict[tuple[UUID, UUID], float] = {}
-_CACHE_SIZE = 20_000
+# What the owners answered lately, by user and question: (kept until, answer). Whatever changes about a user drops all of
+# it. Bounded, because a replica sees every user of the platform.
+_kept: dict[UUID, dict[object, tuple[float, Any]]] = {}
+_MAX_USERS = 20_000
 
 
 async def _grants(user_id: UserId, fresh: bool) -> list[GrantedScope]:
-    now = time.monotonic()
-    kept = _grant_cache.get(user_id)
-    if kept is not None and kept[0] > now and not fresh:
-        return kept[1]
-    answer = await client(GrantSource).grants_of(user_id)
-    _bound(_grant_cache)
-    _grant_cache[user_id] = (now + _GRANTS_TTL_S, answer)
-    return answer
+    source = client(GrantSource)
+    return await _ask(user_id, "grants", lambda: source.grants_of(user_id), _GRANTS_TTL_S, fresh)
 
 
-async def _organizations(user_id: UserId, fresh: bool) -> frozenset[UUID]:
-    now = time.monotonic()
-    kept = _organization_cache.get(user_id)
-    if kept is not None and kept[0] > now and not fresh:
-        return kept[1]
-    answer = frozenset[UUID](await client(MemberSource).organizations_of(user_id))
-    _bound(_organization_cache)
-    _organization_cache[user_id] = (now + _RELATION_TTL_S, answer)
-    return answer
+async def _organizations(user_id: UserId, fresh: bool) -> list[OrgId]:
+    source = client(MemberSource)
+    return await _ask(user_id, "organizations", lambda: source.organizations_of(user_id), _RELATION_TTL_S, fresh)
 
 
 async def _learns(user_id: UserId, run_id: UUID, fresh: bool) -> bool:
+    source = client(LearnerSource)
+    return await _ask(user_id, run_id, lambda: source.learns_in(user_id, run_id), _RELATION_TTL_S, fresh)
+
+
+async def _ask(user_id: UserId, question: object, ask: Callable[[], Awaitable[T]], ttl_s: float, fresh: bool) -> T:
     now = time.monotonic()
-    if not fresh and _learner_cache.get((user_id, run_id), 0.0) > now:
-        return True
-    if not await client(LearnerSource).learns_in(user_id, run_id):
-        _learner_cache.pop((user_id, run_id), None)
-        return False
-    _bound(_learner_cache)
-    _learner_cache[user_id, run_id] = now + _RELATION_TTL_S
-    return True
-
-
-def _bound(cached: "dict[Any, Any]") -> None:
-    if len(cached) >= _CACHE_SIZE:
-        cached.clear()
+    kept = _kept.get(user_id, {}).get(question)
+    # Where broadcasts do not arrive, nobody tells us that a right was taken away: then the owner is asked each time.
+    if kept is not None and kept[0] > now and not fresh and broadcast.fresh_within(_TRUST_S):
+        return kept[1]
+    if len(_kept) >= _MAX_USERS:
+        _kept.clear()
+    # `forget` takes this dictionary away, so that an answer from before the change is not kept after it.
+    answers = _kept.setdefault(user_id, {})
+    answer = await ask()
+    if answer is False:
+        answers.pop(question, None)
+    else:
+        answers[question] = (now + ttl_s, answer)
+    return answer
 
 
 def forget(user_id: UUID) -> None:
     """Drop what was kept about a user: their grants, memberships or enrolments changed."""
-    _grant_cache.pop(user_id, None)
-    _organization_cache.pop(user_id, None)
-    for key in [key for key in _learner_cache if key[0] == user_id]:
-        del _learner_cache[key]
+    _kept.pop(user_id, None)
+
+
+async def forget_everybody() -> None:
+    """Drop everything that was kept: changes may have been missed."""
+    _kept.clear()

@@ -7,6 +7,7 @@ safe to repeat.
 
 import importlib
 import inspect
+import logging
 import os
 import time
 import typing
@@ -26,6 +27,7 @@ from cluster.services import Service, service_of, table
 from cluster.settings import settings
 
 P = TypeVar("P")
+log = logging.getLogger(__name__)
 
 DEADLINE_S = 5.0
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
@@ -33,7 +35,12 @@ _local: dict[str, object] = {}
 _hosted: set[str] = set()
 _session: aiohttp.ClientSession | None = None
 _PROBLEM_HEADER = "x-problem-class"
-_KERNEL_SOURCES = {"GrantSource": "rbac", "MemberSource": "organization", "LearnerSource": "enrollment", "AddressSource": "auth"}
+_KERNEL_SOURCES = {
+    "GrantSource": "rbac",
+    "MemberSource": "organization",
+    "LearnerSource": "enrollment",
+    "AddressSource": "auth",
+}
 
 
 class RemoteUnavailable(Unavailable):
@@ -120,13 +127,17 @@ async def answer(service: str, name: str, body: bytes) -> bytes:
     """Run a call that came for a service of this process and return its encoded result.
 
     Raises:
-        LookupError: no such method, or the service does not live here.
-        msgspec.MsgspecError: the arguments do not fit.
+        RemoteUnavailable: no such call here, or its arguments do not fit: the two are of different releases, which ends
+            with the rollout. A fault of the call itself stays what it is.
     """
     calls = _local.get(service)
-    if calls is None:
-        raise LookupError(f"{service} is not hosted here")
-    arguments = msgspec.msgpack.decode(body, type=method_of(type(calls), name).arguments)
+    try:
+        arguments = msgspec.msgpack.decode(body, type=method_of(type(calls), name).arguments)
+    except (LookupError, msgspec.MsgspecError) as error:
+        log.warning("call refused", extra={"service": service, "call": name, "error": repr(error)})
+        raise RemoteUnavailable(
+            f"this release of {service} does not answer the call {name}; try again later"
+        ) from error
     result = await getattr(calls, name)(**{field: getattr(arguments, field) for field in arguments.__struct_fields__})
     return msgspec.msgpack.encode(result)
 

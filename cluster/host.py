@@ -7,8 +7,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
-
-import msgspec
+from uuid import UUID
 
 from cluster import access, broadcast, calls, identity, migrations, objects, postgres, redis, telemetry
 from cluster.http import Edge, build_app, problem_response, text_response
@@ -34,7 +33,7 @@ async def open_process(services: tuple[str, ...], *, name: str, connections: int
     telemetry.configure(name)
     await postgres.connect(await migrations.ensure_login(services), size=connections, application=name)
     await redis.connect()
-    broadcast.listen("access", _forget_access)
+    broadcast.listen("access", _forget_access, on_gap=access.forget_everybody)
     await broadcast.start()
     await identity.start()
     calls.install(services)
@@ -51,8 +50,6 @@ async def close_process() -> None:
 
 
 async def _forget_access(message: dict[str, Any]) -> None:
-    from uuid import UUID
-
     access.forget(UUID(message["user_id"]))
 
 
@@ -130,9 +127,6 @@ class ServiceHost:
             body = await _read(receive)
             content = await calls.answer(service.name, method, body)
             response = text_response(content, "application/msgpack")
-        except (LookupError, msgspec.MsgspecError) as error:
-            content, problem_headers = calls.encode_problem(BadRequest(str(error)))
-            response = text_response(content, "application/msgpack", 400, problem_headers)
         except Problem as problem:
             content, problem_headers = calls.encode_problem(problem)
             response = text_response(content, "application/msgpack", problem.status, problem_headers)
