@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from api.learning.enrollment.contract import EnrollmentId
 from api.learning.progress import logic
 from api.learning.progress.contract import Assess, Flush, Reassess
-from api.learning.progress.watching import cache
 from api.learning.progress.watching import logic as watching
 from cluster.job_runs import JobRun
 from cluster.jobs import cron, perform
@@ -20,9 +19,7 @@ async def flush(run: JobRun, args: Flush) -> None:
 @cron("progress.sweep", "* * * * *", timeout_s=60)
 async def sweep(run: JobRun) -> None:
     """Plan the writing of shards whose plan was lost with a process."""
-    for shard in range(cache.SHARDS):
-        if await cache.waiting(shard):
-            await watching.plan_flush(run.principal, shard, datetime.now(UTC))
+    await watching.plan_lost(run.principal, datetime.now(UTC))
 
 
 @perform(Assess)

@@ -94,6 +94,17 @@ async def plan_flush(principal: Principal, shard: int, now: datetime) -> None:
         )
 
 
+async def plan_lost(principal: Principal, now: datetime) -> None:
+    """Plan the writing of every shard with something unwritten: a plan may be lost with its process.
+
+    Raises:
+        Away
+    """
+    for shard in range(cache.SHARDS):
+        if await cache.waiting(shard):
+            await plan_flush(principal, shard, now)
+
+
 async def flush(principal: Principal, shard: int, now: datetime) -> bool:
     """Write what is due of a shard, and plan the next round; tell whether more is due at once.
 

@@ -1,6 +1,6 @@
 """A published course with a real film of ten seconds and a text, and people who learn in it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +63,7 @@ class Viewer:
 
 
 @contextmanager
-def transcoding_here() -> Any:
+def transcoding_here() -> Iterator[None]:
     """Process films in this process instead of Ray's."""
 
     async def transcode(run: JobRun, args: Transcode) -> None:
@@ -101,6 +101,6 @@ async def film_content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.fixture(scope="module")
-async def cinema(hub: Hub, scratch: Path, film_content: bytes) -> AsyncIterator[Cinema]:
+async def cinema(hub: Hub, scratch: Path, film_content: bytes) -> Cinema:
     """One course for the tests of a module: what they do is each learner's own."""
-    yield await new_cinema(hub, film_content)
+    return await new_cinema(hub, film_content)
