@@ -292,17 +292,15 @@ async def _ask(user_id: UserId, question: object, ask: Callable[[], Awaitable[T]
     now = time.monotonic()
     kept = _kept.get(user_id, {}).get(question)
     # Where broadcasts do not arrive, nobody tells us that a right was taken away: then the owner is asked each time.
-    if kept is not None and kept[0] > now and not fresh and broadcast.fresh_within(_TRUST_S):
+    known = kept is not None and kept[0] > now and kept[1] is not False
+    if kept is not None and known and not fresh and broadcast.fresh_within(_TRUST_S):
         return kept[1]
     if len(_kept) >= _MAX_USERS:
         _kept.clear()
     # `forget` takes this dictionary away, so that an answer from before the change is not kept after it.
     answers = _kept.setdefault(user_id, {})
     answer = await ask()
-    if answer is False:
-        answers.pop(question, None)
-    else:
-        answers[question] = (now + ttl_s, answer)
+    answers[question] = (now + ttl_s, answer)
     return answer
 
 
