@@ -285,15 +285,19 @@ async def _organizations(user_id: UserId, fresh: bool) -> list[OrgId]:
 
 async def _learns(user_id: UserId, run_id: UUID, fresh: bool) -> bool:
     source = client(LearnerSource)
-    return await _ask(user_id, run_id, lambda: source.learns_in(user_id, run_id), _RELATION_TTL_S, fresh)
+
+    async def run_or_none() -> UUID | None:
+        return run_id if await source.learns_in(user_id, run_id) else None
+
+    return await _ask(user_id, run_id, run_or_none, _RELATION_TTL_S, fresh) is not None
 
 
 async def _ask(user_id: UserId, question: object, ask: Callable[[], Awaitable[T]], ttl_s: float, fresh: bool) -> T:
     now = time.monotonic()
     kept = _kept.get(user_id, {}).get(question)
-    # Where broadcasts do not arrive, nobody tells us that a right was taken away: then the owner is asked each time.
-    known = kept is not None and kept[0] > now and kept[1] is not False
-    if kept is not None and known and not fresh and broadcast.fresh_within(_TRUST_S):
+    # None is not trusted: a no is never final. Where broadcasts do not arrive, nobody tells us that a right was taken
+    # away: then the owner is asked each time.
+    if kept is not None and kept[1] is not None and kept[0] > now and not fresh and broadcast.fresh_within(_TRUST_S):
         return kept[1]
     if len(_kept) >= _MAX_USERS:
         _kept.clear()
