@@ -75,7 +75,7 @@ async def enrol(
             if twin is None:
                 raise LookupError("an enrolment that conflicts exists")
             return twin, False
-        back = await store.update_state(tx, enrollment_id, before=("cancelled",), after=rules.state_after_return(known))
+        back = await store.update_state(tx, enrollment_id, before=("cancelled",), after="active")
         if back is not None:
             await _take_seat(tx, open_run)
             emit(tx, _reactivated(back), version=back.version)
@@ -150,11 +150,9 @@ async def resume(caller: Principal, enrollment_id: EnrollmentId) -> Enrollment:
     Raises:
         NotInThatState: they are not suspended.
     """
-    enrollment = await _permitted(caller, "enrollment:suspend", enrollment_id)
+    await _permitted(caller, "enrollment:suspend", enrollment_id)
     async with write(caller, result=enrollment_id) as tx:
-        resumed = await store.update_state(
-            tx, enrollment_id, before=("suspended",), after=rules.state_after_return(enrollment)
-        )
+        resumed = await store.update_state(tx, enrollment_id, before=("suspended",), after="active")
         if resumed is None:
             raise NotInThatState("only who is suspended can be let in again")
         emit(tx, _event(EnrollmentResumed, resumed), version=resumed.version)

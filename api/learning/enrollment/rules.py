@@ -4,14 +4,9 @@ active <-> suspended        active, suspended, completed -> cancelled -> active 
 active -> completed         completion is sticky: who comes back is completed still
 """
 
-from api.learning.enrollment.contract import Enrollment, State
+from api.learning.enrollment.contract import State
 
 LEARNING: tuple[State, ...] = ("active", "completed")
 """In these states somebody may open what the run teaches."""
 SEATED: tuple[State, ...] = ("active", "completed", "suspended")
 """In these states somebody takes a seat."""
-
-
-def state_after_return(enrollment: Enrollment) -> State:
-    """Return the state of somebody who left and comes back."""
-    return "active" if enrollment.completed_at is None else "completed"

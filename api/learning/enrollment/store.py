@@ -132,10 +132,12 @@ async def insert_enrollment(
 async def update_state(
     tx: Transaction, enrollment_id: EnrollmentId, *, before: tuple[State, ...], after: State
 ) -> Enrollment | None:
-    """Move an enrolment on; None when it is in none of the states `before`."""
+    """Move an enrolment on; None when it is in none of the states `before`. Whoever completed comes back completed."""
     return await tx.maybe(
         Enrollment,
-        """UPDATE enrollment.enrollments SET state = $3, version = version + 1, updated_at = $4
+        """UPDATE enrollment.enrollments
+           SET state = CASE WHEN $3 = 'active' AND completed_at IS NOT NULL THEN 'completed' ELSE $3 END,
+               version = version + 1, updated_at = $4
            WHERE id = $1 AND state = ANY($2::text[])
            RETURNING """
         + _ENROLLMENT,
