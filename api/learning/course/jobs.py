@@ -1,7 +1,7 @@
 """Durable work of course: publishing at a time to come, and reruns."""
 
 from api.learning.course import logic, process, store
-from api.learning.course.contract import NothingToPublish, NotReadyToPublish, PublishAt, Rerun
+from api.learning.course.contract import CourseArchivedAlready, NothingToPublish, NotReadyToPublish, PublishAt, Rerun
 from cluster.job_runs import JobRun
 from cluster.jobs import GiveUp, perform
 from cluster.postgres import write
@@ -15,7 +15,7 @@ async def publish_at(run: JobRun, args: PublishAt) -> None:
         return
     try:
         await logic.publish(run.principal, args.course_id)
-    except NothingToPublish:
+    except (CourseArchivedAlready, NothingToPublish):
         return
     except NotReadyToPublish as problem:
         async with write(run.principal) as tx:
