@@ -12,7 +12,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import msgspec
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
 from api.learning.enrollment.contract import EnrollmentId
 from api.learning.progress.watching.rules import Watched
@@ -186,7 +186,7 @@ async def _ask(command: Awaitable[Any]) -> Any:
     try:
         async with asyncio.timeout(_LIMIT_S):
             return await command
-    except (RedisError, OSError, TimeoutError) as error:
+    except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
         # For a moment nobody else waits for it.
         _away_until = time.monotonic() + _PATIENCE_S
         raise Away(repr(error)) from error

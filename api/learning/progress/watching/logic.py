@@ -63,11 +63,11 @@ async def hear(
 
     try:
         change = await cache.change(fresh, load, rule)
+        if change.after.enough and not change.before.enough:
+            await flush_learners(caller, [fresh.enrollment_id])
     except cache.Away:
         return await _hear_without_cache(caller, fresh, rule)
-    if change.after.enough and not change.before.enough:
-        await flush_learners(caller, [fresh.enrollment_id])
-    elif change.first:
+    if change.first:
         await plan_flush(caller, cache.shard_of(fresh.enrollment_id), now)
     return change.after
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -16,14 +15,13 @@ from cluster.principal import Principal
 from tests.api.learning.course.conftest import draft as draft
 from tests.api.learning.course.conftest import published as published
 from tests.api.learning.course.conftest import school as school
-from tests.api.media.video_processing.conftest import scratch as scratch
 from tests.api.media.video_streaming.conftest import Cinema, Viewer, new_cinema
 from tests.api.media.video_streaming.conftest import film_content as film_content
 from tests.harness import Hub, done
 
 
 @pytest.fixture(scope="module")
-async def cinema(hub: Hub, scratch: Path, film_content: bytes) -> Cinema:
+async def cinema(hub: Hub, film_content: bytes) -> Cinema:
     return await new_cinema(hub, film_content)
 
 

@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
+from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from api.learning.enrollment.contract import EnrollmentId
 from api.learning.progress.contract import Flush
@@ -27,6 +30,7 @@ from tests.api.learning.progress.conftest import (
     state_of,
     watch,
 )
+from tests.api.media.video_streaming.conftest import new_cinema, new_film
 from tests.harness import Hub, done, problem
 
 
@@ -56,15 +60,16 @@ async def _make_due(viewer: Viewer) -> None:
 
 
 @pytest.fixture
-def redis_away(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let every command to Redis fail at once."""
-
-    async def refused(command: Any) -> None:
-        command.close()
-        raise cache.Away("nobody listens there")
-
-    monkeypatch.setattr(cache, "_ask", refused)
+async def redis_away(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """Lead this service to a port where nobody listens."""
+    nowhere: Any = cast(Any, RedisCluster).from_url(
+        "redis://127.0.0.1:1", socket_connect_timeout=0.2, retry=Retry(NoBackoff(), 0)
+    )
+    monkeypatch.setattr(cache.redis, "redis", lambda: nowhere)
+    monkeypatch.setattr(cache, "_away_until", 0.0)
     yield
+    await nowhere.aclose()
+    monkeypatch.setattr(cache, "_away_until", 0.0)
 
 
 async def test_a_film_of_ten_seconds_is_not_finished_in_three_and_then_it_is(hub: Hub, cinema: Cinema) -> None:
@@ -210,6 +215,7 @@ async def test_watching_in_pieces_on_several_playbacks_adds_up_and_shares_the_cl
     viewer = await cinema.learner()
     playbacks = [await cinema.watch(viewer.person) for _ in range(5)]
     began = datetime.fromisoformat(playbacks[-1]["created_at"])
+    heard = None
     for playback in playbacks:
         after_s = (began - datetime.fromisoformat(playback["created_at"])).total_seconds() + 1
         heard = await watch(viewer, playback, after_s, (0, 10))
@@ -267,14 +273,37 @@ async def test_numbers_that_are_none_are_refused(cinema: Cinema) -> None:
         assert answer.status_code in (400, 422), number
 
 
-async def test_a_new_film_in_the_block_is_watched_anew(hub: Hub, cinema: Cinema) -> None:
+async def test_redis_that_goes_away_in_the_middle_costs_nobody_their_completion(
+    hub: Hub, cinema: Cinema, monkeypatch: pytest.MonkeyPatch
+) -> None:
     viewer = await cinema.learner()
     playback = await cinema.watch(viewer.person)
-    await watch(viewer, playback, 2, (0, 2))
-    films = await logic.films_of(EnrollmentId(UUID(viewer.enrollment_id)))
-    assert [str(each.video_id) for each in films] == [cinema.video_id]
-    assert films[0].heard_at == datetime.fromisoformat(playback["created_at"]) + timedelta(seconds=2)
-    assert films[0].heard_at < datetime.now(UTC) + timedelta(seconds=3)
+    await watch(viewer, playback, 3, (0, 5))
+    await _write_all(hub, viewer)
+
+    async def away(*_: Any) -> None:
+        raise cache.Away("gone")
+
+    monkeypatch.setattr(cache, "unwritten", away)
+    await watch(viewer, playback, 9, (5, 10))
+    assert counted(await progress_of(viewer)) == (1, 2, 50)
+
+
+async def test_another_film_in_the_block_is_watched_anew(hub: Hub, film_content: bytes) -> None:
+    cinema = await new_cinema(hub, film_content)
+    viewer = await cinema.learner()
+    await watch(viewer, await cinema.watch(viewer.person), 5, (0, 8), position_s=8)
+    second = await new_film(cinema.teacher, film_content)
+    path = f"/v1/blocks/{cinema.film}"
+    etag = (await cinema.owner.get(path)).headers["etag"]
+    done(await cinema.owner.patch(path, {"body": {"video_id": second}}, headers={"If-Match": etag}))
+    await cinema.publish()
+    playback = await cinema.watch(viewer.person)
+    await watch(viewer, playback, 3, (7, 10), position_s=10)
+    assert counted(await progress_of(viewer)) == (0, 2, 0)
+    assert (await progress_of(viewer))["resume"] == {"block_id": cinema.film, "position_s": 10}
+    await watch(viewer, playback, 9, (0, 7), position_s=7)
+    assert counted(await progress_of(viewer)) == (1, 2, 50)
 
 
 async def test_what_is_watched_is_found_by_index() -> None:

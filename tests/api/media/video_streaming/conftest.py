@@ -1,6 +1,6 @@
 """A published course with a real film of ten seconds and a text, and people who learn in it."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,6 @@ from cluster import jobs
 from cluster.job_runs import JobRun, run_due_jobs
 from tests.api.learning.course.conftest import add_block
 from tests.api.media.video_processing.conftest import Teacher, new_teacher
-from tests.api.media.video_processing.conftest import scratch as scratch
 from tests.harness import Hub, Person, done
 
 DURATION_S = 10
@@ -63,7 +62,7 @@ class Viewer:
 
 
 @contextmanager
-def transcoding_here() -> Iterator[None]:
+def transcoding_here() -> Generator[None]:
     """Process films in this process instead of Ray's."""
 
     async def transcode(run: JobRun, args: Transcode) -> None:
@@ -75,20 +74,26 @@ def transcoding_here() -> Iterator[None]:
     jobs.perform(Transcode)(performed)
 
 
-async def new_cinema(hub: Hub, content: bytes) -> Cinema:
-    teacher = await new_teacher(hub)
-    course_id = teacher.course_id
+async def new_film(teacher: Teacher, content: bytes) -> str:
+    """Upload a film, have it processed, and return its id."""
     video = await teacher.new_video(content)
     with transcoding_here():
         await run_due_jobs(("video_processing",))
     assert (await teacher.video(video["id"]))["state"] == "ready"
+    return video["id"]
+
+
+async def new_cinema(hub: Hub, content: bytes) -> Cinema:
+    teacher = await new_teacher(hub)
+    course_id = teacher.course_id
+    video_id = await new_film(teacher, content)
     lesson = await add_block(
         teacher.person, course_id, await add_block(teacher.person, course_id, None, "module"), "lesson"
     )
-    film = await add_block(teacher.person, course_id, lesson, "video", body={"video_id": video["id"]})
+    film = await add_block(teacher.person, course_id, lesson, "video", body={"video_id": video_id})
     text = await add_block(teacher.person, course_id, lesson, "text", body={"markdown": "# Read"})
     course = done(await teacher.person.get(f"/v1/courses/{course_id}"))
-    cinema = Cinema(hub, teacher, course["default_run_id"], lesson, video["id"], film, text)
+    cinema = Cinema(hub, teacher, course["default_run_id"], lesson, video_id, film, text)
     await cinema.publish()
     return cinema
 
@@ -101,6 +106,6 @@ async def film_content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.fixture(scope="module")
-async def cinema(hub: Hub, scratch: Path, film_content: bytes) -> Cinema:
+async def cinema(hub: Hub, film_content: bytes) -> Cinema:
     """One course for the tests of a module: what they do is each learner's own."""
     return await new_cinema(hub, film_content)
