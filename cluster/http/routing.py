@@ -1,6 +1,6 @@
 """Routes of a service: what they may raise and an example of what they take stand beside the path."""
 
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from datetime import datetime
 from email.utils import format_datetime
 from typing import Annotated, Any, TypeVar, cast
@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Match
 from cluster import idempotency
 from cluster.http.bodies import JsonRequest, require_json
 from cluster.http.documentation import describe
+from cluster.http.reading import Handler, plain_read
 from cluster.http.rendering import problem_of, problem_response
 from cluster.principal import GUEST, Principal
 from cluster.problems import Problem
@@ -43,10 +44,13 @@ class Route(APIRoute):
     def __init__(self, *args: Any, **options: Any) -> None:
         self.notices: dict[str, str] = {}
         """Headers of every answer: that the route is going to end."""
+        self.read: Handler | None = None
+        """What answers a plain read; it needs nothing of FastAPI around it."""
         super().__init__(*args, **options)
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
+    def get_route_handler(self) -> Handler:
+        plain = plain_read(self)
+        handle = plain or super().get_route_handler()
         template = self.path_format
         writes = not READING.issuperset(self.methods or ())
         takes_body = self.body_field is not None
@@ -81,6 +85,8 @@ class Route(APIRoute):
             except Exception as error:
                 return problem_response(problem_of(error))
 
+        if plain is not None:
+            self.read = answer
         return answer
 
 
@@ -91,9 +97,11 @@ class MountedRoute(BaseRoute):
         self.prefix = prefix.rstrip("/")
         self.app = app
 
+    def covers(self, path: str) -> bool:
+        return path == self.prefix or path.startswith(self.prefix + "/")
+
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        path: str = scope["path"]
-        if scope["type"] in ("http", "websocket") and (path == self.prefix or path.startswith(self.prefix + "/")):
+        if scope["type"] in ("http", "websocket") and self.covers(scope["path"]):
             return Match.FULL, {}
         return Match.NONE, {}
 
@@ -201,9 +209,35 @@ class Router:
         self.mounts.append(MountedRoute(path_prefix, app))
 
 
+class ServiceApp(FastAPI):
+    """FastAPI, and a short way past it for plain reads."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "GET" and (read := self._plain_read(scope)):
+            response = await read(Request(scope, receive))
+            await response(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+    def _plain_read(self, scope: Scope) -> Handler | None:
+        """Return what answers, if the first route that takes this GET is a plain read."""
+        path: str = scope["path"]
+        for route in self.router.routes:
+            if isinstance(route, Route) and "GET" in (route.methods or ()):
+                if found := route.path_regex.match(path):
+                    convert = route.param_convertors
+                    scope["path_params"] = {
+                        name: convert[name].convert(text) for name, text in found.groupdict().items()
+                    }
+                    return route.read
+            elif isinstance(route, MountedRoute) and route.covers(path):
+                return None
+        return None
+
+
 def build_app(routers: Sequence[Router]) -> FastAPI:
     """Build the application of one service."""
-    app = FastAPI(
+    app = ServiceApp(
         title=routers[0].service,
         openapi_url=None,
         redirect_slashes=False,
