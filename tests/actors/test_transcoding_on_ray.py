@@ -40,14 +40,22 @@ def cluster(scratch: Path) -> Iterator[None]:
 
     os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_worker_niceness="0", RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="0")
     folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
-    ray.init(
-        num_cpus=2,
-        include_dashboard=False,
-        object_store_memory=80 * 1024 * 1024,
-        _node_ip_address="127.0.0.1",
-        _temp_dir=folder,
-        log_to_driver=False,
-    )
+    for attempts_left in (2, 1, 0):
+        try:
+            ray.init(
+                num_cpus=2,
+                include_dashboard=False,
+                object_store_memory=80 * 1024 * 1024,
+                _node_ip_address="127.0.0.1",
+                _temp_dir=folder,
+                log_to_driver=False,
+            )
+            break
+        except Exception:
+            # Ray gives its own processes 30 s to start, which a busy machine may not have.
+            ray.shutdown()
+            if not attempts_left:
+                raise
     yield
     ray.shutdown()
     shutil.rmtree(folder, ignore_errors=True)
