@@ -39,6 +39,7 @@ async def hear(
     Raises:
         PlaybackNotFound
     """
+    caller.person()
     found = await _find_playback(playback_id)
     guarded = None if found is None else Guarded(found, owner_id=found.user_id, see="heartbeat:create")
     playback = await permit(caller, "heartbeat:create", guarded, missing=PlaybackNotFound)
