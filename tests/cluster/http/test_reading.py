@@ -60,6 +60,10 @@ def _build() -> FastAPI:
     return build_app([router])
 
 
+def _never(_: Route) -> None:
+    return None
+
+
 async def _ask(app: FastAPI, method: str, path: str, headers: dict[str, str]) -> tuple[int, dict[str, str], Any]:
     transport = httpx.ASGITransport(Edge(app), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://hub.test") as client:
@@ -95,7 +99,7 @@ async def test_a_plain_read_answers_what_fastapi_would(
     monkeypatch: pytest.MonkeyPatch, method: str, path: str, headers: dict[str, str], status: int
 ) -> None:
     short = _build()
-    monkeypatch.setattr(routing, "plain_read", lambda _: None)
+    monkeypatch.setattr(routing, "plain_read", _never)
     long = _build()
 
     reads = [
