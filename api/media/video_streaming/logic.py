@@ -16,7 +16,7 @@ from api.media.video_streaming.contract import (
     PlaybackNotFound,
     PlaybackStarted,
 )
-from cluster.access import Guarded, permit
+from cluster.access import Guarded, permit, reach_of
 from cluster.calls import client
 from cluster.events import emit
 from cluster.ids import new_id
@@ -95,6 +95,15 @@ async def get_playback(caller: Principal, playback_id: PlaybackId) -> Playback:
     async with read() as db:
         guarded = await store.find_playback(db, playback_id)
     return await permit(caller, "playback:read", guarded, missing=PlaybackNotFound)
+
+
+async def list_playbacks(
+    caller: Principal, *, ids: list[PlaybackId] | None, before: PlaybackId | None, limit: int
+) -> list[Playback]:
+    """List the caller's playbacks, newest first; one more than `limit` when there is a next page."""
+    reach = await reach_of(caller, "playback:read")
+    async with read() as db:
+        return await store.list_playbacks(db, reach, ids=ids, before=before, limit=limit + 1)
 
 
 async def find_playback(playback_id: PlaybackId) -> Playback | None:

@@ -18,7 +18,7 @@ from api.media.video_streaming.contract import (
     PlaybackNotFound,
 )
 from api.media.video_streaming.delivery import PREFIX, deliver
-from cluster.http import Body, Caller, Router, once
+from cluster.http import Body, Caller, Page, Paging, Router, Several, once
 
 router = Router("video_streaming")
 router.mount_asgi(PREFIX, deliver)
@@ -82,6 +82,21 @@ async def start_playback(caller: Caller, new: NewPlayback, response: Response) -
     playback = await once(response, work, again=lambda id: logic.get_playback(caller, PlaybackId(id)))
     response.headers["Location"] = f"/v1/playbacks/{playback.id}"
     return _view(playback, response)
+
+
+@router.get("/v1/playbacks")
+async def list_playbacks(
+    caller: Caller, paging: Paging, response: Response, id: Several[UUID] = None
+) -> Page[PlaybackView]:
+    """List the caller's playbacks, newest first; they are kept for 30 days after they expired."""
+    after = paging.after(id=id)
+    playbacks = await logic.list_playbacks(
+        caller,
+        ids=None if id is None else [PlaybackId(each) for each in id],
+        before=PlaybackId(after[0]) if after else None,
+        limit=paging.limit,
+    )
+    return paging.page(playbacks, render=lambda playback: _view(playback, response))
 
 
 @router.get("/v1/playbacks/{playback_id}", raises=(PlaybackNotFound,))

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from api.media.video_streaming.contract import Playback, PlaybackId
-from cluster.access import Guarded
+from cluster.access import Guarded, Reach
 from cluster.postgres import Connection, Transaction
 
 _PLAYBACK = """id, org_id, course_id, run_id, user_id, enrollment_id, block_id, block_version, min_ratio, video_id, duration_s,
@@ -17,6 +17,24 @@ LIST_EXPIRED = "SELECT id FROM video_streaming.playbacks WHERE expires_at < $1 O
 async def find_playback(db: Connection, playback_id: PlaybackId) -> Guarded[Playback] | None:
     found = await db.maybe(Playback, FIND_PLAYBACK, playback_id)
     return None if found is None else Guarded(found, owner_id=found.user_id, see="playback:read")
+
+
+LIST_PLAYBACKS = (
+    "SELECT "
+    + _PLAYBACK
+    + """ FROM video_streaming.playbacks
+       WHERE ($1 OR user_id = $2)
+         AND ($3::uuid[] IS NULL OR id = ANY($3))
+         AND ($4::uuid IS NULL OR id < $4)
+       ORDER BY id DESC LIMIT $5"""
+)
+
+
+async def list_playbacks(
+    db: Connection, reach: Reach, *, ids: list[PlaybackId] | None, before: PlaybackId | None, limit: int
+) -> list[Playback]:
+    """List playbacks within reach, newest first."""
+    return await db.all(Playback, LIST_PLAYBACKS, reach.everywhere, reach.own, ids, before, limit)
 
 
 async def insert_playback(tx: Transaction, playback: Playback) -> None:

@@ -1,5 +1,14 @@
 """Who sees whose progress."""
 
+from dataclasses import replace
+from itertools import permutations
+
+from api.learning.enrollment.contract import EnrollmentId
+from api.learning.progress import store
+from api.learning.progress.store import Learner
+from cluster.ids import OrgId, UserId, new_id
+from cluster.postgres import write
+from cluster.principal import PLATFORM
 from tests.api.learning.course.conftest import Draft, add_lesson
 from tests.api.learning.progress.conftest import learner_in, mark, progress_of
 from tests.harness import Hub, Person, done, problem
@@ -67,3 +76,25 @@ async def test_reading_costs_the_same_for_one_and_for_many(hub: Hub, published: 
             done(await published.owner.get("/v1/progress", params={"run_id": run_id, "limit": limit}))
         counts.append(len([sql for sql in counted.sql if " progress." in sql]))
     assert counts == [2, 2]
+
+
+async def test_news_of_an_enrolment_may_come_in_any_order() -> None:
+    learner = Learner(
+        enrollment_id=EnrollmentId(new_id()),
+        org_id=OrgId(new_id()),
+        course_id=new_id(),
+        run_id=new_id(),
+        user_id=UserId(new_id()),
+    )
+    news = [
+        replace(learner, learns=True, enrollment_version=1),
+        replace(learner, learns=False, enrollment_version=2),
+        replace(learner, learns=True, enrollment_version=3),
+        replace(learner, learns=False, enrollment_version=4),
+    ]
+    for order in permutations(news):
+        async with write(PLATFORM) as tx:
+            await tx.run("DELETE FROM progress.learners WHERE enrollment_id = $1", learner.enrollment_id)
+            for each in order:
+                await store.upsert_learner(tx, each)
+            assert await store.find_learner(tx, learner.enrollment_id) == news[-1]

@@ -87,6 +87,19 @@ async def test_a_playback_is_its_persons_own(hub: Hub, cinema: Cinema) -> None:
         problem(await person.get(f"/v1/playbacks/{playback['id']}"), 404, "playback-not-found")
 
 
+async def test_everybody_lists_their_own_playbacks_newest_first(hub: Hub, cinema: Cinema) -> None:
+    viewer = await cinema.learner()
+    playbacks = [await cinema.watch(viewer.person) for _ in range(3)]
+    page = done(await viewer.person.get("/v1/playbacks?limit=2"))
+    rest = done(await viewer.person.get("/v1/playbacks", params={"limit": 2, "cursor": page["next_cursor"]}))
+    assert page["items"] + rest["items"] == playbacks[::-1]
+    assert rest["next_cursor"] is None
+    wanted = {"id": f"{playbacks[1]['id']},{new_id()}"}
+    assert done(await viewer.person.get("/v1/playbacks", params=wanted))["items"] == [playbacks[1]]
+    assert done(await cinema.owner.get("/v1/playbacks", params=wanted))["items"] == []
+    problem(await hub.guest.get("/v1/playbacks"), 401)
+
+
 async def test_the_same_idempotency_key_answers_the_same_playback(cinema: Cinema) -> None:
     viewer = await cinema.learner()
     new = {"block_id": cinema.film, "run_id": cinema.run_id}
@@ -140,11 +153,17 @@ async def test_starting_takes_few_statements(hub: Hub, cinema: Cinema) -> None:
     assert begin <= 6, counted.sql
 
 
-async def test_expired_playbacks_are_found_by_index() -> None:
+async def test_playbacks_are_found_by_index() -> None:
+    plans = {
+        "playbacks_to_purge": (store.LIST_EXPIRED, (datetime.now(UTC), 10)),
+        "playbacks_of_person": (store.LIST_PLAYBACKS, (False, new_id(), None, None, 21)),
+        "playbacks_pkey": (store.FIND_PLAYBACK, (new_id(),)),
+    }
     async with write(PLATFORM) as tx:
         await tx.run("SET LOCAL enable_seqscan = off")
-        rows = await tx.rows("EXPLAIN " + store.LIST_EXPIRED, datetime.now(UTC), 10)
-    assert "playbacks_to_purge" in "\n".join(row[0] for row in rows)
+        for index, (sql, args) in plans.items():
+            rows = await tx.rows("EXPLAIN " + sql, *args)
+            assert index in "\n".join(row[0] for row in rows), rows
 
 
 async def test_a_film_of_another_course_cannot_be_brought_in(hub: Hub, cinema: Cinema) -> None:
