@@ -12,7 +12,15 @@ _WORKERS = "2"
 
 
 def run_tests(arguments: Sequence[str]) -> int:
-    """Run pytest beside whatever runs here and return its exit status; its own summary is the last that is written."""
+    """Run pytest beside whatever runs here and return its exit status; its own summary is the last that is written.
+
+    `faults` as the first argument stands for the tests that kill a whole platform's processes; else they stay out.
+    """
+    if arguments and arguments[0] == "faults":
+        command = [sys.executable, "-m", "pytest", "tests/faults", *arguments[1:]]
+        return subprocess.run(
+            command, cwd=REPOSITORY, env=dict(os.environ) | {"HUB_FAULTS": "1"}, check=False
+        ).returncode
     command = [sys.executable, "-m", "pytest", *_spread(arguments), *arguments]
     with running_servers() as settings:
         try:
