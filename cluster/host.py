@@ -6,6 +6,7 @@ A request finds its service by a dictionary look-up on the area; only then FastA
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
+from ipaddress import ip_address
 from typing import Any
 from uuid import UUID
 
@@ -144,6 +145,8 @@ class ServiceHost:
 
     async def _operate(self, scope: Scope, receive: Receive, send: Send) -> None:
         match scope["path"]:
+            case "/metrics" if not _from_this_network(scope):
+                response = problem_response(NotFound("metrics are for the network that this runs in"))
             case "/metrics":
                 response = text_response(telemetry.metrics_text(), "text/plain; version=0.0.4")
             case "/healthz":
@@ -172,6 +175,16 @@ class ServiceHost:
                 await self.stop()
                 await send({"type": "lifespan.shutdown.complete"})
                 return
+
+
+def _from_this_network(scope: Scope) -> bool:
+    """Tell whether the one who asks is on a private network; the ingress names exactly one address."""
+    headers: dict[bytes, bytes] = dict(scope["headers"])
+    forwarded = headers.get(b"x-forwarded-for", b"").decode("latin-1").strip()
+    try:
+        return not forwarded or ip_address(forwarded).is_private
+    except ValueError:
+        return False
 
 
 async def _read(receive: Receive) -> bytes:

@@ -246,7 +246,8 @@ def describe(error: BaseException) -> str:
     """Return the error as an operator reads it in `hub events show`: the message, and where it came from."""
     where = traceback.extract_tb(error.__traceback__)[-1:]
     place = f" ({where[0].filename.rpartition('/')[2]}:{where[0].lineno})" if where else ""
-    return f"{type(error).__name__}: {error}"[:2000] + place
+    # Only the first line: PostgreSQL's DETAIL quotes the row.
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"[:2000] + place
 
 
 # SKIP LOCKED: several drainers share the keys, and one that a consumer is appending to waits for the next round.

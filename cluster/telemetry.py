@@ -90,7 +90,8 @@ class JsonLines(logging.Formatter):
             line["trace_id"] = trace.trace_id
         line.update((name, value) for name, value in vars(record).items() if name not in _LOG_RECORD_FIELDS)
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            # PostgreSQL's DETAIL quotes the row: an address, a name.
+            line["exception"] = re.sub(r"\nDETAIL: .*", "", self.formatException(record.exc_info))
         return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 

@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, cast
 
@@ -129,28 +129,34 @@ def _serve(cluster: Cluster, folder: Path, port: int, web: str | None, worker: s
     from ray._private.parameter import RayParams
 
     started = time.monotonic()
-    node = cast(
-        Any,
-        Node(
-            RayParams(
-                node_ip_address="127.0.0.1",
-                num_cpus=os.cpu_count(),
-                object_store_memory=128 * 1024 * 1024,
-                include_dashboard=False,
-                no_monitor=True,
-                temp_dir=str(folder),
-                dashboard_agent_listen_port=0,
+    # A machine that is busy with something else may need longer than the 30 s that Ray gives its own core to start.
+    node = _twice(
+        lambda: cast(
+            Any,
+            Node(
+                RayParams(
+                    node_ip_address="127.0.0.1",
+                    num_cpus=os.cpu_count(),
+                    object_store_memory=128 * 1024 * 1024,
+                    include_dashboard=False,
+                    no_monitor=True,
+                    temp_dir=str(folder),
+                    dashboard_agent_listen_port=0,
+                ),
+                head=True,
+                shutdown_at_exit=False,
+                spawn_reaper=True,  # the kernel ends Ray's core when this process dies
             ),
-            head=True,
-            shutdown_at_exit=False,
-            spawn_reaper=True,  # the kernel ends Ray's core when this process dies
-        ),
+        )
     )
     try:
         ray.init(address=node.gcs_address, namespace="learninghub", logging_level=logging.WARNING)
         for signum in (signal.SIGTERM, signal.SIGINT):  # Ray has just put its own handlers there
             signal.signal(signum, _leave)
-        serve.start(http_options={"host": "127.0.0.1", "port": port}, logging_config={"log_level": "WARNING"})
+        serve.start(
+            http_options={"host": "127.0.0.1", "port": port},
+            logging_config={"log_level": "WARNING", "enable_access_log": False},
+        )
         serve.run_many(_targets(cluster, web, worker))
         _say(f"ready on http://127.0.0.1:{port} after {time.monotonic() - started:.0f} s")
         return _watch(node)
@@ -164,6 +170,14 @@ def _serve(cluster: Cluster, folder: Path, port: int, web: str | None, worker: s
         with contextlib.suppress(Exception):
             ray.shutdown()
         node.kill_all_processes(check_alive=False, allow_graceful=True)
+
+
+def _twice(start: Callable[[], Any]) -> Any:
+    try:
+        return start()
+    except Exception as error:
+        _say(f"starting Ray once more: {error}")
+        return start()
 
 
 def _targets(cluster: Cluster, web: str | None, worker: str | None) -> list[Any]:

@@ -63,8 +63,10 @@ def migrations() -> list[Migration]:
     return found
 
 
-async def migrate() -> list[str]:
+async def migrate(hosts: Iterable[tuple[str, ...]] = ()) -> list[str]:
     """Bring the database to the newest schema and return what was applied (`course/0001_create_course.sql`).
+
+    `hosts`, each a set of services, get their login roles.
 
     Each file runs in its own transaction, as its service's role; a second process waits for the first.
 
@@ -74,9 +76,12 @@ async def migrate() -> list[str]:
     connection = await asyncpg.connect(settings().postgres_url)
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
-        return await _migrate(connection)
+        done = await _migrate(connection)
     finally:
         await connection.close()
+    for services in hosts:
+        await ensure_login(services)
+    return done
 
 
 async def _migrate(connection: Any) -> list[str]:
@@ -122,23 +127,31 @@ async def _migrate(connection: Any) -> list[str]:
 
 
 async def ensure_login(services: Iterable[str]) -> str:
-    """Make (once) the login role of a host with these services and return the URL it connects with."""
+    """Return the URL that a host with these services connects with, making its login role where we may.
+
+    In a cluster `HUB_POSTGRES_URL` of a host names no user: it is no administrator, and `migrate` has made its login.
+    """
     names = sorted(services)
     login = f"{settings().stack}_host_{hashlib.sha256(','.join(names).encode()).hexdigest()[:12]}"
     password = hmac.new(settings().secret.encode(), login.encode(), hashlib.sha256).hexdigest()
+    parts = urlsplit(settings().postgres_url)
+    url = urlunsplit(parts._replace(netloc=f"{quote(login)}:{password}@{parts.netloc.rpartition('@')[2]}"))
+    if parts.username is not None:
+        await _make_login(login, password, names)
+    return url
+
+
+async def _make_login(login: str, password: str, services: list[str]) -> None:
     connection = await asyncpg.connect(settings().postgres_url)
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
         if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", login):
             await connection.execute(f"CREATE ROLE \"{login}\" LOGIN INHERIT PASSWORD '{password}'")
-        for name in (KERNEL, *names):
+        for name in (KERNEL, *services):
             await _ensure_role(connection, role(name))
             await connection.execute(f'GRANT "{role(name)}" TO "{login}"')
     finally:
         await connection.close()
-    parts = urlsplit(settings().postgres_url)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{quote(login)}:{password}@{host}"))
 
 
 def role(service: str) -> str:

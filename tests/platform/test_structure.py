@@ -195,3 +195,25 @@ def test_events_carry_no_names_and_no_free_text() -> None:
             assert field.name not in forbidden, f"{kind.name}: {field.name}"
             if UserId in (hints[field.name], *get_args(hints[field.name])):
                 assert names_a_person(field.name), f"{kind.name}: audit does not see that {field.name} names a person"
+
+
+async def test_a_host_without_the_administrator_logs_in_as_migrate_made_it(
+    hub: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from urllib.parse import urlsplit, urlunsplit
+
+    import asyncpg
+
+    from cluster import migrations as module
+    from cluster.settings import settings
+
+    await migrate([("course", "content")])
+    parts = urlsplit(settings().postgres_url)
+    without_user = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    monkeypatch.setattr(module, "settings", lambda: dataclasses.replace(settings(), postgres_url=without_user))
+    connection = await asyncpg.connect(await module.ensure_login(["content", "course"]))
+    try:
+        assert await connection.fetchval("SELECT current_user") != parts.username
+        await connection.fetch("SELECT 1 FROM content.blocks LIMIT 1")
+    finally:
+        await connection.close()

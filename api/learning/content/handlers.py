@@ -27,6 +27,7 @@ async def on_course_published(tx: Transaction, envelope: Envelope, event: Course
         event.course_id,
         event.org_id,
         revision=event.revision,
+        visibility=event.visibility,
         frozen_id=event.frozen_id,
         version=envelope.version,
     )

@@ -93,6 +93,7 @@ class CoursePublished:
     org_id: OrgId
     revision: int
     frozen_id: FrozenId
+    visibility: Visibility = "public"
     restored_revision: int | None = None
     """Set when this revision brings an older one back."""
 

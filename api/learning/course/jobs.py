@@ -19,10 +19,10 @@ async def publish_at(run: JobRun, args: PublishAt) -> None:
         return
     except NotReadyToPublish as problem:
         async with write(run.principal) as tx:
-            await store.update_schedule_failed(tx, args.course_id, problem.detail)
+            await store.update_schedule_failed(tx, args.course_id, publish_at=args.publish_at, error=problem.detail)
         raise GiveUp(problem.detail) from problem
 
 
 @perform(Rerun)
 async def rerun(run: JobRun, args: Rerun) -> None:
-    await process.advance(args.rerun_id)
+    await process.advance(args.rerun_id, last=run.last)

@@ -280,9 +280,9 @@ async def list_staff(caller: Principal, course_id: CourseId) -> list[StaffMember
 async def appoint(caller: Principal, course_id: CourseId, user_id: UserId, role: str) -> list[StaffMember]:
     """Put somebody on the staff, or change their role. The grant comes first, the visible row last."""
     course = await _permitted(caller, "course:staff", course_id)
+    await client(RbacCalls).grant(user_id, role, "course", course_id, course.org_id, caller.id)
     for other in {"instructor", "assistant"} - {role}:
         await client(RbacCalls).revoke(user_id, other, "course", course_id, course.org_id, caller.id)
-    await client(RbacCalls).grant(user_id, role, "course", course_id, course.org_id, caller.id)
     async with write(caller, result=course_id) as tx:
         version = await store.upsert_staff(tx, course, user_id, role)
         emit(tx, _staff_changed(course, user_id, role, added=True), version=version)
@@ -336,6 +336,7 @@ async def _commit_revision(
             org_id=course.org_id,
             revision=revision,
             frozen_id=frozen_id,
+            visibility=details["visibility"],
             restored_revision=restored,
         ),
         version=course.version,

@@ -75,8 +75,8 @@ async def known(rerun_id: UUID) -> UUID:
     return rerun_id
 
 
-async def advance(rerun_id: UUID) -> None:
-    """Take a rerun from the state it is in to its end."""
+async def advance(rerun_id: UUID, *, last: bool) -> None:
+    """Take a rerun from the state it is in to its end. What repeating may mend is raised, but on the `last` attempt it fails."""
     async with read() as db:
         rerun = await _get(db, rerun_id)
     try:
@@ -87,8 +87,11 @@ async def advance(rerun_id: UUID) -> None:
             await _create(rerun)
             await _commit(rerun, "creating", "done", done=2)
     except Problem as problem:
-        if problem.status >= 500:
+        if problem.status >= 500 and not last:
             raise
+        if await _exists(rerun.course_id):
+            # Another attempt was here first, and its course is what stands in the way.
+            return await _commit(rerun, "creating", "done", done=2)
         await client(RbacCalls).revoke(rerun.started_by, "instructor", "course", rerun.course_id, rerun.org_id)
         async with write(_PLATFORM) as tx:
             if await _update_state(tx, rerun.id, ("copying", "creating"), "failed"):
@@ -96,9 +99,9 @@ async def advance(rerun_id: UUID) -> None:
 
 
 async def _create(rerun: RerunRow) -> None:
+    if await _exists(rerun.course_id):
+        return
     async with read() as db:
-        if await store.find_course(db, rerun.course_id) is not None:
-            return
         guarded = await store.find_course(db, rerun.source_course_id)
     source = await permit(_PLATFORM, "course:read", guarded, missing=CourseNotFound)
     await logic.create_course(
@@ -117,6 +120,11 @@ async def _create(rerun: RerunRow) -> None:
         run_id=rerun.run_id,
         source=rerun.source_course_id,
     )
+
+
+async def _exists(course_id: CourseId) -> bool:
+    async with read() as db:
+        return await store.find_course(db, course_id) is not None
 
 
 async def _commit(rerun: RerunRow, before: State, after: State, *, done: int) -> None:

@@ -12,8 +12,9 @@ from cluster.postgres import Connection
 async def snapshot(db: Connection, after: UUID | None, limit: int) -> Snapshot:
     """Return one page of published courses with all their runs, by course id."""
     courses = await db.rows(
-        """SELECT id, org_id, published_revision, published_frozen_id, version FROM course.courses
-           WHERE published_revision IS NOT NULL AND ($1::uuid IS NULL OR id > $1) ORDER BY id LIMIT $2""",
+        """SELECT c.id, c.org_id, c.published_revision, c.published_frozen_id, c.version, k.visibility
+           FROM course.courses c JOIN course.catalog k ON k.course_id = c.id
+           WHERE $1::uuid IS NULL OR c.id > $1 ORDER BY c.id LIMIT $2""",
         after,
         limit,
     )
@@ -31,6 +32,7 @@ async def snapshot(db: Connection, after: UUID | None, limit: int) -> Snapshot:
                 org_id=OrgId(course["org_id"]),
                 revision=course["published_revision"],
                 frozen_id=FrozenId(course["published_frozen_id"]),
+                visibility=course["visibility"],
             ),
             version=course["version"],
         )

@@ -356,22 +356,25 @@ async def update_schedule(tx: Transaction, course_id: CourseId, publish_at: date
     )
 
 
-async def update_schedule_failed(tx: Transaction, course_id: CourseId, error: str) -> None:
+async def update_schedule_failed(tx: Transaction, course_id: CourseId, *, publish_at: datetime, error: str) -> None:
+    """Say why the course did not publish itself, unless its schedule was moved meanwhile."""
     await tx.run(
-        "UPDATE course.courses SET publish_at = NULL, publish_error = $2, version = version + 1 WHERE id = $1",
+        "UPDATE course.courses SET publish_at = NULL, publish_error = $3 WHERE id = $1 AND publish_at = $2",
         course_id,
+        publish_at,
         error,
     )
 
 
 async def update_outline_version(tx: Transaction, course_id: CourseId, outline_version: int) -> None:
-    """Remember the newest outline heard of; events may come late and twice."""
+    """Remember the newest outline heard of; events may come late and twice.
+
+    The version stays: nobody's edit of the course's own fields is stale because a block was added.
+    """
     await tx.run(
-        """UPDATE course.courses SET outline_version = $2, version = version + 1, updated_at = $3
-           WHERE id = $1 AND outline_version < $2""",
+        "UPDATE course.courses SET outline_version = $2 WHERE id = $1 AND outline_version < $2",
         course_id,
         outline_version,
-        tx.now,
     )
 
 

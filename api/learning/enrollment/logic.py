@@ -120,12 +120,11 @@ async def cancel(caller: Principal, enrollment_id: EnrollmentId) -> Enrollment:
     enrollment = await _permitted(caller, "enrollment:cancel", enrollment_id)
     async with write(caller, result=enrollment_id) as tx:
         cancelled = await store.update_state(tx, enrollment_id, before=rules.SEATED, after="cancelled")
-        if cancelled is None:
-            return enrollment
-        await store.give_seat_back(tx, enrollment.run_id)
-        emit(tx, _event(EnrollmentCancelled, cancelled), version=cancelled.version)
-        _access_changed(tx, cancelled)
-    return cancelled
+        if cancelled is not None:
+            await store.give_seat_back(tx, enrollment.run_id)
+            emit(tx, _event(EnrollmentCancelled, cancelled), version=cancelled.version)
+            _access_changed(tx, cancelled)
+    return cancelled or await get_enrollment(caller, enrollment_id)
 
 
 async def suspend(caller: Principal, enrollment_id: EnrollmentId) -> Enrollment:

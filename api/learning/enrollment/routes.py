@@ -55,7 +55,12 @@ class EnrollmentView(BaseModel):
     created_at: datetime
 
 
-@router.post("/v1/enrollments", status_code=201, raises=(NotEnrollable, RunChoiceNeeded, RunNotOpen, RunFull))
+@router.post(
+    "/v1/enrollments",
+    status_code=201,
+    raises=(NotEnrollable, RunChoiceNeeded, RunNotOpen, RunFull),
+    responses={200: {"description": "Enrolled already", "model": EnrollmentView}},
+)
 async def enrol(caller: Caller, new: NewEnrollment, response: Response) -> EnrollmentView:
     """Enrol in a run. Enrolling again answers 200 and the same enrolment."""
 

@@ -30,6 +30,7 @@ class RunState:
     revision: int | None
     frozen_id: FrozenId | None
     archived: bool
+    visibility: str
 
 
 async def find_frozen_id(db: Connection, course_id: UUID, sha256: bytes) -> FrozenId | None:
@@ -59,34 +60,44 @@ async def find_frozen(db: Connection, frozen_id: FrozenId) -> FrozenRow | None:
 
 
 async def find_run(db: Connection, run_id: UUID) -> Guarded[RunState] | None:
-    """Find a run. Once its course is published its existence is no secret, until the course is archived."""
+    """Find a run. Its existence is no secret while its course is published, unless only for its organization."""
     run = await db.maybe(
         RunState,
         """SELECT r.run_id, r.course_id, r.org_id, r.starts_at, coalesce(r.pinned_revision, c.revision) AS revision,
-                  coalesce(r.pinned_frozen_id, c.frozen_id) AS frozen_id, coalesce(c.archived, false) AS archived
+                  coalesce(r.pinned_frozen_id, c.frozen_id) AS frozen_id, coalesce(c.archived, false) AS archived,
+                  coalesce(c.visibility, 'public') AS visibility
            FROM content.runs r LEFT JOIN content.courses c USING (course_id) WHERE r.run_id = $1""",
         run_id,
     )
     if run is None:
         return None
-    public = run.frozen_id is not None and not run.archived
+    public = run.frozen_id is not None and not run.archived and run.visibility != "organization"
     return Guarded(run, org_id=run.org_id, course_id=run.course_id, run_id=run.run_id, public=public)
 
 
 async def upsert_revision(
-    tx: Transaction, course_id: UUID, org_id: OrgId, *, revision: int, frozen_id: FrozenId, version: int
+    tx: Transaction,
+    course_id: UUID,
+    org_id: OrgId,
+    *,
+    revision: int,
+    frozen_id: FrozenId,
+    visibility: str,
+    version: int,
 ) -> None:
     """Remember a course's newest revision; older events change nothing."""
     await tx.run(
-        """INSERT INTO content.courses (course_id, org_id, revision, frozen_id, published_version)
-           VALUES ($1, $2, $3, $4, $5)
+        """INSERT INTO content.courses (course_id, org_id, revision, frozen_id, visibility, published_version)
+           VALUES ($1, $2, $3, $4, $5, $6)
            ON CONFLICT (course_id) DO UPDATE
-           SET revision = excluded.revision, frozen_id = excluded.frozen_id, published_version = excluded.published_version
+           SET revision = excluded.revision, frozen_id = excluded.frozen_id, visibility = excluded.visibility,
+               published_version = excluded.published_version
            WHERE courses.published_version < excluded.published_version""",
         course_id,
         org_id,
         revision,
         frozen_id,
+        visibility,
         version,
     )
 

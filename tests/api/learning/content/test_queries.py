@@ -71,7 +71,8 @@ async def test_hot_queries_use_indexes(hub: Hub, author: Author) -> None:
         done(await author.person.get(f"/v1/blocks?course_id={author.course_id}"))
         done(await author.person.get(f"/v1/blocks?course_id={author.course_id}&state=deleted"))
         done(await author.person.get(f"/v1/blocks/{text}"))
-    one_run, frozen, listed, deleted, one_block = own(counted)
+    # Whether this process knows the frozen outline already depends on who asked for it before.
+    one_run, listed, deleted, one_block = (sql for sql in own(counted) if "FROM content.frozen_outlines" not in sql)
     course_id = UUID(author.course_id)
     await _many_other_blocks()
     plans = {
@@ -80,7 +81,9 @@ async def test_hot_queries_use_indexes(hub: Hub, author: Author) -> None:
         "deleted": await _plan(deleted, course_id, None, 21),
         "one block": await _plan(one_block, UUID(text)),
         "lock": await _plan("SELECT id FROM content.blocks WHERE course_id = $1 AND deleted_at IS NULL", course_id),
-        "frozen": await _plan(frozen, UUID(author.run_id)),
+        "frozen": await _plan(
+            "SELECT id, course_id, org_id, blocks FROM content.frozen_outlines WHERE id = $1", UUID(author.run_id)
+        ),
         "same frozen": await _plan(
             "SELECT id FROM content.frozen_outlines WHERE course_id = $1 AND sha256 = $2", course_id, b"x"
         ),

@@ -141,3 +141,13 @@ async def test_who_learns_where_is_read_from_an_index(hub: Hub) -> None:
         )
         await db.run("RESET enable_seqscan")
     assert "enrollments_once" in "\n".join(row[0] for row in rows)
+
+
+async def test_strangers_do_not_learn_that_a_course_for_members_exists(hub: Hub, published: Draft) -> None:
+    course = await new_course(published.school, visibility="organization")
+    await add_lesson(published.owner, course["id"], "# Text")
+    done(await published.owner.post(f"/v1/courses/{course['id']}/publish"))
+    await hub.settle()
+    stranger = await hub.person("stranger")
+    problem(await stranger.get(f"/v1/outlines/{course['default_run_id']}"), 404)
+    problem(await stranger.get(f"/v1/outlines/{published.course['default_run_id']}"), 403)
