@@ -1,0 +1,222 @@
+"""Nobody gets at what is not theirs, by any operation of the API: each is asked for something real, by who may and by who may not.
+
+The rightful request is proved to succeed first, so a refusal is about the person, not about the request. In the second half the
+checks are taken out of one service after the other, and the same walk has to notice.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import httpx
+import pytest
+
+import tests.platform.learning_recipes  # noqa: F401  # pyright: ignore[reportUnusedImport]
+from cluster import access
+from cluster.access import Guarded, Reach
+from cluster.principal import Principal
+from cluster.problems import NotFound, Problem
+from cluster.services import service_of_area, table
+from tests.harness import Hub, Person
+from tests.platform.document import operations
+from tests.platform.recipes import OPEN, RECIPES, Ask, Recipe
+from tests.platform.world import World, new_world
+
+T = TypeVar("T")
+REFUSED = {401, 403, 404}
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+async def world(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> World:
+    return await new_world(hub, tmp_path_factory.mktemp("world"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Walked:
+    """An operation and how to ask for it."""
+
+    id: str
+    service: str
+    method: str
+    path: str
+    recipe: Recipe
+
+    async def send(self, ask: Ask, by: Person) -> httpx.Response:
+        options: dict[str, Any] = {"params": ask.query, "headers": ask.headers}
+        if ask.content is not None:
+            options["content"] = ask.content
+        elif ask.body is not None:
+            options["json"] = ask.body
+        return await by.client.request(self.method.upper(), self.path.format(**ask.ids), **options)
+
+
+def _service_at(path: str) -> str:
+    service = service_of_area(path.split("/")[2])
+    assert service is not None, path
+    return service.name
+
+
+def _walked() -> list[Walked]:
+    found = [(each.id, each.service, each.method, each.path) for each in operations() if each.id in RECIPES]
+    found += [(id, _service_at(each.route[1]), *each.route) for id, each in RECIPES.items() if each.route]
+    return [
+        Walked(id=id, service=service, method=method, path=path, recipe=RECIPES[id])
+        for id, service, method, path in found
+    ]
+
+
+WALKED = _walked()
+
+
+def test_every_operation_has_a_recipe() -> None:
+    known = RECIPES.keys() | OPEN.keys()
+    missing = sorted(str(each) for each in operations() if each.id not in known)
+    assert missing == [], (
+        "add a recipe to tests/platform/recipes.py (or learning_recipes.py): who may ask, and a request that succeeds; "
+        "only what touches nobody's property belongs into OPEN"
+    )
+    existing = {each.id for each in operations()} | {id for id, each in RECIPES.items() if each.route}
+    assert known - existing == set(), "these recipes are of operations that are gone"
+
+
+def test_recipes_of_own_things_name_nobody_else() -> None:
+    for each in operations():
+        if each.id in RECIPES and RECIPES[each.id].own:
+            assert "{" not in each.path, each
+
+
+@pytest.mark.parametrize("walked", WALKED, ids=lambda walked: walked.id)
+async def test_outsiders_are_refused_what_its_owner_gets(world: World, walked: Walked) -> None:
+    ask = await walked.recipe.make(world)
+    granted = await walked.send(ask, ask.by)
+    assert granted.is_success, f"the recipe asks for nothing that is granted: {granted.status_code} {granted.text}"
+    if granted.status_code == 201:
+        assert granted.headers["Location"].startswith("/v1/")
+    assert _items(granted) != [], "the recipe lists nothing, so nothing can be hidden"
+    fresh = ask if walked.method == "get" else await walked.recipe.make(world)
+    assert [violation async for violation in _violations(world, walked, fresh, granted)] == []
+    if walked.method != "get":
+        still = await walked.send(fresh, fresh.by)
+        assert still.is_success, f"a refused request changed something: {still.status_code} {still.text}"
+
+
+async def _violations(world: World, walked: Walked, ask: Ask, granted: httpx.Response | None) -> AsyncIterator[str]:
+    """Send the request in everybody's name who may not make it; `granted` is what a reader who may was answered."""
+    items = None if granted is None else _items(granted)
+    for name, person in world.outsiders.items():
+        if name in walked.recipe.also or (walked.recipe.own and name != "guest"):
+            continue
+        answer = await walked.send(ask, person)
+        if answer.is_success and items is not None:
+            shared = [item for item in _items(answer) or [] if item in items and not _is_about(item, person, name)]
+            if shared and any(_names_somebody(item) for item in shared):
+                yield f"{name} is shown {shared}"
+            elif name == "guest" and walked.recipe.hidden:
+                yield "guest is let in"
+        elif answer.is_success and not walked.recipe.hidden and granted is not None:
+            if answer.json() == granted.json():
+                yield f"{name} is shown {answer.text[:200]}"
+        elif name == "guest" and walked.recipe.hidden and not _public(walked):
+            if answer.status_code != 401:
+                yield f"guest gets {answer.status_code} instead of 401"
+        elif answer.status_code not in REFUSED:
+            yield f"{name} gets {answer.status_code}: {answer.text[:200]}"
+
+
+def _public(walked: Walked) -> bool:
+    return any(each.id == walked.id and each.public for each in operations())
+
+
+def _items(answer: httpx.Response) -> list[Any] | None:
+    """Return the items of a list; None: it is none."""
+    if not answer.headers.get("content-type", "").startswith("application/json"):
+        return None
+    content = answer.json() if answer.content else None
+    return content.get("items") if isinstance(content, dict) else None
+
+
+def _is_about(item: dict[str, Any], person: Person, name: str) -> bool:
+    return name != "guest" and item.get("user_id") == str(person.id)
+
+
+def _names_somebody(item: dict[str, Any]) -> bool:
+    """Tell items that belong to somebody from what the code declares."""
+    return item.get("id") is not None
+
+
+@dataclass(slots=True)
+class Opened:
+    """Checks that were taken out, and where they would have refused."""
+
+    let_through: set[str]
+
+
+@contextmanager
+def _without_checks(service: str) -> Iterator[Opened]:
+    """Let everybody do everything in one service."""
+    opened = Opened(set())
+
+    async def permit(
+        principal: Principal,
+        permission: str,
+        guarded: Guarded[T] | None,
+        *,
+        missing: type[NotFound] = NotFound,
+        fresh: bool = False,
+    ) -> T:
+        try:
+            return await access.permit(principal, permission, guarded, missing=missing, fresh=fresh)
+        except Problem:
+            if guarded is None:
+                raise
+            opened.let_through.add(sys._getframe(1).f_globals["__name__"])
+            return guarded._value  # pyright: ignore[reportPrivateUsage]
+
+    async def reach_of(principal: Principal, permission: str) -> Reach:
+        opened.let_through.add(f"{sys._getframe(1).f_globals['__name__']} (list)")
+        return Reach(everywhere=True)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in _modules_with("permit", service):
+            patch.setattr(sys.modules[name], "permit", permit)
+        for name in _modules_with("reach_of", service):
+            patch.setattr(sys.modules[name], "reach_of", reach_of)
+        yield opened
+
+
+def _modules_with(check: str, service: str) -> list[str]:
+    package = table()[service].package + "."
+    return [
+        name
+        for name, module in sorted(sys.modules.items())
+        if name.startswith(package) and getattr(module, check, None) is getattr(access, check)
+    ]
+
+
+CHECKED = sorted({walked.service for walked in WALKED})
+NOT_NOTICED = {
+    "api.core.auth.identities": "has no ids: everybody asks about themselves",
+    "api.core.organization.calls": "answers other services",
+    "api.core.organization.jobs": "does what was permitted before",
+    "api.learning.enrollment.calls": "answers other services",
+    "api.media.video_processing.calls": "answers other services",
+}
+
+
+@pytest.mark.parametrize("service", CHECKED)
+async def test_the_walk_notices_a_service_without_checks(world: World, service: str) -> None:
+    caught: Counter[str] = Counter()
+    for walked in WALKED:
+        if walked.service != service:
+            continue
+        ask = await walked.recipe.make(world)
+        granted = await walked.send(ask, ask.by) if walked.method == "get" else None
+        with _without_checks(service) as opened:
+            if [violation async for violation in _violations(world, walked, ask, granted)]:
+                caught.update(opened.let_through)
+    expected = {*_modules_with("permit", service)} - NOT_NOTICED.keys()
+    assert expected - caught.keys() == set(), f"nothing noticed that these ask nobody any more; noticed: {caught}"
