@@ -69,7 +69,9 @@ def _usual(route: APIRoute, public: bool, takes_keys: bool) -> tuple[type[Proble
     dependant = route.dependant
     if not public:
         usual += [Unauthorized, Forbidden]
-    if dependant.path_params:
+    names_something = any(parameter.name.endswith("_id") for parameter in dependant.query_params)
+    if dependant.path_params or (not public and (names_something or route.body_field is not None)):
+        # Whoever may not know of an organization or a course is told that it does not exist.
         usual.append(NotFound)
     dependencies = {each.call for each in dependant.dependencies}
     if if_match in dependencies:

@@ -118,6 +118,7 @@ async def list_grants(
     "/v1/grants",
     status_code=201,
     raises=(RoleUnknown, RoleDoesNotFit, PlaceUnknown, BeyondOwnRights),
+    responses={200: {"description": "Granted already", "model": GrantView}},
     example={
         "user_id": "0198c0de-0000-7000-8000-000000000002",
         "role": "org_admin",

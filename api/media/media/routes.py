@@ -94,6 +94,7 @@ async def get_asset(caller: Caller, asset_id: UUID, response: Response) -> Asset
     "/v1/assets/{asset_id}/content",
     raises=(AssetNotFound, AssetNotReady, AssetRejected, RangeNotSatisfiable),
     response_class=StreamingResponse,
+    responses={206: {"description": "The range that was asked for"}},
 )
 async def get_content(
     request: Request,

@@ -76,6 +76,7 @@ class VideoView(BaseModel):
     "/v1/videos",
     status_code=201,
     raises=(AssetNotFound, AssetNotReady, AssetRejected, FileIsNoFilm, UploadBelongsToNoCourse),
+    responses={200: {"description": "The upload has a film already", "model": VideoView}},
 )
 async def create_video(caller: Caller, new: NewVideo, response: Response) -> VideoView:
     """Make a film of a ready upload. 200 when the upload has one already."""
@@ -121,7 +122,12 @@ async def get_video(caller: Caller, video_id: UUID, response: Response) -> Video
     return _render(await logic.get_film(caller, VideoId(video_id)), response)
 
 
-@router.get("/v1/videos/{video_id}/events", raises=(VideoNotFound,), response_class=StreamingResponse)
+@router.get(
+    "/v1/videos/{video_id}/events",
+    raises=(VideoNotFound,),
+    response_class=StreamingResponse,
+    responses={204: {"description": "The client has seen the last event"}},
+)
 async def watch_video(
     caller: Caller,
     video_id: UUID,
@@ -162,7 +168,12 @@ async def retry_video(caller: Caller, video_id: UUID, response: Response) -> Vid
     return _render(film, response)
 
 
-@router.get("/v1/videos/{video_id}/poster", raises=(VideoNotFound, PosterNotFound), response_class=StreamingResponse)
+@router.get(
+    "/v1/videos/{video_id}/poster",
+    raises=(VideoNotFound, PosterNotFound),
+    response_class=StreamingResponse,
+    responses={304: {"description": "The client has it"}},
+)
 async def get_poster(caller: Caller, video_id: UUID, if_none_match: Annotated[str | None, Header()] = None) -> Response:
     """Return a typical picture of the film as a JPEG."""
     film, content = await logic.open_poster(caller, VideoId(video_id))

@@ -13,6 +13,7 @@ from api.learning.course.contract import CourseId, CourseNotFound, Visibility
 from api.learning.course.run.views import ListedRun
 from cluster.http import Caller, Page, Paging, Router, Several
 from cluster.ids import OrgId
+from cluster.problems import Unauthorized
 
 router = Router("course")
 
@@ -107,7 +108,7 @@ async def list_categories(response: Response) -> list[CategoryView]:
     return [CategoryView(slug=category.slug, title=category.title) for category in await logic.list_categories()]
 
 
-@router.get("/v1/catalog/{course_id}", public=True, raises=(CourseNotFound,))
+@router.get("/v1/catalog/{course_id}", public=True, raises=(CourseNotFound, Unauthorized))
 async def get_listing(caller: Caller, course_id: UUID, response: Response) -> ListingView:
     """Return a published course with its runs."""
     listing = await logic.get_listing(caller, CourseId(course_id))

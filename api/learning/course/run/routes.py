@@ -17,7 +17,7 @@ from api.learning.course.contract import (
 from api.learning.course.run import logic
 from api.learning.course.run.views import NewRun, RunChanges, RunView
 from cluster.http import Caller, IfMatch, Page, Paging, Router, once, set_etag
-from cluster.problems import Stale
+from cluster.problems import Stale, Unauthorized
 
 router = Router("course")
 
@@ -36,7 +36,7 @@ async def create_run(caller: Caller, new: NewRun, response: Response) -> RunView
     return RunView.of(run)
 
 
-@router.get("/v1/runs", public=True, raises=(CourseNotFound,))
+@router.get("/v1/runs", public=True, raises=(CourseNotFound, Unauthorized))
 async def list_runs(caller: Caller, paging: Paging, course_id: UUID) -> Page[RunView]:
     """List the runs of a course, oldest first. Of a published course to anybody, of a draft to its staff."""
     after = paging.after(sort="id", course=course_id)
@@ -46,7 +46,7 @@ async def list_runs(caller: Caller, paging: Paging, course_id: UUID) -> Page[Run
     return paging.page(runs, render=RunView.of)
 
 
-@router.get("/v1/runs/{run_id}", public=True, raises=(RunNotFound,))
+@router.get("/v1/runs/{run_id}", public=True, raises=(RunNotFound, Unauthorized))
 async def get_run(caller: Caller, run_id: UUID, response: Response) -> RunView:
     """Return a run."""
     run = await logic.get_run(caller, RunId(run_id))
