@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal, NewType, Protocol
 from uuid import UUID
 
+from api.media.media.contract import AssetId
 from cluster.events import event
 from cluster.ids import OrgId
 from cluster.jobs import job
@@ -137,6 +138,14 @@ class RemoveFilmObjects:
     """Deletes objects of a film that nobody needs any more."""
 
     prefix: str
+
+
+@job("video_processing.release_upload", attempts=20, timeout_s=60)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseUpload:
+    """Lets go of an upload that no film can be made of, so that it expires."""
+
+    asset_id: AssetId
 
 
 class VideoNotFound(NotFound):

@@ -1,9 +1,11 @@
-"""Durable work that needs no encoder: deleting objects, and finding films that nobody works on. Transcoding is in `actors`."""
+"""Durable work that needs no encoder: tidying up, and finding films that nobody works on. Transcoding is in `actors`."""
 
 from datetime import UTC, datetime
 
+from api.media.media.contract import MediaCalls
 from api.media.video_processing import logic
-from api.media.video_processing.contract import RemoveFilmObjects
+from api.media.video_processing.contract import ReleaseUpload, RemoveFilmObjects
+from cluster.calls import client
 from cluster.job_runs import JobRun
 from cluster.jobs import cron, perform
 from cluster.objects import bucket
@@ -23,6 +25,11 @@ async def remove_objects(run: JobRun, args: RemoveFilmObjects) -> None:
             await run.extend()
             batch = []
     await films.delete(batch)
+
+
+@perform(ReleaseUpload)
+async def release_upload(run: JobRun, args: ReleaseUpload) -> None:
+    await client(MediaCalls).release_asset(args.asset_id, logic.CLAIMANT)
 
 
 @cron("video_processing.rescue", "*/5 * * * *")

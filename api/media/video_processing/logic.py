@@ -8,6 +8,7 @@ from api.media.media.contract import Asset, AssetId, AssetNotFound, MediaCalls
 from api.media.video_processing import rules, store
 from api.media.video_processing.contract import (
     PosterNotFound,
+    ReleaseUpload,
     RemoveFilmObjects,
     Transcode,
     UploadBelongsToNoCourse,
@@ -191,7 +192,7 @@ def announce_change(tx: Transaction, film: Film) -> None:
 
 
 def tell_failed(tx: Transaction, film: Film) -> None:
-    """Tell that a film has failed, and delete what there was of it."""
+    """Tell that a film has failed, delete what there was of it, and let go of an upload that is at fault."""
     told = VideoFailed(
         video_id=film.id,
         org_id=film.org_id,
@@ -202,6 +203,8 @@ def tell_failed(tx: Transaction, film: Film) -> None:
     emit(tx, told, version=film.version)
     announce_change(tx, film)
     remove_take(tx, film.id, film.take)
+    if not film.retryable:
+        enqueue(tx, ReleaseUpload(asset_id=film.asset_id))
 
 
 def remove_take(tx: Transaction, video_id: VideoId, take: int) -> None:

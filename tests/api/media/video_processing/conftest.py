@@ -72,10 +72,11 @@ class Teacher:
 def scratch(servers: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A scratch folder of this run's own, left empty by every test."""
     folder = tmp_path_factory.mktemp("scratch")
+    before = os.environ.get("HUB_SCRATCH", "")
     os.environ["HUB_SCRATCH"] = str(folder)
     settings.cache_clear()
     yield folder
-    del os.environ["HUB_SCRATCH"]
+    os.environ["HUB_SCRATCH"] = before
     settings.cache_clear()
 
 
