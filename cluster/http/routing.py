@@ -210,14 +210,19 @@ class Router:
 
 
 class ServiceApp(FastAPI):
-    """FastAPI, and a short way past it for plain reads."""
+    """FastAPI, a short way past it for plain reads, and HEAD for whatever answers GET (RFC 9110, section 9.3.2)."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "HEAD" and not self._mounted(scope["path"]):
+            scope, send = {**scope, "method": "GET"}, _without_body(send)
         if scope["type"] == "http" and scope["method"] == "GET" and (read := self._plain_read(scope)):
             response = await read(Request(scope, receive))
             await response(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
+
+    def _mounted(self, path: str) -> bool:
+        return any(isinstance(route, MountedRoute) and route.covers(path) for route in self.router.routes)
 
     def _plain_read(self, scope: Scope) -> Handler | None:
         """Return what answers, if the first route that takes this GET is a plain read."""
@@ -233,6 +238,13 @@ class ServiceApp(FastAPI):
             elif isinstance(route, MountedRoute) and route.covers(path):
                 return None
         return None
+
+
+def _without_body(send: Send) -> Send:
+    async def send_head(message: Message) -> None:
+        await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+    return send_head
 
 
 def build_app(routers: Sequence[Router]) -> FastAPI:

@@ -109,3 +109,15 @@ async def test_a_plain_read_answers_what_fastapi_would(
     answer = await _ask(short, method, path, headers)
     assert answer == await _ask(long, method, path, headers)
     assert answer[0] == status
+
+
+async def test_head_answers_what_get_would_without_the_body() -> None:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=_build()), base_url="http://hub.test") as client:
+        shown = await client.get(f"/v1/plain/{ID}")
+        head = await client.head(f"/v1/plain/{ID}")
+        refused = await client.head(f"/v1/plain/{ID[:-1]}1")
+    assert (head.status_code, head.content, refused.status_code) == (200, b"", 404)
+    assert (head.headers["etag"], head.headers["content-length"]) == (
+        shown.headers["etag"],
+        shown.headers["content-length"],
+    )
