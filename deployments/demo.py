@@ -198,7 +198,8 @@ class Demo:
         self.console.print("  " + ", ".join(sorted({entry["action"] for entry in entries["items"]})), highlight=False)
         self.console.print(
             f"\nLook around: sign in at {self.url}/docs as maria-{self.run_name}@people.example or "
-            f"tariq-{self.run_name}@people.example, password: {_PASSWORD}"
+            f"tariq-{self.run_name}@people.example, password: {_PASSWORD}",
+            soft_wrap=True,
         )
         await teacher.aclose()
         await learner.aclose()

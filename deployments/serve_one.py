@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import contextlib
 import signal
+import sys
 from typing import Any, cast
 
 import uvicorn
@@ -15,6 +16,7 @@ import uvicorn
 from actors.worker import WorkerHost
 from cluster import registry
 from cluster.host import ServiceHost
+from cluster.migrations import migrate
 from cluster.services import table
 
 
@@ -64,10 +66,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Run one service without Ray.")
     parser.add_argument("service")
     parser.add_argument("--port", type=int, help="default: the service's port in the table")
+    parser.add_argument("--migrate", action="store_true", help="bring the database to the newest schema first")
     arguments = parser.parse_args()
     service: str = arguments.service
     port: int | None = arguments.port
     known = table().get(service)
+    if arguments.migrate:
+        for name in asyncio.run(migrate()):
+            sys.stderr.write(f"ran {name}\n")
     asyncio.run(serve_one(service, port=port or (known.port if known else 0)))
 
 

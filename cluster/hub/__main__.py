@@ -16,7 +16,7 @@ from cluster.hub import check as checks
 from cluster.hub import logs as log_files
 from cluster.hub import status as running_processes
 from cluster.hub.up import Failed, alone, start, stop
-from cluster.servers import Home, delete, environment
+from cluster.servers import Home, delete, environment, state
 from cluster.servers.home import DEFAULT, write_whole
 from cluster.settings import REPOSITORY
 
@@ -44,7 +44,10 @@ def up(
         f"\n{'LearningHub is up' if fresh else 'Already running'} at [bold]{environment(home)['HUB_PUBLIC_URL']}[/]"
     )
     _introduce()
-    console.print("Try next: [bold]./hub demo[/] teaches a course with a film in it. Also: ./hub status, ./hub down")
+    console.print(
+        "Try next: [bold]./hub demo[/] teaches a course with a film in it. Also: ./hub status, ./hub down",
+        soft_wrap=True,
+    )
 
 
 @app.command()
@@ -80,6 +83,8 @@ def logs(
 def reset(yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
     """Stop everything and delete all data: accounts, courses, films."""
     if not yes:
+        if not sys.stdin.isatty():
+            raise Failed("nothing was deleted: nobody is here to ask. ./hub reset --yes deletes without asking")
         typer.confirm("Delete all data of this checkout's LearningHub?", abort=True)
     home = Home(DEFAULT)
     with alone(home):
@@ -120,7 +125,17 @@ def seed() -> None:
 @app.command()
 def serve(service: Annotated[str, typer.Argument(help="Its name, such as course.")]) -> None:
     """Run one service by itself and restart it on changes; the servers must be up."""
-    _become("deployments.serve_one", service)
+    from cluster.hub.serve import SOURCES, rerun, service_named
+
+    port = service_named(service).port
+    if "HUB_POSTGRES_URL" not in os.environ and state.read(Home(DEFAULT)).supervisor() is None:
+        raise Failed("the servers do not run. Start them: ./hub up, or ./hub up --servers-only")
+    _settle()
+    door = os.environ.get("HUB_PUBLIC_URL")
+    console.print(
+        f"{service} comes to [bold]http://127.0.0.1:{port}[/]; tokens come from {door}/v1/sessions", soft_wrap=True
+    )
+    rerun((sys.executable, "-m", "deployments.serve_one", "--migrate", service), SOURCES)
 
 
 @app.command()
