@@ -23,6 +23,7 @@ from api.media.media import checking, rules, store
 from api.media.media.contract import AssetId
 from api.media.media.routes import router
 from api.media.media.upload import store as uploads
+from bench.figures import Figure, hand_over, progress, quick, typical
 from cluster import objects, postgres
 from cluster.http import build_app
 from cluster.ids import UserId, new_id
@@ -31,45 +32,67 @@ from cluster.postgres import read, write
 from cluster.principal import Principal, platform
 from cluster.settings import settings
 
-_SIZE_BYTES = 1_000_000_000
+_SIZE_BYTES = int(os.environ.get("HUB_BENCH_UPLOAD_BYTES", "20_000_000" if quick() else "1_000_000_000"))
+"""The setting is for machines with little disk."""
+_TURNS = 2
 _GOAL_RATIO = 0.5
 _GOAL_MEMORY_MIB = 64
 _MB = 1_000_000
 
 
-async def run(size_bytes: int = _SIZE_BYTES) -> list[dict[str, Any]]:
+async def run(size_bytes: int = _SIZE_BYTES) -> list[Figure]:
     """Measure on a database of its own; leave nothing behind."""
     person = Principal(kind="person", id=UserId(new_id()))
+    boto3_s: list[float] = []
+    tus_s: list[float] = []
+    check_s: list[float] = []
+    grown_mib: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "film.mp4"
         await asyncio.to_thread(_write_film, path, size_bytes)
         async with _database(), _server(person) as port:
-            boto3_s = await asyncio.to_thread(_by_boto3, path)
-            asset_id = await _begin(person, size_bytes)
-            before = _memory_mib()
-            begun = time.perf_counter()
-            sending = asyncio.create_task(asyncio.to_thread(_by_tus, path, port, asset_id))
-            peak = before
-            while not sending.done():
-                await asyncio.sleep(0.05)
-                peak = max(peak, _memory_mib())
-            await sending
-            tus_s = time.perf_counter() - begun
-            begun = time.perf_counter()
-            await checking.check(platform("media"), asset_id, beat=_nothing, last=True)
-            check_s = time.perf_counter() - begun
-            async with read() as db:
-                ready = await store.find_assets(db, [asset_id])
-            assert ready[0].state == "ready", ready[0]
-            bucket = objects.bucket("media")
-            await bucket.delete([stored.key async for stored in bucket.list(f"{asset_id}/")])
+            for turn in range(_TURNS):
+                progress(f"turn {turn + 1} of {_TURNS}")
+                boto3_s.append(await asyncio.to_thread(_by_boto3, path))
+                asset_id = await _begin(person, size_bytes)
+                before = _memory_mib()
+                begun = time.perf_counter()
+                sending = asyncio.create_task(asyncio.to_thread(_by_tus, path, port, asset_id))
+                peak = before
+                while not sending.done():
+                    await asyncio.sleep(0.05)
+                    peak = max(peak, _memory_mib())
+                await sending
+                tus_s.append(time.perf_counter() - begun)
+                grown_mib.append(peak - before)
+                begun = time.perf_counter()
+                await checking.check(platform("media"), asset_id, beat=_nothing, last=True)
+                check_s.append(time.perf_counter() - begun)
+                await _remove(asset_id)
+
+    def rate(took_s: list[float]) -> float:
+        return size_bytes / _MB / typical(took_s)
+
     return [
-        {"name": "boto3 into the file store", "value": round(size_bytes / _MB / boto3_s), "unit": "MB/s", "goal": None},
-        {"name": "tus into the file store", "value": round(size_bytes / _MB / tus_s), "unit": "MB/s", "goal": None},
-        {"name": "tus against boto3", "value": round(boto3_s / tus_s, 2), "unit": "x", "goal": _GOAL_RATIO},
-        {"name": "memory for one upload", "value": round(peak - before), "unit": "MiB", "goal": _GOAL_MEMORY_MIB},
-        {"name": "checking and joining", "value": round(size_bytes / _MB / check_s), "unit": "MB/s", "goal": None},
+        Figure(
+            name="tus into the file store, against boto3",
+            value=rate(tus_s),
+            unit="MB/s",
+            peer=rate(boto3_s),
+            goal=_GOAL_RATIO,
+        ),
+        Figure(name="memory for one upload", value=max(grown_mib), unit="MiB", goal=_GOAL_MEMORY_MIB, better="less"),
+        Figure(name="checking and joining", value=rate(check_s), unit="MB/s"),
     ]
+
+
+async def _remove(asset_id: AssetId) -> None:
+    """See that the asset is ready, and delete what it holds in the file store."""
+    async with read() as db:
+        ready = await store.find_assets(db, [asset_id])
+    assert ready[0].state == "ready", ready[0]
+    bucket = objects.bucket("media")
+    await bucket.delete([stored.key async for stored in bucket.list(f"{asset_id}/")])
 
 
 async def _nothing() -> None: ...
@@ -188,3 +211,7 @@ async def _server(person: Principal) -> AsyncGenerator[int]:
         finally:
             server.should_exit = True
             await serving
+
+
+if __name__ == "__main__":
+    hand_over(asyncio.run(run()))

@@ -1,0 +1,129 @@
+"""A whole platform of its own for a measurement: Ray Serve behind HAProxy as `./hub up` starts it, and peers beside it."""
+
+import asyncio
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+
+from bench.figures import progress, quick, typical
+from bench.load import load
+from cluster.ids import new_id
+from cluster.migrations import migrate
+from cluster.servers.home import free_port
+from cluster.settings import REPOSITORY, settings
+
+WEB_PROCESSES = 2
+_START_LIMIT_S = 180
+_TURNS = 3
+_TURN_S = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A running platform with one teacher, who is signed in, and one course."""
+
+    url: str
+    token: str
+    course_id: str
+
+
+@asynccontextmanager
+async def running_stack() -> AsyncGenerator[Stack]:
+    """Run the platform, packed, on the servers of this process's settings."""
+    url = settings().public_url
+    progress("starting the platform")
+    await migrate()
+    client = httpx.AsyncClient(base_url=url, trust_env=False, timeout=30)
+    async with _process("bench.serve", f"{url}/readyz"), client:
+        yield await _furnish(client, url)
+
+
+@asynccontextmanager
+async def running_peer(application: str, path: str) -> AsyncGenerator[str]:
+    """Run an application of `bench.peers` with uvicorn, in as many processes as the platform has web hosts."""
+    port = free_port(set())
+    url = f"http://127.0.0.1:{port}{path}"
+    options = ("--port", str(port), "--workers", str(WEB_PROCESSES), "--no-access-log", "--log-level", "warning")
+    async with _process("uvicorn", url, f"bench.peers:{application}", *options):
+        yield url
+
+
+async def in_turns(urls: Sequence[str], token: str) -> list[float]:
+    """Ask each address in turn, several times, and return the answers per second of each: the median of its turns.
+
+    Raises:
+        RuntimeError: an answer was not 200.
+    """
+    turn_s, turns = (1.0, 1) if quick() else (_TURN_S, _TURNS)
+    for url in urls:
+        await load(url, seconds=1.0, token=token)
+    found: list[list[float]] = [[] for _ in urls]
+    for turn in range(turns):
+        progress(f"turn {turn + 1} of {turns}")
+        for url, rates in zip(urls, found, strict=True):
+            answered = await load(url, seconds=turn_s, token=token)
+            if answered.failed:
+                raise RuntimeError(f"{answered.failed} requests for {url} failed")
+            rates.append(answered.per_s)
+    return [typical(rates) for rates in found]
+
+
+@asynccontextmanager
+async def _process(module: str, ready: str, *arguments: str) -> AsyncGenerator[None]:
+    """Run a module until the body ends. Its own words are shown when it does not start."""
+    with tempfile.TemporaryFile() as log:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", module, *arguments), cwd=REPOSITORY, stdout=log, stderr=log
+        )
+        try:
+            await _become_ready(process, ready)
+            yield
+        except (RuntimeError, TimeoutError):
+            log.seek(0)
+            sys.stderr.write(log.read()[-4000:].decode(errors="replace"))
+            raise
+        finally:
+            if process.returncode is None:
+                process.send_signal(signal.SIGTERM)
+            try:
+                await asyncio.wait_for(process.wait(), 60)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+
+async def _become_ready(process: asyncio.subprocess.Process, url: str) -> None:
+    async with asyncio.timeout(_START_LIMIT_S), httpx.AsyncClient(trust_env=False, timeout=3) as client:
+        while not await _answers(client, url):
+            if process.returncode is not None:
+                raise RuntimeError(f"the process for {url} ended with status {process.returncode}")
+            await asyncio.sleep(0.2)
+
+
+async def _answers(client: httpx.AsyncClient, url: str) -> bool:
+    try:
+        return (await client.get(url)).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+async def _furnish(client: httpx.AsyncClient, url: str) -> Stack:
+    async def post(path: str, **body: object) -> dict[str, str]:
+        answer = await client.post(path, json=body)
+        if not answer.is_success:
+            raise RuntimeError(f"POST {path}: {answer.status_code} {answer.text}")
+        return answer.json()
+
+    person = {"email": f"bench-{new_id().hex[-12:]}@people.example", "password": "a long enough sentence"}
+    await post("/v1/users", **person, name="Bench")
+    token = (await post("/v1/sessions", **person))["access_token"]
+    client.headers["Authorization"] = f"Bearer {token}"
+    school = await post("/v1/organizations", name="Bench", slug=f"bench-{new_id().hex[-12:]}")
+    summary = "Numbers, letters and what they have to do with each other. " * 4
+    course = await post("/v1/courses", organization_id=school["id"], title="Algebra", summary=summary, tags=["algebra"])
+    return Stack(url, token, course["id"])
