@@ -42,6 +42,8 @@ _AWAY_POSTGRES = (
     asyncpg.TransactionRollbackError,
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.ReadOnlySQLTransactionError,
+    # What a pooled connection raises on its first use after its server died while it was idle.
+    asyncpg.InternalClientError,
 )
 _AWAY_ELSEWHERE = {
     "redis.exceptions": (
