@@ -243,7 +243,7 @@ def write_service(namespace: str, service: str, root: Path = REPOSITORY) -> list
     """
     for name in (namespace, service):
         if not _NAME.match(name):
-            raise ValueError(f"{name}: names are lower-case letters, digits and _, like code_execution")
+            raise ValueError(f"'{name}': names are lower-case letters, digits and _: engagement/code_review")
     folder = root / "api" / namespace / service
     if service in table() or folder.exists():
         raise ValueError(f"{service} exists already")
@@ -263,11 +263,12 @@ def write_service(namespace: str, service: str, root: Path = REPOSITORY) -> list
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(Template(text).substitute(names))
         written.append(path)
-    python = [str(path) for path in written if path.suffix == ".py"]
-    subprocess.run([sys.executable, "-m", "ruff", "format", "--quiet", "--line-length", "120", *python], check=True)
     for package in (root / "api" / namespace, tests, tests.parent):
         (package / "__init__.py").touch()
     written.append(_declare(root / "deployments" / f"{namespace}.py", namespace, names))
+    python = [str(path) for path in written if path.suffix == ".py"]
+    style = ["--quiet", "--config", str(REPOSITORY / "pyproject.toml")]
+    subprocess.run([sys.executable, "-m", "ruff", "format", *style, *python], check=True)
     return written
 
 
@@ -289,6 +290,9 @@ def _declare(path: Path, namespace: str, names: dict[str, str]) -> Path:
 def main(service: Annotated[str, typer.Argument(help="<namespace>/<service>, like engagement/forum")]) -> None:
     """Write the rooms of a new service, with one passing test."""
     namespace, _, name = service.partition("/")
+    if not name:
+        typer.echo(f"hub new: say NAMESPACE/{namespace}, like engagement/forum", err=True)
+        sys.exit(2)
     try:
         written = write_service(namespace, name)
     except ValueError as error:
@@ -299,7 +303,7 @@ def main(service: Annotated[str, typer.Argument(help="<namespace>/<service>, lik
     typer.echo(
         f"Next: ./hub generate, then ./hub test tests/api/{namespace}/{name}.\n"
         f"Then say in api/{namespace}/{name}/__init__.py what it is for, set its rank in deployments/{namespace}.py\n"
-        "(it may call lower ranks only), and read docs/contribute.md."
+        f"(it may call lower ranks only), and read docs/contribute.md. ./hub serve {name} runs it beside ./hub up."
     )
 
 

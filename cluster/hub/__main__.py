@@ -103,7 +103,7 @@ def env() -> None:
 @app.command()
 def migrate() -> None:
     """Bring the database to the newest schema."""
-    _settle()
+    _reach()
     from cluster.migrations import migrate
 
     for name in (done := asyncio.run(migrate())):
@@ -114,7 +114,7 @@ def migrate() -> None:
 @app.command()
 def seed() -> None:
     """Make the demo school; what of it exists stays."""
-    _settle()
+    _reach()
     from cluster.seed import seed
 
     school = asyncio.run(seed(os.environ["HUB_PUBLIC_URL"], lambda part: console.print(f"made {part}")))
@@ -128,9 +128,7 @@ def serve(service: Annotated[str, typer.Argument(help="Its name, such as course.
     from cluster.hub.serve import SOURCES, rerun, service_named
 
     port = service_named(service).port
-    if "HUB_POSTGRES_URL" not in os.environ and state.read(Home(DEFAULT)).supervisor() is None:
-        raise Failed("the servers do not run. Start them: ./hub up, or ./hub up --servers-only")
-    _settle()
+    _reach()
     door = os.environ.get("HUB_PUBLIC_URL")
     console.print(
         f"{service} comes to [bold]http://127.0.0.1:{port}[/]; tokens come from {door}/v1/sessions", soft_wrap=True
@@ -181,7 +179,7 @@ def psql(context: typer.Context) -> None:
     """Open psql on the database; arguments go to psql."""
     from cluster.servers.postgres import psql
 
-    _settle()
+    _reach()
     launch = psql(os.environ["HUB_POSTGRES_URL"])
     os.execve(launch.argv[0], [*launch.argv, *context.args], dict(launch.env))  # noqa: S606 - no shell is wanted
 
@@ -238,6 +236,17 @@ def _settle() -> None:
     """Take the settings of this checkout's servers, unless the environment names others."""
     if "HUB_POSTGRES_URL" not in os.environ:
         os.environ.update(environment(Home(DEFAULT)))
+
+
+def _reach() -> None:
+    """Take the settings of servers that run.
+
+    Raises:
+        Failed: they are this checkout's, and do not.
+    """
+    if "HUB_POSTGRES_URL" not in os.environ and state.read(Home(DEFAULT)).supervisor() is None:
+        raise Failed("the servers do not run. Start them: ./hub up, or ./hub up --servers-only")
+    _settle()
 
 
 def _become(module: str, *arguments: str) -> NoReturn:

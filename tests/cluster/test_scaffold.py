@@ -8,19 +8,18 @@ from cluster.scaffold import write_service
 from cluster.settings import REPOSITORY
 
 
-def test_a_new_service_is_well_formed_typed_and_declared(tmp_path: Path) -> None:
+@pytest.mark.parametrize("namespace", ["platform", "fresh"])
+def test_a_new_service_is_well_formed_typed_and_declared(tmp_path: Path, namespace: str) -> None:
     (tmp_path / "deployments").mkdir()
     (tmp_path / "deployments" / "platform.py").write_text((REPOSITORY / "deployments" / "platform.py").read_text())
-    written = write_service("platform", "guest_book", tmp_path)
+    written = write_service(namespace, "guest_book", tmp_path)
     assert {path.name for path in written} >= {"contract.py", "logic.py", "routes.py", "test_guest_book.py"}
-    declared = (tmp_path / "deployments" / "platform.py").read_text()
+    declared = (tmp_path / "deployments" / f"{namespace}.py").read_text()
     assert 'Service(name="guest_book", areas=("guest-books",), port=' in declared
-    compile(declared, "platform.py", "exec")
-    python = [str(path) for path in written[:-1] if path.suffix == ".py"]
-    for command in (["check", "--select", "E9,F"], ["format", "--check", "--line-length", "120"]):
-        done = subprocess.run(
-            [sys.executable, "-m", "ruff", *command, "--isolated", *python], capture_output=True, text=True
-        )
+    python = [str(path) for path in written if path.suffix == ".py"]
+    style = ["--config", str(REPOSITORY / "pyproject.toml")]
+    for command in (["check", "--ignore", "I001"], ["format", "--check"]):
+        done = subprocess.run([sys.executable, "-m", "ruff", *command, *style, *python], capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
 
 
