@@ -66,7 +66,7 @@ async def teach(hub: Hub, address: str, film: Path) -> Lesson:
     assert (school["name"], school["slug"]) == ("Maria's school", slug)
 
     # 5 to 7: a course
-    new = {"organization_id": school["id"], "title": "Seing", "summary": "A film and a text.", "language": "en"}
+    new = {"organization_id": school["id"], "title": "Seeing", "summary": "A film and a text.", "language": "en"}
     created = await teacher.post("/v1/courses", new)
     course = done(created, 201)
     assert {**course, **new, "published_revision": None} == course
