@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from cluster import access, broadcast, calls
-from cluster.access import GrantedScope, Guarded, permit, permissions_of_role, reach_of, within
+from cluster.access import GrantedScope, Guarded, permissions_of_role, permit, reach_of, within
 from cluster.ids import OrgId, UserId, new_id
 from cluster.principal import Principal
 from cluster.problems import Forbidden, NotFound
@@ -46,7 +46,7 @@ class Owners:
 async def owners(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Owners]:
     made = Owners()
     monkeypatch.setattr(calls, "_local", dict.fromkeys(("rbac", "organization", "enrollment"), made))
-    monkeypatch.setattr(broadcast, "fresh_within", lambda seconds: True)  # pyright: ignore[reportUnknownLambdaType,reportUnknownArgumentType]
+    monkeypatch.setattr(broadcast, "fresh_within", lambda _seconds: True)  # pyright: ignore[reportUnknownLambdaType,reportUnknownArgumentType]
     await access.forget_everybody()
     yield made
     await access.forget_everybody()
@@ -72,7 +72,7 @@ async def test_without_proof_that_broadcasts_arrive_the_owner_is_asked_each_time
 ) -> None:
     person = somebody()
     await permit(person, "course:edit", within(org_id=ORG))
-    monkeypatch.setattr(broadcast, "fresh_within", lambda seconds: False)  # pyright: ignore[reportUnknownLambdaType,reportUnknownArgumentType]
+    monkeypatch.setattr(broadcast, "fresh_within", lambda _seconds: False)  # pyright: ignore[reportUnknownLambdaType,reportUnknownArgumentType]
     owners.granted = False
     with pytest.raises(NotFound):
         await permit(person, "course:edit", within(org_id=ORG))
@@ -82,7 +82,7 @@ async def test_an_answer_from_before_a_revocation_is_not_kept_after_it(owners: O
     person = somebody()
     owners.answer_now.clear()
     under_way = asyncio.create_task(permit(person, "course:edit", within(org_id=ORG)))
-    while not owners.asked:
+    while not owners.asked:  # noqa: ASYNC110 (turns of the loop, not a wait)
         await asyncio.sleep(0)
     owners.granted = False
     access.forget(person.person())

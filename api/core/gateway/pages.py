@@ -31,7 +31,7 @@ _DOCS = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Lea
 _HOME = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>LearningHub</title><link rel="icon" href="data:,">
 <meta name="viewport" content="width=device-width, initial-scale=1"><style>
 body {{ font: 17px/1.6 system-ui, sans-serif; max-width: 44rem; margin: 4rem auto; padding: 0 1rem; color: #1b2430 }}
-h1 {{ font-size: 2.2rem; margin-bottom: 0 }} p {{ color: #46515e }} a {{ color: #0b5cad }} code {{ background: #eef2f6; padding: .1em .3em }}
+h1 {{ font-size: 2.2rem; margin-bottom: 0 }} p {{ color: #46515e }} a {{ color: #0b5cad }}
 li {{ margin: .4rem 0 }}</style></head><body><h1>LearningHub</h1><p>{services} services behind one door.</p><ul>
 <li><a href="/docs">The API, to read and to try</a> (<a href="/openapi.json">OpenAPI 3.1</a>)</li>
 <li><a href="/v1/catalog">The catalogue</a>, open to everybody</li>
