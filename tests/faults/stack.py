@@ -12,7 +12,7 @@ from rich.console import Console
 
 from cluster.hub.up import start, stop
 from cluster.servers import Home, environment
-from cluster.servers.home import free_port
+from cluster.servers.home import DEFAULT, free_port
 from cluster.servers.state import alive, belonging, read
 from cluster.servers.testing import own_home
 from deployments.serve import sweep, temporary_folder
@@ -43,9 +43,6 @@ class Stack:
         # A worker that waits for its next piece bears the name of its last one.
         return found if what in REPLICAS else [each for each in found if each.children(recursive=True)]
 
-    def log(self, name: str, characters: int = 3000) -> str:
-        return (self.home.logs / f"{name}.log").read_text(errors="replace")[-characters:]
-
     async def rows(self, sql: str) -> list[dict[str, Any]]:
         db = await asyncpg.connect(environment(self.home)["HUB_POSTGRES_URL"])
         try:
@@ -65,7 +62,18 @@ def running_stack() -> Generator[Stack]:
         finally:
             stop(home)
             sweep(home.path)
+            _keep_logs(home)
             shutil.rmtree(temporary_folder(home.path), ignore_errors=True)
+
+
+def _keep_logs(home: Home) -> None:
+    """Keep the logs of the newest run in `.hub/logs/faults`: they say why, when something went wrong."""
+    kept = DEFAULT / "logs" / "faults"
+    shutil.rmtree(kept, ignore_errors=True)
+    shutil.copytree(home.logs, kept)
+    hosts = temporary_folder(home.path) / "session_latest" / "logs"
+    for log in hosts.glob("worker-*.err"):
+        shutil.copy(log, kept)
 
 
 def _title(process: psutil.Process) -> str:

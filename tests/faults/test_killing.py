@@ -19,7 +19,7 @@ from tests.main_path import player
 KILLED = ("web host", "worker host", "transcoding worker", "postgres", "valkey", "kafka", "s3")
 GOAL_S = 30
 _LIMIT_S = 90.0
-_SETTLE_LIMIT_S = 120.0
+_SETTLE_LIMIT_S = 240.0
 _WRITERS = 3
 _FILM = Recipe(width=480, height=270, rate="24", duration_s=24, video=("-c:v", "libx264", "-preset", "ultrafast"))
 
