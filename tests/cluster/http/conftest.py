@@ -215,6 +215,7 @@ async def break_down(how: str) -> None:
         "timeout": TimeoutError,
         "cancelled": lambda: asyncpg.QueryCanceledError("canceling statement due to statement timeout"),
         "pool": lambda: asyncpg.InterfaceError("pool is closing"),
+        "idle": lambda: asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress"),
         "misuse": lambda: asyncpg.InterfaceError("cannot perform operation: another operation is in progress"),
     }[how]()
 

@@ -132,7 +132,7 @@ async def test_a_bug_is_500_and_leaks_nothing(toy: httpx.AsyncClient, caplog: py
     problem(await toy.get("/v1/things/me/break/misuse"), 500)
 
 
-@pytest.mark.parametrize("how", ["postgres", "refused", "timeout", "cancelled", "pool"])
+@pytest.mark.parametrize("how", ["postgres", "refused", "timeout", "cancelled", "pool", "idle"])
 async def test_a_server_that_is_away_is_503(toy: httpx.AsyncClient, how: str) -> None:
     response = await toy.get(f"/v1/things/me/break/{how}")
     problem(response, 503, "unavailable")
