@@ -57,6 +57,8 @@ def main() -> int:
     if unknown := set(names_given) - set(MEASUREMENTS):
         parser.error(f"no such measurement: {', '.join(sorted(unknown))}; there are {', '.join(MEASUREMENTS)}")
     console = Console(highlight=False, soft_wrap=True)
+    # Whole lines also where nobody says how wide the page is.
+    console.width = max(console.width, 120)
     busy = os.getloadavg()[0] / (os.cpu_count() or 1)
     if busy > 0.5:
         console.print(f"[yellow]This machine is busy with something else (load {busy:.1f} per core)[/]")

@@ -11,6 +11,7 @@ import shutil
 import sys
 import time
 from dataclasses import asdict, dataclass
+from typing import cast
 from urllib.parse import urlsplit
 
 from cluster.settings import REPOSITORY
@@ -50,10 +51,10 @@ async def load(url: str, *, seconds: float, token: str = "") -> Load:
     output = (await process.communicate())[0].decode()
     if process.returncode != 0:
         raise RuntimeError(f"{argv[0]} failed: {output[-2000:]}")
-    return _of_wrk(output) if wrk else Load(**json.loads(output))
+    return of_wrk(output) if wrk else Load(**json.loads(output))
 
 
-def _of_wrk(output: str) -> Load:
+def of_wrk(output: str) -> Load:
     per_s = re.search(r"Requests/sec:\s+([\d.]+)", output)
     assert per_s is not None, output
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
@@ -73,9 +74,9 @@ class _Connection(asyncio.Protocol):
         self.failed = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.write(self._request)
+        # uvloop's transports are none of asyncio's classes.
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.write(self._request)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's
         self._transport = None
