@@ -107,9 +107,9 @@ def _run(measurement: Measurement, env: dict[str, str], *, quick: bool) -> list[
         except subprocess.TimeoutExpired:
             raise RuntimeError(f"ended after {_LIMIT_S} s") from None
         finally:
-            # SIGTERM first: it has servers to stop.
+            # As Ctrl-C would, and not at once with SIGKILL: it has a platform to stop.
             if process.poll() is None:
-                process.terminate()
+                process.send_signal(signal.SIGINT)
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(60)
             with suppress(ProcessLookupError):
