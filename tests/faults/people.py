@@ -12,7 +12,7 @@ from cluster.ids import new_id
 
 PASSWORD = "a long enough sentence"
 TUS = {"Tus-Resumable": "1.0.0"}
-_PATIENCE_S = 120.0
+_PATIENCE_S = 180.0
 
 
 class Unexpected(Exception):

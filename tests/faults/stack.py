@@ -19,6 +19,7 @@ from deployments.serve import sweep, temporary_folder
 
 SERVERS = ("postgres", "valkey", "kafka", "s3")
 REPLICAS = {"web host": "ray::ServeReplica:web:", "worker host": "ray::ServeReplica:worker:"}
+PROGRAMS = {"ingress": "haproxy", "Ray's core": "gcs_server"}
 ENCODER = "ray::encode"
 
 
@@ -36,8 +37,13 @@ class Stack:
         """Return the living processes of a server or of a kind of Ray's, of this home alone."""
         state = read(self.home)
         if what in SERVERS:
-            recorded = state.processes[what].pid
-            return [each for each in belonging(state, what) if each.pid == recorded]
+            recorded = state.processes[what]
+            ready = recorded.state == "ready"
+            return [each for each in belonging(state, what) if each.pid == recorded.pid and ready]
+        if what in PROGRAMS:
+            if state.processes["serve"].state != "ready":
+                return []
+            return [each for each in belonging(state, "serve") if _name(each) == PROGRAMS[what]]
         title = REPLICAS.get(what, ENCODER)
         found = [each for each in belonging(state, "serve") if _title(each).startswith(title)]
         # A worker that waits for its next piece bears the name of its last one.
@@ -74,6 +80,13 @@ def _keep_logs(home: Home) -> None:
     hosts = temporary_folder(home.path) / "session_latest" / "logs"
     for log in hosts.glob("worker-*.err"):
         shutil.copy(log, kept)
+
+
+def _name(process: psutil.Process) -> str:
+    try:
+        return process.name()
+    except psutil.Error:
+        return ""
 
 
 def _title(process: psutil.Process) -> str:

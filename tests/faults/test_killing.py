@@ -16,9 +16,12 @@ from tests.faults.people import Someone, Trouble
 from tests.faults.stack import Stack
 from tests.main_path import player
 
-KILLED = ("web host", "worker host", "transcoding worker", "postgres", "valkey", "kafka", "s3")
+KILLED = (
+    *("web host", "worker host", "transcoding worker", "ingress", "Ray's core"),
+    *("postgres", "valkey", "kafka", "s3"),
+)
 GOAL_S = 30
-_LIMIT_S = 90.0
+_LIMIT_S = 150.0
 _SETTLE_LIMIT_S = 240.0
 _WRITERS = 3
 _FILM = Recipe(width=480, height=270, rate="24", duration_s=24, video=("-c:v", "libx264", "-preset", "ultrafast"))
@@ -173,9 +176,17 @@ async def kill(stack: Stack, school: School, what: str, work: list[asyncio.Task[
         while not (await school.owner.ask("GET", "/v1/audit-entries", **query))["items"]:
             await asyncio.sleep(0.1)
 
-    course_id, write_s = await within(began, a_write)
-    _, event_s = await within(began, lambda: an_event(course_id))
-    _, again_s = await within(began, another)
+    async def a_write_and_its_event() -> tuple[float, float]:
+        course_id, write_s = await within(began, a_write)
+        _, event_s = await within(began, lambda: an_event(course_id))
+        return write_s, event_s
+
+    if what == "Ray's core":
+        # Its hosts serve on for a moment, and then all start again: only what comes afterwards counts.
+        _, again_s = await within(began, another)
+        write_s, event_s = await a_write_and_its_event()
+    else:
+        (_, again_s), (write_s, event_s) = await asyncio.gather(within(began, another), a_write_and_its_event())
     for each in work:
         if each.done():
             each.result()
