@@ -1,8 +1,9 @@
 """The SQL of working outlines. Every change locks the outline's row first, so changes of one course come one after another."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from api.learning.content.contract import BlockId
@@ -10,6 +11,8 @@ from api.learning.content.rules import Node, Placement
 from cluster.access import Guarded
 from cluster.ids import OrgId
 from cluster.postgres import Connection, Transaction
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +63,9 @@ _BLOCK = """id, course_id, org_id, parent_id, type, position, title, body, html,
     release_after_days, content_version, min_version, source_id, source_version, deleted_at, deleted_root, version,
     created_at, updated_at"""
 
+# A published course is no secret, nor that it has an outline: who may not edit it is told so.
+_PUBLIC = """coalesce(k.frozen_id IS NOT NULL AND NOT k.archived AND k.visibility <> 'organization', false) AS public"""
+
 # Begins a change: counts the outline up and gives the siblings their new positions.
 # $1: course, $2: now, $3 and $4: siblings and their positions, $5: block.
 _CHANGED = """WITH outline AS (
@@ -90,10 +96,13 @@ async def insert_outline(tx: Transaction, course_id: UUID, org_id: OrgId) -> Non
 
 
 async def find_outline(db: Connection, course_id: UUID) -> Guarded[Outline] | None:
-    outline = await db.maybe(
-        Outline, "SELECT course_id, org_id, version, copied_from FROM content.outlines WHERE course_id = $1", course_id
+    rows = await db.rows(
+        "SELECT o.course_id, o.org_id, o.version, o.copied_from, "
+        + _PUBLIC
+        + " FROM content.outlines o LEFT JOIN content.courses k USING (course_id) WHERE o.course_id = $1",
+        course_id,
     )
-    return None if outline is None else Guarded(outline, org_id=outline.org_id, course_id=outline.course_id)
+    return _guarded(Outline, rows)
 
 
 async def get_outline(db: Connection, course_id: UUID) -> Outline:
@@ -113,15 +122,23 @@ async def lock_outline(tx: Transaction, course_id: UUID) -> list[Node]:
 
 async def find_block(db: Connection, block_id: BlockId) -> Guarded[Block] | None:
     """Find a block of a working outline, deleted ones too."""
-    block = await db.maybe(
-        Block,
-        """SELECT """
+    rows = await db.rows(
+        "WITH block AS (SELECT "
         + _BLOCK
-        + """
-           FROM content.blocks WHERE id = $1""",
+        + " FROM content.blocks WHERE id = $1) SELECT block.*, "
+        + _PUBLIC
+        + " FROM block LEFT JOIN content.courses k USING (course_id)",
         block_id,
     )
-    return None if block is None else Guarded(block, org_id=block.org_id, course_id=block.course_id)
+    return _guarded(Block, rows)
+
+
+def _guarded(kind: type[T], rows: Sequence[Any]) -> Guarded[T] | None:
+    if not rows:
+        return None
+    fields = dict(rows[0])
+    public = fields.pop("public")
+    return Guarded(kind(**fields), org_id=fields["org_id"], course_id=fields["course_id"], public=public)
 
 
 async def list_blocks(

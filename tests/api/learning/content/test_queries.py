@@ -97,7 +97,7 @@ async def test_hot_queries_use_indexes(hub: Hub, author: Author) -> None:
         "same frozen": {"frozen_outlines_course_id_sha256_key"},
         "listed": {"outlines_pkey", "blocks_one_per_position", "blocks_of_parent", "blocks_pkey"},
         "deleted": {"outlines_pkey", "blocks_restorable"},
-        "one block": {"blocks_pkey"},
+        "one block": {"blocks_pkey", "courses_pkey"},
         "lock": {"blocks_one_per_position"},
         "purge": {"blocks_deleted"},
         "deleted together": {"blocks_deleted_together"},
