@@ -1,6 +1,7 @@
 """What the supervisor needs to know of a process that it keeps alive."""
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import Mapping
@@ -89,7 +90,9 @@ async def run_once(launch: Launch) -> str:
         output = (await process.communicate())[0].decode(errors="replace")
     except asyncio.CancelledError:
         process.kill()
-        await process.wait()
+        # A child of it may hold the pipe open, and then asyncio does not see the end.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), 3)
         raise
     if process.returncode != 0:
         raise RuntimeError(f"{Path(launch.argv[0]).name} failed with {process.returncode}: {output.strip()}")
