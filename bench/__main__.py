@@ -86,7 +86,7 @@ def _measure(measurement: Measurement, *, quick: bool) -> list[Figure]:
     if not measurement.servers:
         return _run(measurement, {}, quick=quick)
     with running_servers(measurement.servers) as where:
-        port = free_port(set())
+        port = free_port()
         address = {"HUB_PORT": str(port), "HUB_PUBLIC_URL": f"http://127.0.0.1:{port}"}
         return _run(measurement, where | address, quick=quick)
 

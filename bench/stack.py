@@ -46,7 +46,7 @@ async def running_stack() -> AsyncGenerator[Stack]:
 @asynccontextmanager
 async def running_peer(application: str, path: str) -> AsyncGenerator[str]:
     """Run an application of `bench.peers` with uvicorn, in as many processes as the platform has web hosts."""
-    port = free_port(set())
+    port = free_port()
     url = f"http://127.0.0.1:{port}{path}"
     options = ("--port", str(port), "--workers", str(WEB_PROCESSES), "--no-access-log", "--log-level", "warning")
     async with _process("uvicorn", url, f"bench.peers:{application}", *options):

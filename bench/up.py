@@ -28,7 +28,7 @@ def run() -> list[Figure]:
     console = Console(stderr=True, highlight=False)
     with own_home() as disposable:
         home = Home(disposable.path)
-        port = free_port(set())
+        port = free_port()
         fetch_jars(console)
         begun = time.perf_counter()
         try:

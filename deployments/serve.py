@@ -8,10 +8,10 @@ import fcntl
 import hashlib
 import logging
 import os
+import re
 import secrets
 import shutil
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable, Generator
@@ -20,6 +20,7 @@ from typing import Any, cast
 
 import psutil
 
+from cluster.servers.home import free_port
 from deployments.placement import Cluster, place
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -40,7 +41,10 @@ def serve_environment(home: Path, port: int) -> dict[str, str]:
 
     folder = temporary_folder(home)
     haproxy = folder / "h"
-    metrics, statistics, fallback, replicas = _free_ports(4)
+    taken: list[int] = []
+    for following in (0, 0, 0, 20):
+        taken.append(free_port(taken, following=following))
+    metrics, statistics, fallback, replicas = taken
     return {
         "HUB_HOME": str(home),
         "HUB_PORT": str(port),
@@ -87,21 +91,33 @@ def serve_environment(home: Path, port: int) -> dict[str, str]:
 def sweep(home: Path) -> list[int]:
     """Kill what an earlier run for the same `home` left behind, and return the process ids.
 
-    Ours is what carries our folder in its environment, or writes into it: Ray's workers overwrite their environment.
+    Ours is what carries our folder in its environment, or has a file in it open to write: some of Ray's processes
+    overwrite their environment with their title. Who only reads one, as `tail -f` does, is left alone.
     """
     folder = temporary_folder(home)
     marker = f"HUB_SERVE_FOLDER={folder}\0".encode()
     left: list[psutil.Process] = []
     for process in psutil.process_iter():
         with contextlib.suppress(OSError, psutil.Error):
-            proc = Path("/proc") / str(process.pid)
-            outputs = [os.readlink(proc / "fd" / fd) for fd in "12" if (proc / "fd" / fd).is_symlink()]
-            inside = any(Path(output).is_relative_to(folder) for output in outputs)
-            if process.pid != os.getpid() and (inside or marker in (proc / "environ").read_bytes()):
+            if process.pid != os.getpid() and (
+                marker in Path(f"/proc/{process.pid}/environ").read_bytes() or _writes_into(folder, process.pid)
+            ):
                 process.kill()
                 left.append(process)
     psutil.wait_procs(left, timeout=10)
     return [process.pid for process in left]
+
+
+def _writes_into(folder: Path, pid: int) -> bool:
+    for descriptor in os.listdir(f"/proc/{pid}/fd"):
+        with contextlib.suppress(OSError):
+            if Path(os.readlink(f"/proc/{pid}/fd/{descriptor}")).is_relative_to(folder):
+                flags = re.search(
+                    r"^flags:\s*(\d+)", Path(f"/proc/{pid}/fdinfo/{descriptor}").read_text(), re.MULTILINE
+                )
+                if flags and int(flags[1], 8) & os.O_ACCMODE != os.O_RDONLY:
+                    return True
+    return False
 
 
 def run(cluster: Cluster, *, home: Path, port: int, web: str | None = None, worker: str | None = None) -> int:
@@ -253,14 +269,6 @@ def _only_one(home: Path) -> Generator[None]:
         except BlockingIOError:
             raise SystemExit(f"another process serves {home}: stop it first") from None
         yield
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [opened.getsockname()[1] for opened in sockets]
-    for opened in sockets:
-        opened.close()
-    return ports
 
 
 def _leave(*_: object) -> None:

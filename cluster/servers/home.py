@@ -6,7 +6,7 @@ import os
 import random
 import secrets
 import socket
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,16 +96,16 @@ def write_whole(target: Path, text: str) -> None:
     partial.replace(target)
 
 
-def free_port(taken: set[int]) -> int:
-    """Return a port that nothing listens on.
+def free_port(taken: Collection[int] = (), *, following: int = 0) -> int:
+    """Return a port that nothing listens on, nor on as many of those `following` it.
 
     It lies below the range from which the system serves outgoing connections: one of those could hold the port
     at the moment when a killed server wants it back.
     """
     highest = _lowest_outgoing_port() - 1
     for _ in range(1000):
-        port = random.randint(_LOWEST_PORT, highest)  # noqa: S311 - not a secret
-        if port not in taken and is_free(port):
+        port = random.randint(_LOWEST_PORT, highest - following)  # noqa: S311 - not a secret
+        if all(one not in taken and is_free(one) for one in range(port, port + following + 1)):
             return port
     raise RuntimeError(f"no free port between {_LOWEST_PORT} and {highest}: stop some servers and try again")
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -21,6 +20,7 @@ from cluster.access import GrantSource
 from cluster.calls import RemoteUnavailable, client
 from cluster.ids import OrgId, UserId, new_id
 from cluster.problems import Problem
+from cluster.servers.home import free_port
 from cluster.services import Service, table
 from cluster.settings import REPOSITORY
 from tests.harness import PASSWORD, done, problem
@@ -39,7 +39,7 @@ class Apart:
 
 @pytest.fixture(scope="module")
 async def apart(process: None) -> AsyncIterator[Apart]:
-    course_port, rest_port = _free_port(), _free_port()
+    course_port, rest_port = free_port(), free_port()
     course_url, rest_url = f"http://127.0.0.1:{course_port}", f"http://127.0.0.1:{rest_port}"
     rest = [name for name in table() if name != "course"]
     started = [
@@ -61,11 +61,6 @@ async def apart(process: None) -> AsyncIterator[Apart]:
         for one in started:
             one.kill()
             one.wait()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as opened:
-        return opened.getsockname()[1]
 
 
 def _start(service_url: str, module: str, *arguments: str) -> "subprocess.Popen[bytes]":

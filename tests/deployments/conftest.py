@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from cluster.servers.home import free_port
 from deployments.serve import REPOSITORY, sweep, temporary_folder
 
 STARTS_IN_S = 110
@@ -78,9 +78,7 @@ class Checkout:
 
 
 def _checkout(home: Path) -> Iterator[Checkout]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    checkout = Checkout(home, port)
+    checkout = Checkout(home, free_port())
     checkout.start()
     yield checkout
     checkout.stop()

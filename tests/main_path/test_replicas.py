@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import random
-import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,18 +11,12 @@ import httpx
 import pytest
 
 from cluster.ids import new_id
+from cluster.servers.home import free_port
 from tests.harness import Hub, Person, done, problem
 from tests.main_path.conftest import Classroom, at, replica
 from tests.main_path.test_main_path import add_block
 
 TUS = {"Tus-Resumable": "1.0.0"}
-
-
-def closed_port() -> int:
-    """Return a port on which nobody answers."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 async def begin(http: httpx.AsyncClient, course_id: str, size: int) -> str:
@@ -86,7 +79,7 @@ async def test_an_upload_broken_off_anywhere_goes_on_at_another_replica(
 
 
 async def test_without_redis_everything_goes_on(hub: Hub, classroom: Classroom) -> None:
-    async with replica(HUB_REDIS_URL=f"redis://127.0.0.1:{closed_port()}/0") as address:
+    async with replica(HUB_REDIS_URL=f"redis://127.0.0.1:{free_port()}/0") as address:
         await walk_without(hub, address, classroom)
 
 
@@ -96,7 +89,7 @@ async def test_without_s3_all_but_files_goes_on_and_uploads_wait(
     lesson, learner = classroom.lesson, classroom.one.learner
     content = await anyio.Path(upright_film).read_bytes()
     started = done(await learner.post("/v1/playbacks", {"block_id": lesson.film_id, "run_id": lesson.run_id}), 201)
-    async with replica(HUB_S3_ENDPOINT=f"http://127.0.0.1:{closed_port()}") as address:
+    async with replica(HUB_S3_ENDPOINT=f"http://127.0.0.1:{free_port()}") as address:
         await walk_without(hub, address, classroom)
         async with at(address, lesson.teacher) as http:
             where = await begin(http, lesson.course_id, len(content))

@@ -39,7 +39,7 @@ def test_a_place_moves_with_its_home_unless_it_lies_outside(tmp_path: Path) -> N
 
 def test_a_free_port_is_no_port_that_an_outgoing_connection_may_hold() -> None:
     lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    assert all(free_port(taken=set()) < lowest for _ in range(20))
+    assert all(free_port() < lowest for _ in range(20))
 
 
 def test_a_port_with_a_listener_is_not_free() -> None:

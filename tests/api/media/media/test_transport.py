@@ -19,6 +19,7 @@ from tusclient.client import TusClient
 
 from api.media.media.upload import logic, parts
 from cluster.problems import Unavailable
+from cluster.servers.home import free_port
 from cluster.settings import REPOSITORY
 from tests.cluster.objects.proxy import Proxy, between
 
@@ -27,12 +28,6 @@ from .test_engine import content_of
 from .test_protocol import TUS, append, creation
 
 MIB = 1024 * 1024
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @asynccontextmanager
