@@ -237,11 +237,17 @@ def in_transaction() -> bool:
     return _in_transaction.get()
 
 
-@asynccontextmanager
-async def read() -> AsyncGenerator[Connection]:
+class read:
     """Lend a connection without a transaction: each statement sees the newest commit."""
-    async with pool().acquire() as raw:
-        yield Connection(raw)
+
+    __slots__ = ("_lent",)
+
+    async def __aenter__(self) -> Connection:
+        self._lent = pool().acquire()
+        return Connection(await self._lent.__aenter__())
+
+    async def __aexit__(self, *failure: object) -> None:
+        await self._lent.__aexit__(*failure)
 
 
 @asynccontextmanager

@@ -31,6 +31,8 @@ class Settings:
     otlp_endpoint: str
     """OTLP/HTTP collector; empty: spans are not exported."""
     log_level: str
+    log_folder: str
+    """Where the logs of hosts go, a file for each kind of host; empty: to stderr."""
     local_mail: bool
     """Show letters on a page instead of sending them: for a laptop, where nobody else can reach it."""
     scratch: str
@@ -76,6 +78,7 @@ def settings() -> Settings:
         service_url=os.environ.get("HUB_SERVICE_URL", public_url),
         otlp_endpoint=os.environ.get("HUB_OTLP_ENDPOINT", ""),
         log_level=os.environ.get("HUB_LOG_LEVEL", "info"),
+        log_folder=os.environ.get("HUB_LOG_FOLDER", ""),
         local_mail=os.environ.get("HUB_LOCAL_MAIL") == "1",
         scratch=os.environ.get("HUB_SCRATCH", ""),
     )

@@ -6,12 +6,12 @@ Without a collector (`HUB_OTLP_ENDPOINT`) a trace is two random numbers that tra
 import logging
 import os
 import re
-import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import orjson
@@ -45,6 +45,8 @@ class Trace:
 _current: ContextVar[Trace | None] = ContextVar("trace", default=None)
 _provider: "TracerProvider | None" = None
 _process_name = "hub"
+_STDERR = 2
+_log_file = _STDERR
 
 REGISTRY = CollectorRegistry()
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -59,19 +61,47 @@ _PROCESS = Info("hub_process", "Which role this process plays.", registry=REGIST
 
 
 def configure(process_name: str) -> None:
-    """Send this process's logs to stderr as JSON lines, label its metrics, and export spans when a collector is set."""
+    """Write this process's logs as JSON lines, label its metrics, and export spans when a collector is set."""
     global _process_name
     _process_name = process_name
-    handler = logging.StreamHandler(sys.stderr)
+    _open_log(process_name.partition(":")[0])
+    handler = _LogHandler()
     handler.setFormatter(JsonLines())
     root = logging.getLogger()
-    for old in [handler for handler in root.handlers if isinstance(handler.formatter, JsonLines)]:
+    for old in [handler for handler in root.handlers if isinstance(handler, _LogHandler)]:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(settings().log_level.upper())
     _PROCESS.info({"process": process_name, "stack": settings().stack, "pid": str(os.getpid())})
     if settings().otlp_endpoint and _provider is None:
         _export_spans(process_name, settings().otlp_endpoint)
+
+
+def _open_log(role: str) -> None:
+    """Append to a file of the log folder, which every host of this kind does; a line is one write and stays whole."""
+    global _log_file
+    if _log_file != _STDERR:
+        os.close(_log_file)
+        _log_file = _STDERR
+    if folder := settings().log_folder:
+        _log_file = os.open(Path(folder) / f"{role}.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+
+def write_log(lines: bytes) -> None:
+    """Write whole lines to this process's log. Who cannot log goes on working: a full disk is no reason to stop.
+
+    It goes past `sys.stderr`, in whose place Ray Serve puts a logger that keeps back a thousand lines.
+    """
+    with suppress(OSError):
+        os.write(_log_file, lines)
+
+
+class _LogHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            write_log(self.format(record).encode() + b"\n")
+        except Exception:
+            self.handleError(record)
 
 
 class JsonLines(logging.Formatter):

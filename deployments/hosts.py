@@ -111,6 +111,8 @@ def _options(args: dict[str, Any]) -> dict[str, Any]:
         "ray_actor_options": {"num_cpus": args["cpu"], "num_gpus": args.get("gpu", 0.0)},
         "health_check_period_s": 5,
         "health_check_timeout_s": 30,
+        # The edge writes the access log; Serve would write one beside it, with raw paths.
+        "logging_config": {"log_level": "WARNING", "enable_access_log": False},
         "graceful_shutdown_wait_loop_s": 0.5,
         "graceful_shutdown_timeout_s": DRAIN_S,
     }

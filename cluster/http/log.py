@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import sys
 import time
 from typing import Any
 
@@ -66,14 +65,13 @@ class AccessLog:
             self._timer = asyncio.get_running_loop().call_later(_GATHER_S, self.flush)
 
     def flush(self) -> None:
-        """Write what was gathered to stderr."""
+        """Write what was gathered."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         lines, self._lines = self._lines, []
         if lines:
-            sys.stderr.write(b"".join(lines).decode())
-            sys.stderr.flush()
+            telemetry.write_log(b"".join(lines))
 
 
 _second: tuple[int, str] = (0, "")

@@ -72,7 +72,7 @@ class Supervisor:
         if self._state.servers_only:
             return
         await self._run_step("migrate")
-        await self._keep(Serve(self._home, self._env))
+        await self._keep(Serve(self._home, {**self._env, "HUB_LOG_FOLDER": str(self._home.logs)}))
         try:
             await self._run_step("seed")
         except RuntimeError as error:

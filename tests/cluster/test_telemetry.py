@@ -5,10 +5,12 @@ import io
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -171,3 +173,23 @@ def test_a_request_is_exported_as_a_span_without_its_raw_path(collector: tuple[s
     attributes = {each.key: each.value for each in request.attributes}
     assert attributes["http.route"].string_value == "/v1/playbacks/{token}"
     assert attributes["http.response.status_code"].int_value == 500
+
+
+_LOGS_AND_DIES = """
+import logging, os, signal
+from cluster import telemetry
+
+telemetry.configure("web:test")
+logging.getLogger("test").error("the last words")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_was_logged_is_in_the_log_of_the_role_even_after_kill_9(tmp_path: Path) -> None:
+    for number in (1, 2):
+        env = os.environ | {"HUB_LOG_FOLDER": str(tmp_path)}
+        killed = subprocess.run([sys.executable, "-c", _LOGS_AND_DIES], env=env, timeout=60, check=False)
+        assert killed.returncode == -signal.SIGKILL
+        lines = [json.loads(line) for line in (tmp_path / "web.log").read_text().splitlines()]
+        assert [line["message"] for line in lines] == ["the last words"] * number
+    assert (tmp_path / "web.log").stat().st_mode & 0o077 == 0
