@@ -5,7 +5,7 @@ own tables and calls nobody. A yes may be kept for some seconds; a no is never f
 """
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Generic, Literal, Protocol, TypeVar
@@ -148,19 +148,29 @@ async def permit(
     """
     if guarded is None:
         raise missing()
-    if await _holds(principal, permission, guarded, fresh):
+    relations = _relations(principal, fresh=fresh)
+    if await _holds(principal, permission, guarded, relations):
         return guarded._value  # pyright: ignore[reportPrivateUsage]
     if principal.kind == "guest":
         principal.person()
-    if guarded.public or (guarded.see is not None and await _holds(principal, guarded.see, guarded, fresh)):
+    if guarded.public or (guarded.see is not None and await _holds(principal, guarded.see, guarded, relations)):
         raise Forbidden(f"this needs the permission {permission}", permission=permission)
-    if guarded.see is None and await _touches(principal, guarded):
+    if guarded.see is None and await _touches(principal, guarded, relations):
         raise Forbidden(f"this needs the permission {permission}", permission=permission)
     raise missing()
 
 
+async def lacking(principal: Principal, permissions: Iterable[str], where: Guarded[T]) -> list[str]:
+    """Return those permissions that `principal` does not hold there, asking each owner of a relation at most once."""
+    relations = _relations(principal)
+    return [name for name in permissions if not await _holds(principal, name, where, relations)]
+
+
 async def reach_of(principal: Principal, permission: str) -> Reach:
     """Return everything that `principal` holds `permission` for, complete and never truncated.
+
+    A session bound to an organization lists what lies in that organization: what relations hold elsewhere is left out, and so is
+    what is the person's own or learnt, because neither says where it lies.
 
     Raises:
         Unauthorized: a guest asks for what is not open to anyone.
@@ -171,64 +181,63 @@ async def reach_of(principal: Principal, permission: str) -> Reach:
     user_id = principal.person()
     if principal.scopes is not None and permission not in principal.scopes:
         return Reach()
-    grants = [grant for grant in await _grants(user_id, fresh=False) if permission in grant.permissions]
+    relations = _Relations(principal)
+    grants = [grant for grant in await relations.grants() if permission in grant.permissions]
     orgs = {grant.org_id for grant in grants if grant.scope == "organization"}
     if "member" in roles:
-        orgs |= set(await _organizations(user_id, fresh=False))
+        orgs |= set(await relations.organizations())
     bound = principal.bound_org
-    if bound is not None:
-        orgs &= {bound}
-        grants = [grant for grant in grants if grant.org_id == bound]
+    if bound is not None and "signed_in" in roles:
+        orgs = {bound}
     return Reach(
-        everywhere="signed_in" in roles or (bound is None and any(grant.scope == "platform" for grant in grants)),
+        everywhere=bound is None and ("signed_in" in roles or any(grant.scope == "platform" for grant in grants)),
         org_ids=tuple(org for org in orgs if org is not None),
         course_ids=tuple(grant.scope_id for grant in grants if grant.scope == "course" and grant.scope_id),
         run_ids=tuple(grant.scope_id for grant in grants if grant.scope == "run" and grant.scope_id)
-        + (tuple(await client(LearnerSource).runs_of(user_id)) if "learner" in roles else ()),
-        own=user_id if "self" in roles else None,
+        + (tuple(await relations.runs()) if "learner" in roles else ()),
+        own=user_id if "self" in roles and bound is None else None,
     )
 
 
-async def _holds(principal: Principal, permission: str, where: "Guarded[T]", fresh: bool) -> bool:
+def _relations(principal: Principal, *, fresh: bool = False) -> "_Relations | None":
+    """Return whom to ask about a principal; guests and the platform stand in no relation."""
+    return None if principal.id is None else _Relations(principal, fresh=fresh)
+
+
+async def _holds(principal: Principal, permission: str, where: "Guarded[T]", relations: "_Relations | None") -> bool:
     if principal.kind == "platform":
         return True
     roles = roles_with(permission)
     if "anyone" in roles:
         return True
-    user_id = principal.id
-    if user_id is None or (principal.scopes is not None and permission not in principal.scopes):
+    if relations is None or (principal.scopes is not None and permission not in principal.scopes):
         return False
     if _is_cut_off(principal, where):
         return False
-    if "signed_in" in roles or ("self" in roles and where.owner_id == user_id):
+    if "signed_in" in roles or ("self" in roles and where.owner_id == principal.id):
         return True
-    if principal.bound_org is not None and where.org_id is None:
-        return False
-    if "learner" in roles and where.run_id is not None and await _learns(user_id, where.run_id, fresh):
+    if "learner" in roles and where.run_id is not None and await relations.learns_in(where.run_id):
         return True
-    if "member" in roles and where.org_id is not None:
-        if where.org_id in await _organizations(user_id, fresh):
-            return True
-        if not fresh and where.org_id in await _organizations(user_id, fresh=True):
-            return True
-    if any(permission in grant.permissions and _covers(grant, where) for grant in await _grants(user_id, fresh)):
+    if "member" in roles and where.org_id is not None and await relations.is_member(where.org_id):
         return True
-    return not fresh and any(
-        permission in grant.permissions and _covers(grant, where) for grant in await _grants(user_id, fresh=True)
-    )
+    return await relations.has_grant(lambda grant: permission in grant.permissions and _covers(grant, where))
 
 
 def _is_cut_off(principal: Principal, where: "Guarded[T]") -> bool:
-    """Tell whether the session belongs to one organization and this to another; what has none is the person's own."""
-    return principal.bound_org is not None and where.org_id not in (None, principal.bound_org)
+    """Tell whether the session is bound to an organization and this lies elsewhere.
+
+    What lies in no organization is elsewhere too, but for the person's own account.
+    """
+    bound = principal.bound_org
+    return bound is not None and where.org_id != bound and (where.org_id is not None or where.owner_id != principal.id)
 
 
-async def _touches(principal: Principal, where: "Guarded[T]") -> bool:
-    if principal.id is None or _is_cut_off(principal, where):
+async def _touches(principal: Principal, where: "Guarded[T]", relations: "_Relations | None") -> bool:
+    if relations is None or _is_cut_off(principal, where):
         return False
-    if any(_covers(grant, where) for grant in await _grants(principal.id, fresh=False)):
+    if await relations.has_grant(lambda grant: _covers(grant, where)):
         return True
-    return where.org_id is not None and where.org_id in await _organizations(principal.id, fresh=False)
+    return where.org_id is not None and await relations.is_member(where.org_id)
 
 
 def _covers(grant: GrantedScope, where: "Guarded[T]") -> bool:
@@ -273,39 +282,69 @@ _kept: dict[UUID, dict[object, tuple[float, Any]]] = {}
 _MAX_USERS = 20_000
 
 
-async def _grants(user_id: UserId, fresh: bool) -> list[GrantedScope]:
-    source = client(GrantSource)
-    return await _ask(user_id, "grants", lambda: source.grants_of(user_id), _GRANTS_TTL_S, fresh)
+class _Relations:
+    """What the owners of relations say of a principal while one decision is made.
 
+    A kept yes counts; before a no the owner is asked, once. What holds outside the organization that a session is bound to is
+    not seen here at all.
+    """
 
-async def _organizations(user_id: UserId, fresh: bool) -> list[OrgId]:
-    source = client(MemberSource)
-    return await _ask(user_id, "organizations", lambda: source.organizations_of(user_id), _RELATION_TTL_S, fresh)
+    __slots__ = ("_asked", "_fresh", "_principal", "_user_id")
 
+    def __init__(self, principal: Principal, *, fresh: bool = False) -> None:
+        self._principal = principal
+        self._user_id = principal.person()
+        self._fresh = fresh
+        self._asked: dict[object, Any] = {}
 
-async def _learns(user_id: UserId, run_id: UUID, fresh: bool) -> bool:
-    source = client(LearnerSource)
+    async def grants(self, *, certain: bool = False) -> list[GrantedScope]:
+        source, bound = client(GrantSource), self._principal.bound_org
+        grants = await self._answer("grants", lambda: source.grants_of(self._user_id), _GRANTS_TTL_S, certain)
+        return grants if bound is None else [grant for grant in grants if grant.org_id == bound]
 
-    async def run_or_none() -> UUID | None:
-        return run_id if await source.learns_in(user_id, run_id) else None
+    async def organizations(self, *, certain: bool = False) -> list[OrgId]:
+        source, bound = client(MemberSource), self._principal.bound_org
+        orgs = await self._answer(
+            "organizations", lambda: source.organizations_of(self._user_id), _RELATION_TTL_S, certain
+        )
+        return orgs if bound is None else [org_id for org_id in orgs if org_id == bound]
 
-    return await _ask(user_id, run_id, run_or_none, _RELATION_TTL_S, fresh) is not None
+    async def has_grant(self, counts: Callable[[GrantedScope], bool]) -> bool:
+        return any(map(counts, await self.grants())) or any(map(counts, await self.grants(certain=True)))
 
+    async def is_member(self, org_id: UUID) -> bool:
+        return org_id in await self.organizations() or org_id in await self.organizations(certain=True)
 
-async def _ask(user_id: UserId, question: object, ask: Callable[[], Awaitable[T]], ttl_s: float, fresh: bool) -> T:
-    now = time.monotonic()
-    kept = _kept.get(user_id, {}).get(question)
-    # None is not trusted: a no is never final. Where broadcasts do not arrive, nobody tells us that a right was taken
-    # away: then the owner is asked each time.
-    if kept is not None and kept[1] is not None and kept[0] > now and not fresh and broadcast.fresh_within(_TRUST_S):
-        return kept[1]
-    if len(_kept) >= _MAX_USERS:
-        _kept.clear()
-    # `forget` takes this dictionary away, so that an answer from before the change is not kept after it.
-    answers = _kept.setdefault(user_id, {})
-    answer = await ask()
-    answers[question] = (now + ttl_s, answer)
-    return answer
+    async def learns_in(self, run_id: UUID) -> bool:
+        source = client(LearnerSource)
+
+        async def ask() -> bool:
+            return await source.learns_in(self._user_id, run_id)
+
+        return await self._answer(run_id, ask, _RELATION_TTL_S) or await self._answer(
+            run_id, ask, _RELATION_TTL_S, certain=True
+        )
+
+    async def runs(self) -> list[UUID]:
+        """Return where the person learns; which organizations these runs belong to is not known here."""
+        return [] if self._principal.bound_org is not None else await client(LearnerSource).runs_of(self._user_id)
+
+    async def _answer(
+        self, question: object, ask: Callable[[], Awaitable[T]], ttl_s: float, certain: bool = False
+    ) -> T:
+        if question in self._asked:
+            return self._asked[question]
+        kept = None if certain or self._fresh else _kept.get(self._user_id, {}).get(question)
+        # Where broadcasts do not arrive, nobody tells us that a right was taken away: then the owner is asked each time.
+        if kept is not None and kept[0] > time.monotonic() and broadcast.fresh_within(_TRUST_S):
+            return kept[1]
+        if len(_kept) >= _MAX_USERS:
+            _kept.clear()
+        # `forget` takes this dictionary away, so that an answer from before the change is not kept after it.
+        answers = _kept.setdefault(self._user_id, {})
+        answer = self._asked[question] = await ask()
+        answers[question] = (time.monotonic() + ttl_s, answer)
+        return answer
 
 
 def forget(user_id: UUID) -> None:

@@ -22,6 +22,9 @@ class Owners:
         self.asked = 0
         self.granted = True
         self.learning = True
+        self.more: list[GrantedScope] = []
+        self.members: list[OrgId] = []
+        self.runs: list[UUID] = []
         self.answer_now = asyncio.Event()
         self.answer_now.set()
 
@@ -29,17 +32,17 @@ class Owners:
         self.asked += 1
         role = permissions_of_role("org_admin") if self.granted else ()
         await self.answer_now.wait()
-        return [GrantedScope("organization", ORG, ORG, role)] if role else []
+        return [*([GrantedScope("organization", ORG, ORG, role)] if role else []), *self.more]
 
     async def organizations_of(self, user_id: UserId) -> list[OrgId]:
-        return []
+        return self.members
 
     async def learns_in(self, user_id: UserId, run_id: UUID) -> bool:
         self.asked += 1
         return self.learning
 
     async def runs_of(self, user_id: UserId) -> list[UUID]:
-        return []
+        return self.runs
 
 
 @pytest.fixture
@@ -121,3 +124,55 @@ async def test_scopes_cut_what_a_person_holds(owners: Owners) -> None:
         await permit(reader, "course:edit", within(org_id=ORG))
     assert (await reach_of(reader, "course:read")).org_ids == (ORG,)
     assert await reach_of(reader, "course:edit") == access.Reach()
+
+
+async def test_before_a_cold_no_each_owner_is_asked_once(owners: Owners) -> None:
+    owners.granted, owners.learning = False, False
+    with pytest.raises(NotFound):
+        await permit(somebody(), "course:edit", within(org_id=ORG))
+    assert owners.asked == 1
+    with pytest.raises(Forbidden):
+        await permit(somebody(), "run:attend", Guarded("film", org_id=ORG, run_id=new_id(), public=True))
+    assert owners.asked == 3
+    lacked = await access.lacking(somebody(), permissions_of_role("org_admin"), within(org_id=ORG))
+    assert lacked == list(permissions_of_role("org_admin"))
+    assert owners.asked <= 5
+
+
+async def test_a_kept_no_is_asked_about_again_once(owners: Owners) -> None:
+    person = somebody()
+    owners.granted = False
+    with pytest.raises(NotFound):
+        await permit(person, "course:edit", within(org_id=ORG))
+    owners.granted = True
+    await permit(person, "course:edit", within(org_id=ORG))
+    assert owners.asked == 2
+
+
+async def test_lists_of_a_bound_session_show_what_lies_in_its_organization(owners: Owners) -> None:
+    owners.runs = [new_id()]
+    owners.members = [ORG, OrgId(new_id())]
+    owners.more = [GrantedScope("platform", None, None, permissions_of_role("platform_admin"))]
+    free, bound = somebody(), somebody(bound_org=ORG)
+    learning = next(name for name in sorted(permissions_of_role("learner")))
+    assert (await reach_of(free, learning)).run_ids == tuple(owners.runs)
+    assert (await reach_of(bound, learning)).run_ids == ()
+    assert (await reach_of(free, "enrollment:create")).everywhere
+    assert await reach_of(bound, "enrollment:create") == access.Reach(org_ids=(ORG,))
+    assert (await reach_of(free, "grant:read")).own == free.id
+    assert await reach_of(bound, "grant:read") == access.Reach(org_ids=(ORG,))
+    assert set((await reach_of(free, "organization:read")).org_ids) == set(owners.members)
+    assert (await reach_of(bound, "organization:read")).org_ids == (ORG,)
+
+
+async def test_a_bound_session_has_its_persons_account_and_nothing_else_outside(owners: Owners) -> None:
+    owners.more = [GrantedScope("platform", None, None, permissions_of_role("platform_admin"))]
+    bound = somebody(bound_org=ORG)
+    assert await permit(bound, "user:edit", Guarded("profile", owner_id=bound.id)) == "profile"
+    with pytest.raises(NotFound):
+        await permit(bound, "user:read", Guarded("profile", owner_id=UserId(new_id())))
+    with pytest.raises(Forbidden):
+        await permit(bound, "organization:create", within(public=True))
+    with pytest.raises(Forbidden):
+        await permit(bound, "organization:suspend", within(org_id=ORG))
+    await permit(somebody(), "organization:suspend", within(org_id=ORG))

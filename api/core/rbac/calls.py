@@ -5,7 +5,7 @@ from uuid import UUID
 from api.core.rbac import logic
 from api.core.rbac.contract import GrantId
 from api.core.rbac.logic import NewGrant
-from cluster.access import GrantedScope, ScopeKind, within
+from cluster.access import GrantedScope, ScopeKind, lacking, within
 from cluster.ids import OrgId, UserId
 from cluster.postgres import read
 from cluster.principal import Principal, platform
@@ -60,7 +60,7 @@ class Calls:
     async def lacking(self, principal: Principal, role: str, org_id: OrgId) -> list[str]:
         async with read() as db:
             found = await logic.grantable(db, role, org_id)
-        return await logic.lacking(principal, found.permissions, within(org_id=org_id))
+        return await lacking(principal, found.permissions, within(org_id=org_id))
 
     async def lacking_against(self, principal: Principal, user_id: UserId, org_id: OrgId) -> list[str]:
         return await logic.lacking_against(principal, user_id, org_id)

@@ -19,13 +19,22 @@ from api.core.rbac.contract import (
     RoleUnknown,
 )
 from api.core.rbac.store import Grant, GrantFilter, HeldRole
-from cluster.access import GrantedScope, Guarded, Role, ScopeKind, permissions_of_role, permit, reach_of, within
+from cluster.access import (
+    GrantedScope,
+    Guarded,
+    Role,
+    ScopeKind,
+    lacking,
+    permissions_of_role,
+    permit,
+    reach_of,
+    within,
+)
 from cluster.broadcast import announce
 from cluster.events import emit
 from cluster.ids import OrgId, UserId, new_id
 from cluster.postgres import Connection, Transaction, read, write
 from cluster.principal import Principal
-from cluster.problems import Forbidden, NotFound
 from cluster.registry import offers
 
 OWNER = "org_owner"
@@ -78,17 +87,6 @@ async def grants_of(user_id: UserId) -> list[GrantedScope]:
 
 def permissions_of(held: HeldRole) -> tuple[str, ...]:
     return permissions_of_role(held.role) if held.permissions is None else tuple(held.permissions)
-
-
-async def lacking(principal: Principal, permissions: Sequence[str], place: Guarded[None]) -> list[str]:
-    """Return those permissions that `principal` does not hold at a place."""
-    missing: list[str] = []
-    for permission in permissions:
-        try:
-            await permit(principal, permission, place)
-        except (Forbidden, NotFound):
-            missing.append(permission)
-    return missing
 
 
 async def lacking_against(principal: Principal, user_id: UserId, org_id: OrgId) -> list[str]:

@@ -17,13 +17,14 @@ from api.core.rbac.contract import (
     RoleUpdated,
     TooManyRoles,
 )
-from api.core.rbac.logic import built_in_roles, lacking, permissions_of
+from api.core.rbac.logic import built_in_roles, permissions_of
 from api.core.rbac.store import CustomRole
 from cluster.access import (
     RELATIONS,
     MemberSource,
     Permission,
     ScopeKind,
+    lacking,
     permissions_of_role,
     permit,
     roles_with,
