@@ -94,7 +94,8 @@ def _measure(measurement: Measurement, *, quick: bool) -> list[Figure]:
 def _run(measurement: Measurement, env: dict[str, str], *, quick: bool) -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "figures.json"
-        own = {OUTPUT: str(output), QUICK: "1" if quick else "0", "HUB_LOG_LEVEL": "warning"}
+        # Logs as `./hub up` writes them.
+        own = {OUTPUT: str(output), QUICK: "1" if quick else "0", "HUB_LOG_FOLDER": folder}
         # In a session of its own: it ends with everything that it started.
         process = subprocess.Popen(
             [sys.executable, "-m", measurement.module],

@@ -87,7 +87,7 @@ def _open_log(role: str) -> None:
         _log_file = os.open(Path(folder) / f"{role}.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
 
-def write_log(lines: bytes) -> None:
+def write_log(lines: bytes | memoryview) -> None:
     """Write whole lines to this process's log. Who cannot log goes on working: a full disk is no reason to stop.
 
     It goes past `sys.stderr`, in whose place Ray Serve puts a logger that keeps back a thousand lines.

@@ -1,6 +1,7 @@
 """The access log: one JSON line per request, gathered for a moment so that a request does not wait for the terminal."""
 
 import asyncio
+import io
 import logging
 import time
 from typing import Any
@@ -12,14 +13,15 @@ from cluster.principal import Principal
 
 _LOGGER = logging.getLogger("hub.access")
 _GATHER_S = 0.2
-_MAX_GATHERED = 1000
+_MAX_GATHERED_BYTES = 256 * 1024
 
 
 class AccessLog:
     """Writes what happened to each request, and measures it, by route template: raw paths may contain tokens."""
 
     def __init__(self) -> None:
-        self._lines: list[bytes] = []
+        # One place in memory, written over and over: fresh memory for each line costs more than the line.
+        self._lines = io.BytesIO()
         self._timer: asyncio.TimerHandle | None = None
         self._durations: dict[tuple[str, str, str, int], Any] = {}
 
@@ -58,8 +60,8 @@ class AccessLog:
             "trace_id": trace.trace_id if trace else None,
             "request_id": request_id.decode(),
         }
-        self._lines.append(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
-        if len(self._lines) >= _MAX_GATHERED:
+        self._lines.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+        if self._lines.tell() >= _MAX_GATHERED_BYTES:
             self.flush()
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_GATHER_S, self.flush)
@@ -69,9 +71,9 @@ class AccessLog:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        lines, self._lines = self._lines, []
-        if lines:
-            telemetry.write_log(b"".join(lines))
+        with self._lines.getbuffer() as memory:
+            telemetry.write_log(memory[: self._lines.tell()])
+        self._lines.seek(0)
 
 
 _second: tuple[int, str] = (0, "")

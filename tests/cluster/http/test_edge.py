@@ -173,7 +173,7 @@ async def test_the_access_log_names_routes_and_never_tokens(
     process: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     written: list[bytes] = []
-    monkeypatch.setattr(telemetry, "write_log", written.append)
+    monkeypatch.setattr(telemetry, "write_log", lambda lines: written.append(bytes(lines)))
     edge = new_edge()
     log = edge._log  # pyright: ignore[reportPrivateUsage]
     # The edge is made before its process has configured its logs.
