@@ -7,6 +7,7 @@ own tables and calls nobody. A yes may be kept for some seconds; a no is never f
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Generic, Literal, Protocol, TypeVar
 from uuid import UUID
@@ -56,6 +57,7 @@ class GrantedScope:
     scope_id: UUID | None
     org_id: OrgId | None
     permissions: tuple[str, ...]
+    expires_at: datetime | None = None
 
 
 class GrantSource(Protocol):
@@ -164,6 +166,23 @@ async def lacking(principal: Principal, permissions: Iterable[str], where: Guard
     """Return those permissions that `principal` does not hold there, asking each owner of a relation at most once."""
     relations = _relations(principal)
     return [name for name in permissions if not await _holds(principal, name, where, relations)]
+
+
+async def lapsing(
+    principal: Principal, permissions: Iterable[str], where: Guarded[T], until: datetime | None
+) -> list[str]:
+    """Return those permissions that `principal` holds there only by grants that end before `until`; None: that end at all."""
+    relations = _relations(principal)
+    grants = (
+        [] if relations is None else [grant for grant in await relations.grants(certain=True) if _covers(grant, where)]
+    )
+    lapse: list[str] = []
+    for name in permissions:
+        ends = [grant.expires_at for grant in grants if name in grant.permissions]
+        outlast = any(end is None or (until is not None and end >= until) for end in ends)
+        if ends and not outlast and roles_with(name).isdisjoint(("anyone", "signed_in", "member")):
+            lapse.append(name)
+    return lapse
 
 
 async def reach_of(principal: Principal, permission: str) -> Reach:
@@ -300,7 +319,12 @@ class _Relations:
     async def grants(self, *, certain: bool = False) -> list[GrantedScope]:
         source, bound = client(GrantSource), self._principal.bound_org
         grants = await self._answer("grants", lambda: source.grants_of(self._user_id), _GRANTS_TTL_S, certain)
-        return grants if bound is None else [grant for grant in grants if grant.org_id == bound]
+        return [
+            grant
+            for grant in grants
+            if (bound is None or grant.org_id == bound)
+            and (grant.expires_at is None or grant.expires_at > datetime.now(UTC))
+        ]
 
     async def organizations(self, *, certain: bool = False) -> list[OrgId]:
         source, bound = client(MemberSource), self._principal.bound_org

@@ -19,7 +19,7 @@ from api.core.organization.contract import (
 from api.core.organization.invitation_routes import router as invitations
 from api.core.organization.member_routes import router as members
 from api.core.organization.store import StoredOrganization
-from api.core.rbac.contract import BeyondOwnRights
+from api.core.rbac.contract import BeyondOwnRights, SuccessorIsSuspended
 from cluster.http import Body, Caller, IfMatch, Page, Paging, Patch, Router, Several, once, set_etag
 from cluster.ids import OrgId, UserId
 from cluster.problems import Stale
@@ -147,7 +147,7 @@ async def resume(caller: Caller, organization_id: UUID, response: Response) -> O
 
 @router.post(
     "/v1/organizations/{organization_id}/transfer",
-    raises=(OrganizationNotFound, MemberNotActive, SuccessorIsOwner, BeyondOwnRights),
+    raises=(OrganizationNotFound, MemberNotActive, SuccessorIsOwner, SuccessorIsSuspended, BeyondOwnRights),
     example={"user_id": "0198c0de-0000-7000-8000-000000000002"},
 )
 async def transfer(caller: Caller, organization_id: UUID, to: Successor, response: Response) -> OrganizationView:

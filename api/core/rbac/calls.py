@@ -2,10 +2,10 @@
 
 from uuid import UUID
 
-from api.core.rbac import logic
+from api.core.rbac import logic, rules
 from api.core.rbac.contract import GrantId
 from api.core.rbac.logic import NewGrant
-from cluster.access import GrantedScope, ScopeKind, lacking, within
+from cluster.access import GrantedScope, ScopeKind, lacking, lapsing, within
 from cluster.ids import OrgId, UserId
 from cluster.postgres import read
 from cluster.principal import Principal, platform
@@ -60,7 +60,10 @@ class Calls:
     async def lacking(self, principal: Principal, role: str, org_id: OrgId) -> list[str]:
         async with read() as db:
             found = await logic.grantable(db, role, org_id)
-        return await lacking(principal, found.permissions, within(org_id=org_id))
+        rules.check_fits(found.name, found.scope, "organization")
+        place = within(org_id=org_id)
+        missing = await lacking(principal, found.permissions, place)
+        return [*missing, *await lapsing(principal, found.permissions, place, None)]
 
     async def lacking_against(self, principal: Principal, user_id: UserId, org_id: OrgId) -> list[str]:
         return await logic.lacking_against(principal, user_id, org_id)

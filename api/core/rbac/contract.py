@@ -110,6 +110,10 @@ class LastOwner(Conflict):
     title = "An organization needs an owner"
 
 
+class SuccessorIsSuspended(Conflict):
+    title = "The successor is suspended"
+
+
 class RoleInUse(Conflict):
     title = "Somebody still has this role"
 
@@ -174,6 +178,7 @@ class RbacCalls(Protocol):
 
         Raises:
             BeyondOwnRights: `owner` is none.
+            SuccessorIsSuspended
         """
         ...
 
@@ -188,7 +193,7 @@ class RbacCalls(Protocol):
     async def resume(self, org_id: OrgId, user_id: UserId | None = None) -> None: ...
 
     async def lacking(self, principal: Principal, role: str, org_id: OrgId) -> list[str]:
-        """Return the permissions of a role that `principal` does not hold in the organization itself.
+        """Return the permissions of a role that `principal` does not hold in the organization itself, and for good.
 
         Raises:
             RoleUnknown, RoleDoesNotFit

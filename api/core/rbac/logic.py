@@ -17,6 +17,7 @@ from api.core.rbac.contract import (
     PlaceUnknown,
     RoleId,
     RoleUnknown,
+    SuccessorIsSuspended,
 )
 from api.core.rbac.store import Grant, GrantFilter, HeldRole
 from cluster.access import (
@@ -25,6 +26,7 @@ from cluster.access import (
     Role,
     ScopeKind,
     lacking,
+    lapsing,
     permissions_of_role,
     permit,
     reach_of,
@@ -82,7 +84,9 @@ async def grants_of(user_id: UserId) -> list[GrantedScope]:
     """Return all that a person was granted and that counts now."""
     async with read() as db:
         held = await store.list_held_roles(db, user_id)
-    return [GrantedScope(role.scope, role.scope_id, role.org_id, permissions_of(role)) for role in held]
+    return [
+        GrantedScope(role.scope, role.scope_id, role.org_id, permissions_of(role), role.expires_at) for role in held
+    ]
 
 
 def permissions_of(held: HeldRole) -> tuple[str, ...]:
@@ -103,6 +107,19 @@ async def _check_rights(principal: Principal, role: Grantable, place: Guarded[No
         raise BeyondOwnRights(
             f"the role {role.name} holds permissions that you do not hold there; ask somebody who does",
             permissions=missing,
+        )
+
+
+async def _check_outlasts(
+    principal: Principal, role: Grantable, place: Guarded[None], expires_at: datetime | None
+) -> None:
+    """Return when the rights of `principal` there last as long as what they give: else who has a week makes it years."""
+    lapse = await lapsing(principal, [*role.permissions, "grant:manage"], place, expires_at)
+    if lapse and (
+        await lacking(principal, ["grant:any"], place) or await lapsing(principal, ["grant:any"], place, expires_at)
+    ):
+        raise BeyondOwnRights(
+            "your own rights there end sooner: name an expires_at that they last to", permissions=sorted(set(lapse))
         )
 
 
@@ -156,6 +173,7 @@ async def create_grant(principal: Principal, new: NewGrant) -> tuple[Grant, bool
                     f"this organization has no {new.scope} with this id; check scope_id", pointer="/scope_id"
                 )
     await _check_rights(principal, role, place)
+    await _check_outlasts(principal, role, place, new.expires_at)
     grant_id = GrantId(new_id())
     async with write(principal, result=grant_id, status=201) as tx:
         return await _grant(tx, grant_id, new, role, principal.id)
@@ -312,6 +330,7 @@ async def transfer_ownership(actor: Principal, org_id: OrgId, owner: UserId, suc
 
     Raises:
         BeyondOwnRights: who gives it away must have it; a role of the organization's own does not make up for that.
+        SuccessorIsSuspended: an owner who may do nothing leaves nobody who may.
     """
     async with write(actor) as tx:
         owners = await store.lock_owners(tx, org_id)
@@ -319,6 +338,8 @@ async def transfer_ownership(actor: Principal, org_id: OrgId, owner: UserId, suc
             if successor in owners:
                 return
             raise BeyondOwnRights("only an owner can hand the organization over")
+        if await store.is_suspended(tx, org_id, successor):
+            raise SuccessorIsSuspended("reactivate the member first: POST /v1/members/{id}/reactivate")
         for user_id, role in ((successor, OWNER), (owner, "org_admin")):
             new = NewGrant(user_id=user_id, role=role, scope="organization", scope_id=org_id, org_id=org_id)
             made = await grantable(tx, role, org_id)

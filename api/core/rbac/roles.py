@@ -25,6 +25,7 @@ from cluster.access import (
     Permission,
     ScopeKind,
     lacking,
+    lapsing,
     permissions_of_role,
     permit,
     roles_with,
@@ -146,6 +147,10 @@ async def change_role(principal: Principal, role_id: RoleId, version: int, chang
     permissions = sorted(set(changes.get("permissions", seen.permissions)))
     _check_permissions(changes.get("permissions", ()))
     await _check_held(principal, seen.org_id, sorted({*permissions, *seen.permissions}))
+    added = sorted(set(permissions) - set(seen.permissions))
+    if lapse := await lapsing(principal, added, within(org_id=seen.org_id), None):
+        # Whoever has the role would keep them beyond the rights of who adds them.
+        raise BeyondOwnRights("your own rights to these end: ask somebody who has them for good", permissions=lapse)
     async with write(principal, result=role_id) as tx:
         role = await store.lock_role(tx, role_id)
         if role is None:
@@ -240,6 +245,7 @@ async def explain(
         for role in held
         if permission in permissions_of(role)
         and (role.scope == "platform" or (role.scope_id is not None and reach.get(role.scope) == role.scope_id))
+        and (org_id is None or role.org_id in (None, org_id))
     ]
     return Explained(
         user_id=user_id, permission=permission, allowed=bool(reasons), reasons=reasons, roles=sorted(roles)

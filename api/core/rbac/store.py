@@ -50,10 +50,11 @@ class HeldRole:
     scope: ScopeKind
     scope_id: UUID | None
     org_id: OrgId | None
+    expires_at: datetime | None
 
 
 HELD_ROLES = """
-SELECT g.role, r.permissions, g.scope, g.scope_id, g.org_id
+SELECT g.role, r.permissions, g.scope, g.scope_id, g.org_id, g.expires_at
 FROM rbac.grants g LEFT JOIN rbac.roles r ON r.id = g.role_id
 WHERE g.user_id = $1 AND g.ended_at IS NULL AND (g.expires_at IS NULL OR g.expires_at > now())
     AND NOT EXISTS (
@@ -67,7 +68,7 @@ async def list_held_roles(db: Connection, user_id: UserId) -> list[HeldRole]:
 
 
 ROLES_IN = """
-SELECT g.role, r.permissions, g.scope, g.scope_id, g.org_id
+SELECT g.role, r.permissions, g.scope, g.scope_id, g.org_id, g.expires_at
 FROM rbac.grants g LEFT JOIN rbac.roles r ON r.id = g.role_id
 WHERE g.user_id = $1 AND g.scope = 'organization' AND g.scope_id = $2 AND g.ended_at IS NULL
     AND (g.expires_at IS NULL OR g.expires_at > now())
@@ -212,8 +213,10 @@ async def find_grant_of(
     return await tx.maybe(Grant, FIND_GRANT_OF, user_id, scope, scope_id, role)
 
 
-# Everybody who takes an owner away locks all owners first, in one order: of two owners who remove each other one waits,
-# and then no longer sees the other.
+# Everybody who takes an owner away or hands ownership on waits here for who came before, and only then looks who owns: of two
+# owners who remove each other one no longer sees the other, and who has just been made the owner is seen. Locking the rows alone
+# would not do: a statement that waits for a row sees that row anew, but none that came meanwhile.
+TAKE_TURNS = "SELECT pg_advisory_xact_lock(hashtextextended('rbac.owners ' || $1::uuid::text, 0))"
 LOCK_OWNERS = """
 SELECT user_id FROM rbac.grants g
 WHERE org_id = $1 AND role = 'org_owner' AND ended_at IS NULL
@@ -223,6 +226,8 @@ ORDER BY id FOR UPDATE
 
 
 async def lock_owners(tx: Transaction, org_id: OrgId) -> list[UserId]:
+    """Return the owners that are not suspended, who stay these until the transaction ends."""
+    await tx.run(TAKE_TURNS, org_id)
     return [row["user_id"] for row in await tx.rows(LOCK_OWNERS, org_id)]
 
 
@@ -260,6 +265,13 @@ INSERT INTO rbac.suspensions (org_id, user_id, created_at) VALUES ($1, $2, $3) O
 
 async def insert_suspension(tx: Transaction, org_id: OrgId, user_id: UserId | None) -> bool:
     return await tx.run(INSERT_SUSPENSION, org_id, user_id, tx.now) == 1
+
+
+IS_SUSPENDED = "SELECT EXISTS (SELECT FROM rbac.suspensions WHERE org_id = $1 AND user_id = $2)"
+
+
+async def is_suspended(tx: Transaction, org_id: OrgId, user_id: UserId) -> bool:
+    return await tx.value(IS_SUSPENDED, org_id, user_id)
 
 
 DELETE_SUSPENSION = "DELETE FROM rbac.suspensions WHERE org_id = $1 AND user_id IS NOT DISTINCT FROM $2"
