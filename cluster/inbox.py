@@ -3,37 +3,43 @@
 Taking over is one transaction in three steps, and their order matters:
 
 1. Claim the ids in `hub.inbox`. Of two consumers with the same event (a rebalance, a redelivery) the second waits
-here until the
-   first has committed, and then finds the id taken.
+   here until the first has committed, and then finds the id taken.
 2. Look up which keys are parked, and lock those rows. This is a later statement, so it sees every parking that step 1
-waited for.
-   The row lock also orders us and the drainer: either we append behind its work, or it is done and the key is free.
+   waited for. The row lock also orders us and the drainer: either we append behind its work, or it is done and the
+   key is free.
 3. Run the handlers of the rest; the events of parked keys go behind those already parked.
+
+When a handler fails, or COMMIT does, nothing of the transaction stays. What failed is then taken over without its
+handlers, in a transaction of its own that parks it, so that no state a handler leaves can keep it from being parked.
 """
 
 import asyncio
 import logging
 import random
+import time
 import traceback
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 import asyncpg
 from prometheus_client import Counter
 
-from cluster import events
+from cluster import events, wake
 from cluster.events import Envelope
-from cluster.postgres import Transaction, pool, transaction
+from cluster.postgres import Transaction, pool, read, transaction
 from cluster.principal import platform
 from cluster.telemetry import REGISTRY, span_from
 
 log = logging.getLogger(__name__)
 
 HANDLER_LIMIT_S = 30.0
+BATCH_LIMIT_S = 20.0
+"""How long the handlers of one transaction may take together before the rest waits for the next one."""
 MAX_ATTEMPTS = 8
 """Failures of the first parked event of a key before the key is dead: about half an hour."""
-_CAREFUL_CHUNK = 50
 _DRAIN_CHUNK = 50
 
 _handled = Counter(
@@ -55,6 +61,10 @@ _TRANSIENT = (
     asyncpg.TransactionRollbackError,
 )
 
+_REFUSED = (asyncpg.PostgresError, asyncpg.InterfaceError)
+
+Turn = Callable[[], AbstractAsyncContextManager[None]]
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
@@ -68,27 +78,49 @@ class Receipt:
 
 
 class _Failed(Exception):
-    """A handler failed in the fast path; the batch is rolled back and done again with care."""
+    """Events cannot be committed together.
+
+    `at` is the one whose handler failed; None when it shows only at COMMIT, as a deferred constraint does.
+    """
+
+    def __init__(self, at: Envelope | None, cause: BaseException) -> None:
+        super().__init__(repr(cause))
+        self.at = at
+        self.cause = cause
 
 
-async def receive(service: str, envelopes: Sequence[Envelope]) -> Receipt:
+async def receive(service: str, envelopes: Sequence[Envelope], turn: Turn = nullcontext) -> Receipt:
     """Take events over for `service`: each takes effect once, or is parked. Afterwards the offsets may move on.
+
+    All at once if that works; else what failed is cut out until it stands alone. Each transaction runs inside `turn`.
 
     Raises:
         OSError, asyncpg.PostgresError: the database is away; call again with the same batch, what is done stays done.
     """
-    if not envelopes:
-        return Receipt()
-    try:
-        return await _receive(service, envelopes, careful=False)
-    except _Failed as failure:
-        log.warning(
-            "a batch is done again event by event", extra={"service": service, "error": repr(failure.__cause__)}
-        )
     receipt = Receipt()
-    for start in range(0, len(envelopes), _CAREFUL_CHUNK):
-        receipt += await _receive(service, envelopes[start : start + _CAREFUL_CHUNK], careful=True)
+    # A stack with the first events on top: they are done before the later ones begin.
+    parts = [list(envelopes)]
+    while parts:
+        part = parts.pop()
+        if not part:
+            continue
+        async with turn():
+            try:
+                receipt += await _take_over(service, part)
+            except _Failed as failure:
+                if len(part) == 1:
+                    receipt += await _take_over(service, part, failure.cause)
+                else:
+                    parts += reversed(_divided(part, failure.at))
     return receipt
+
+
+def _divided(part: list[Envelope], at: Envelope | None) -> tuple[list[Envelope], ...]:
+    if at is None:
+        middle = len(part) // 2
+        return part[:middle], part[middle:]
+    position = next(n for n, envelope in enumerate(part) if envelope is at)
+    return part[:position], [at], part[position + 1 :]
 
 
 # Sorted, so that two consumers with overlapping batches wait for each other instead of deadlocking.
@@ -102,28 +134,33 @@ SELECT key FROM hub.parked_keys WHERE consumer = $1 AND key = ANY($2::text[]) OR
 """
 
 
-async def _receive(service: str, envelopes: Sequence[Envelope], *, careful: bool) -> Receipt:
-    async with pool().acquire() as raw:
-        async with transaction(raw, platform(service)) as tx:
-            claimed = {row[0] for row in await tx.rows(_CLAIM, service, list({envelope.id for envelope in envelopes}))}
-            fresh: list[Envelope] = []
-            for envelope in envelopes:
-                if envelope.id in claimed:
-                    claimed.discard(envelope.id)
-                    fresh.append(envelope)
-            if not fresh:
-                return Receipt()
-            keys = list({envelope.subject for envelope in fresh})
-            parked_keys = {row[0] for row in await tx.rows(_LOCK_PARKED_KEYS, service, keys)}
-            ready = [envelope for envelope in fresh if envelope.subject not in parked_keys]
-            behind = [envelope for envelope in fresh if envelope.subject in parked_keys]
-            if careful:
-                ready, failed = await _handle_one_by_one(tx, service, ready, parked_keys)
-                behind += failed
-            else:
-                await _handle_batch(tx, service, ready)
-            await _append(tx, service, behind)
-        await tx.committed()
+async def _take_over(service: str, envelopes: Sequence[Envelope], failed: BaseException | None = None) -> Receipt:
+    """Do it in one transaction. `failed`: what its handler raised just before; the event is parked without another try.
+
+    Raises:
+        _Failed: nothing was done.
+    """
+    async with _one_transaction(service) as attempt:
+        tx = attempt.tx
+        claimed = {row[0] for row in await tx.rows(_CLAIM, service, list({envelope.id for envelope in envelopes}))}
+        fresh: list[Envelope] = []
+        for envelope in envelopes:
+            if envelope.id in claimed:
+                claimed.discard(envelope.id)
+                fresh.append(envelope)
+        if not fresh:
+            return Receipt()
+        keys = list({envelope.subject for envelope in fresh})
+        parked_keys = {row[0] for row in await tx.rows(_LOCK_PARKED_KEYS, service, keys)}
+        ready = [envelope for envelope in fresh if envelope.subject not in parked_keys]
+        behind = [envelope for envelope in fresh if envelope.subject in parked_keys]
+        if failed is not None and ready:
+            [envelope] = ready
+            log.error("an event is parked", extra=_labels(service, envelope), exc_info=failed)
+            await tx.run(_PARK_KEY, service, envelope.subject, _backoff(1), describe(failed))
+            ready, behind = [], ready
+        await _handle(attempt, service, ready)
+        await _append(tx, service, behind)
     for envelope in ready:
         _handled.labels(service, envelope.type).inc()
     for envelope in behind:
@@ -131,52 +168,69 @@ async def _receive(service: str, envelopes: Sequence[Envelope], *, careful: bool
     return Receipt(len(ready), len(behind))
 
 
-async def _handle_batch(tx: Transaction, service: str, ready: list[Envelope]) -> None:
+@dataclass(slots=True)
+class _Attempt:
+    tx: Transaction
+    handled: bool = False
+    """From here on it is the handlers' doing when the database refuses."""
+    failure: _Failed | None = None
+
+
+@asynccontextmanager
+async def _one_transaction(service: str) -> AsyncGenerator[_Attempt]:
+    """Run the body in a transaction.
+
+    Raises:
+        _Failed: what the body set as the attempt's failure, or COMMIT would not have it.
+    """
+    attempt: _Attempt | None = None
     try:
-        await _run_all_handlers(tx, service, ready)
-        for envelope in ready:
-            await run_handlers(tx, service, envelope)
-        await tx.flush()
-    except Exception as error:
-        if is_transient(tx, error):
-            raise
-        raise _Failed from error
-
-
-async def _handle_one_by_one(
-    tx: Transaction, service: str, ready: list[Envelope], parked_keys: set[str]
-) -> tuple[list[Envelope], list[Envelope]]:
-    """Handle each event in a savepoint; return those done, and those that failed or came behind one that did."""
-    done: list[Envelope] = []
-    put_aside: list[Envelope] = []
-    for envelope in ready:
-        if envelope.subject in parked_keys:
-            put_aside.append(envelope)
-            continue
-        try:
-            await _handle_one(tx, service, envelope)
-            done.append(envelope)
-        except Exception as error:
-            if is_transient(tx, error):
+        async with pool().acquire() as raw:
+            try:
+                async with transaction(raw, platform(service)) as tx:
+                    attempt = _Attempt(tx)
+                    yield attempt
+            except _REFUSED as error:
+                if attempt is not None and attempt.handled and not is_transient(raw, error):
+                    attempt.failure = attempt.failure or _Failed(None, error)
                 raise
-            log.exception("an event is parked", extra=_labels(service, envelope))
-            await _park_key(tx, service, envelope.subject, error)
-            parked_keys.add(envelope.subject)
-            put_aside.append(envelope)
-    return done, put_aside
+    except BaseException as error:
+        # Whatever is raised on the way out: a failed handler may leave a connection that cannot even be rolled back.
+        if attempt is None or attempt.failure is None or wake.cancelled():
+            raise
+        raise attempt.failure from error
+    await attempt.tx.committed()
 
 
-async def _handle_one(tx: Transaction, service: str, envelope: Envelope) -> None:
-    async with tx.savepoint():
-        await _run_all_handlers(tx, service, [envelope])
-        await run_handlers(tx, service, envelope)
+async def _handle(attempt: _Attempt, service: str, envelopes: list[Envelope]) -> None:
+    """Run the handlers of all these events.
+
+    Raises:
+        _Failed: one failed, or it takes too long to do them together.
+    """
+    if not envelopes:
+        return
+    tx, first = attempt.tx, envelopes[0]
+    at = first if len(envelopes) == 1 else None
+    began_at = time.monotonic()
+    try:
+        await _run_all_handlers(tx, service, envelopes)
+        for at in envelopes:
+            if at is not first and time.monotonic() - began_at > BATCH_LIMIT_S:
+                raise TimeoutError("these events take too long together")
+            await run_handlers(tx, service, at)
+        attempt.handled = True
+    except (Exception, asyncio.CancelledError) as error:
+        if wake.cancelled() or is_transient(tx.raw, error):
+            raise
+        attempt.failure = _Failed(at, error)
+        raise attempt.failure from error
 
 
 async def _run_all_handlers(tx: Transaction, service: str, envelopes: list[Envelope]) -> None:
-    if envelopes:
-        for handle_all in events.handlers_of(service).of_all:
-            async with asyncio.timeout(HANDLER_LIMIT_S):
-                await handle_all(tx, envelopes)
+    for handle_all in events.handlers_of(service).of_all:
+        async with asyncio.timeout(HANDLER_LIMIT_S):
+            await handle_all(tx, envelopes)
 
 
 async def run_handlers(tx: Transaction, service: str, envelope: Envelope) -> None:
@@ -192,9 +246,9 @@ async def run_handlers(tx: Transaction, service: str, envelope: Envelope) -> Non
                 await handle(tx, envelope, decoded)
 
 
-def is_transient(tx: Transaction, error: BaseException) -> bool:
+def is_transient(raw: Any, error: BaseException) -> bool:
     """Tell whether the database is away, full or asks to try again: nothing is parked then."""
-    return tx.raw.is_closed() or isinstance(error, _TRANSIENT)
+    return raw.is_closed() or isinstance(error, _TRANSIENT)
 
 
 def _labels(service: str, envelope: Envelope) -> dict[str, str]:
@@ -221,10 +275,6 @@ ORDER BY position
 """
 
 
-async def _park_key(tx: Transaction, service: str, key: str, error: BaseException) -> None:
-    await tx.run(_PARK_KEY, service, key, _backoff(1), describe(error))
-
-
 async def _append(tx: Transaction, service: str, envelopes: list[Envelope]) -> None:
     if envelopes:
         await tx.run(
@@ -247,7 +297,9 @@ def describe(error: BaseException) -> str:
     where = traceback.extract_tb(error.__traceback__)[-1:]
     place = f" ({where[0].filename.rpartition('/')[2]}:{where[0].lineno})" if where else ""
     # Only the first line: PostgreSQL's DETAIL quotes the row.
-    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"[:2000] + place
+    text = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"[:2000] + place
+    # What PostgreSQL's text does not hold: a failure that cannot be recorded would never end.
+    return text.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 # SKIP LOCKED: several drainers share the keys, and one that a consumer is appending to waits for the next round.
@@ -259,9 +311,10 @@ ORDER BY retry_at LIMIT 1 FOR UPDATE SKIP LOCKED
 _NEXT_PARKED = "SELECT seq, envelope FROM hub.parked WHERE consumer = $1 AND key = $2 ORDER BY seq LIMIT $3"
 _DELETE_PARKED = "DELETE FROM hub.parked WHERE consumer = $1 AND key = $2 AND seq = ANY($3::bigint[])"
 _FREE_KEY = "DELETE FROM hub.parked_keys WHERE consumer = $1 AND key = $2"
+# Unless another drainer or an operator has moved the key on since the failure.
 _RETRY_LATER = """
-UPDATE hub.parked_keys SET attempts = $3::int, retry_at = now() + $4, dead = $3::int >= $5::int, last_error = $6
-WHERE consumer = $1 AND key = $2
+UPDATE hub.parked_keys SET attempts = $3::int + 1, retry_at = now() + $4, dead = $3::int + 1 >= $5::int, last_error = $6
+WHERE consumer = $1 AND key = $2 AND attempts = $3::int AND NOT dead
 """
 _GO_ON = "UPDATE hub.parked_keys SET attempts = 0, retry_at = now() WHERE consumer = $1 AND key = $2"
 
@@ -272,43 +325,56 @@ async def drain_once(services: Iterable[str]) -> bool:
     Raises:
         OSError, asyncpg.PostgresError: the database is away; the key stays as it was.
     """
-    async with pool().acquire() as raw:
-        async with transaction(raw, platform("")) as tx:
-            row = next(iter(await tx.rows(_NEXT_KEY, list(services))), None)
-            if row is None:
-                return False
-            service: str = row["consumer"]
-            tx.principal = platform(service)
-            await _drain_key(tx, service, row["key"], row["attempts"])
-        await tx.committed()
-    return True
-
-
-async def _drain_key(tx: Transaction, service: str, key: str, attempts: int) -> None:
-    waiting = await tx.rows(_NEXT_PARKED, service, key, _DRAIN_CHUNK)
-    done: list[int] = []
-    failure: Exception | None = None
-    for row in waiting:
-        envelope = Envelope.decode(row["envelope"])
+    names, limit = list(services), _DRAIN_CHUNK
+    while True:
+        drained = _Drained()
         try:
-            await _handle_one(tx, service, envelope)
-        except Exception as error:
-            if is_transient(tx, error):
-                raise
-            failure = error
-            break
-        done.append(row["seq"])
-        attempts = 0
-        _handled.labels(service, envelope.type).inc()
-    if done:
-        await tx.run(_DELETE_PARKED, service, key, done)
-    if failure is not None:
-        attempts += 1
-        error_text = describe(failure)
-        if attempts >= MAX_ATTEMPTS:
-            log.error("a key is dead", extra={"service": service, "key": key, "error": error_text})
-        await tx.run(_RETRY_LATER, service, key, attempts, _backoff(attempts), MAX_ATTEMPTS, error_text)
-    elif len(waiting) == _DRAIN_CHUNK:
-        await tx.run(_GO_ON, service, key)
-    else:
-        await tx.run(_FREE_KEY, service, key)
+            await _drain(names, limit, drained)
+        except _Failed as failure:
+            position = next((n for n, envelope in enumerate(drained.envelopes) if envelope is failure.at), None)
+            if len(drained.envelopes) > 1 and position != 0:
+                # Those before it first, or half of them, so that what fails stands alone in the end.
+                limit = position or len(drained.envelopes) // 2
+                continue
+            await _note_failure(drained, failure.cause)
+        return bool(drained.key)
+
+
+@dataclass(slots=True)
+class _Drained:
+    """What one transaction of the drainer worked on."""
+
+    service: str = ""
+    key: str = ""
+    attempts: int = 0
+    envelopes: list[Envelope] = field(default_factory=list[Envelope])
+
+
+async def _drain(services: list[str], limit: int, drained: _Drained) -> None:
+    async with _one_transaction("") as attempt:
+        tx = attempt.tx
+        row = next(iter(await tx.rows(_NEXT_KEY, services)), None)
+        if row is None:
+            return
+        drained.service, drained.key, drained.attempts = row
+        tx.principal = platform(drained.service)
+        waiting = await tx.rows(_NEXT_PARKED, drained.service, drained.key, limit)
+        try:
+            drained.envelopes = [Envelope.decode(row["envelope"]) for row in waiting]
+        except ValueError as error:
+            attempt.failure = _Failed(None, error)
+            raise attempt.failure from error
+        await _handle(attempt, drained.service, drained.envelopes)
+        await tx.run(_DELETE_PARKED, drained.service, drained.key, [row["seq"] for row in waiting])
+        await tx.run(_GO_ON if len(waiting) == limit else _FREE_KEY, drained.service, drained.key)
+    for envelope in drained.envelopes:
+        _handled.labels(drained.service, envelope.type).inc()
+
+
+async def _note_failure(drained: _Drained, cause: BaseException) -> None:
+    attempts, error = drained.attempts + 1, describe(cause)
+    if attempts >= MAX_ATTEMPTS:
+        log.error("a key is dead", extra={"service": drained.service, "key": drained.key, "error": error})
+    async with read() as db:
+        later = _backoff(attempts)
+        await db.run(_RETRY_LATER, drained.service, drained.key, attempts - 1, later, MAX_ATTEMPTS, error)

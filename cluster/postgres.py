@@ -162,6 +162,19 @@ class Transaction(Connection):
                 log.exception("after commit")
 
 
+class _Session(asyncpg.Connection):
+    async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:
+        """Execute, and tell when COMMIT rolled back instead.
+
+        PostgreSQL says so in the command's tag alone: whoever swallows the error of a statement goes on in a transaction
+        that is lost, and would take it for done.
+        """
+        tag = await super().execute(query, *args, timeout=timeout)
+        if tag == "ROLLBACK" and query.startswith("COMMIT"):
+            raise asyncpg.InFailedSQLTransactionError("nothing is committed: a statement failed, and nobody minded")
+        return tag
+
+
 _pool: "asyncpg.Pool[asyncpg.Record] | None" = None
 
 
@@ -178,6 +191,7 @@ async def connect(url: str, *, size: int, application: str) -> None:
         max_size=size,
         init=prepare_connection,
         reset=_keep_session,
+        connection_class=_Session,
         command_timeout=30,
         server_settings={"application_name": application, "timezone": "UTC", "jit": "off"},
     )

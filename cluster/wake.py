@@ -90,3 +90,9 @@ async def end(task: "asyncio.Task[None]") -> None:
     while not task.done():
         task.cancel()
         await asyncio.wait([task], timeout=1.0)
+
+
+def cancelled() -> bool:
+    """Tell whether somebody wants this task to end. A CancelledError without that came out of something it awaited."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -51,14 +51,16 @@ async def test_a_failed_event_is_parked_with_those_behind_it_and_other_keys_go_o
 
 async def test_the_drainer_works_a_key_in_order_and_frees_it() -> None:
     key = new_id()
-    # 1 fails in the batch, on its own, and in the first round of the drainer.
-    FAULTS.errors.update({1: 3, 3: 1})
+    # 1 fails in the batch, on its own, and in the first round of the drainer; 3 behind the others, and on its own.
+    FAULTS.errors.update({1: 3, 3: 2})
     await inbox.receive("listener", [counted(key, n) for n in (1, 2, 3, 4)])
     assert await drain_now()
     assert await parked_keys() == {str(key): (2, False)}
     assert await drain_now()
     assert await effects() == {str(key): [1, 2]}
+    assert await parked_keys() == {str(key): (0, False)}
     # 1 and 2 are done, 3 has failed for the first time: its attempts start over.
+    assert await drain_now()
     assert await parked_keys() == {str(key): (1, False)}
     assert await drain_now()
     assert not await drain_now()
@@ -176,4 +178,4 @@ async def test_listeners_to_everything_get_batches_and_park_like_others() -> Non
         events.on_all(hear, service="chronicle")
         batch = [counted(new_id(), n) for n in (1, 2, 3)]
         assert await inbox.receive("chronicle", batch) == Receipt(handled=2, parked=1)
-    assert heard == [[1, 2, 3], [1], [2], [3]]
+    assert heard == [[1, 2, 3], [1], [2, 3], [2], [3]]
