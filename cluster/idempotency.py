@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from starlette.responses import Response
@@ -152,9 +152,11 @@ def _seen(found: Outcome) -> Exception:
 async def once(
     response: Response,
     work: Coroutine[Any, Any, T] | Callable[[], Awaitable[T]],
-    again: Callable[[Any], Awaitable[T]],
+    again: Callable[[Any], Awaitable[T]] | None,
 ) -> T:
     """Run `work`, or when this request was done before, render its result by `again(result_id)` with the status it had.
+
+    None: the id itself is the result.
 
     Raises:
         KeyInFlight, KeyReused
@@ -181,7 +183,7 @@ async def once(
         seen = _seen(found)
     if not isinstance(seen, Replayed):
         raise seen
-    result = await again(seen.result)
+    result = cast(T, seen.result) if again is None else await again(seen.result)
     response.status_code = seen.status
     response.headers["Idempotent-Replayed"] = "true"
     return result

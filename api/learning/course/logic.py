@@ -1,4 +1,4 @@
-"""Use cases of the working copy: create, change, publish, roll back, schedule, archive, and who teaches.
+"""Use cases of the working copy: create, change, publish, roll back, schedule and archive.
 
 Each one: permit, calls if any, one transaction (rules, store, emit).
 """
@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -22,7 +23,6 @@ from api.learning.course.contract import (
     CourseNotFound,
     CoursePublished,
     CourseRestored,
-    CourseStaffChanged,
     CourseUpdated,
     NothingToPublish,
     NotReadyToPublish,
@@ -33,15 +33,16 @@ from api.learning.course.contract import (
     SlugTaken,
     Visibility,
 )
-from api.learning.course.store import Course, Revision, StaffMember
+from api.learning.course.store import Course, Revision
 from cluster.access import permit, reach_of, within
 from cluster.calls import client
 from cluster.events import emit
+from cluster.idempotency import Replayed
 from cluster.ids import OrgId, UserId, new_id
 from cluster.jobs import cancel_jobs, enqueue
 from cluster.postgres import Transaction, read, write
 from cluster.principal import Principal
-from cluster.problems import Invalid, Stale
+from cluster.problems import Invalid, Problem, Stale
 
 PUBLISHED_FIELDS = ("slug", "title", "summary", "language", "categories", "tags", "visibility")
 
@@ -77,42 +78,64 @@ async def create_course(
     author = caller.person()
     course_id = course_id or CourseId(new_id())
     run_id = run_id or RunId(new_id())
-    # The dependent side first: an outline and a grant of a course that never comes to be are seen by nobody.
+    # The dependent side first, the visible fact last.
     if source is None:
         await client(ContentCalls).create_outline(course_id, org_id)
     await client(RbacCalls).grant(author, "instructor", "course", course_id, org_id)
-    async with write(caller, result=course_id, status=201) as tx:
-        course = await store.insert_course(
-            tx,
-            course_id=course_id,
-            org_id=org_id,
-            run_id=run_id,
-            slug=details.slug or rules.slug_of(details.title),
-            slug_is_chosen=details.slug is not None,
-            title=details.title,
-            summary=details.summary,
-            language=details.language,
-            categories=list(details.categories),
-            tags=list(details.tags),
-            visibility=details.visibility,
-            source_course_id=source,
-            created_by=author,
-        )
-        if course is None:
-            raise SlugTaken("choose another slug, or leave it out and get one made of the title", pointer="/slug")
-        emit(
-            tx,
-            CourseCreated(course_id=course.id, org_id=org_id, default_run_id=run_id, source_course_id=source),
-            version=course.version,
-        )
-        emit(
-            tx,
-            RunCreated(
-                run_id=run_id, course_id=course.id, org_id=org_id, starts_at=None, ends_at=None, pinned_revision=None
-            ),
-            version=1,
-        )
+    try:
+        async with write(caller, result=course_id, status=201) as tx:
+            insert = partial(
+                store.insert_course,
+                tx,
+                course_id=course_id,
+                org_id=org_id,
+                run_id=run_id,
+                slug=details.slug or rules.slug_of(details.title),
+                slug_is_chosen=details.slug is not None,
+                title=details.title,
+                summary=details.summary,
+                language=details.language,
+                categories=list(details.categories),
+                tags=list(details.tags),
+                visibility=details.visibility,
+                source_course_id=source,
+                created_by=author,
+            )
+            course = await insert()
+            if course is None and details.slug is None:
+                # A twin took the slug at this moment; from here on it is seen.
+                course = await insert()
+            if course is None:
+                raise SlugTaken("choose another slug, or leave it out and get one made of the title", pointer="/slug")
+            emit(
+                tx,
+                CourseCreated(course_id=course.id, org_id=org_id, default_run_id=run_id, source_course_id=source),
+                version=course.version,
+            )
+            emit(
+                tx,
+                RunCreated(
+                    run_id=run_id,
+                    course_id=course.id,
+                    org_id=org_id,
+                    starts_at=None,
+                    ends_at=None,
+                    pinned_revision=None,
+                ),
+                version=1,
+            )
+    except (Problem, Replayed):
+        await take_back_grant(author, course_id, org_id)
+        raise
     return course
+
+
+async def take_back_grant(author: UserId, course_id: CourseId, org_id: OrgId) -> None:
+    """End the author's grant on a course that was refused; one that came to be keeps it."""
+    async with read() as db:
+        if await store.find_course(db, course_id) is not None:
+            return
+    await client(RbacCalls).revoke(author, "instructor", "course", course_id, org_id)
 
 
 async def get_course(caller: Principal, course_id: CourseId) -> Course:
@@ -157,7 +180,7 @@ async def change_course(
             **{field: changes.get(field) for field in PUBLISHED_FIELDS},
         )
         if changed is None:
-            raise Stale(await store.version_of_course(tx, course_id))
+            raise Stale((await store.get_course(tx, course_id)).view_version)
         emit(
             tx,
             CourseUpdated(course_id=course_id, org_id=course.org_id, fields=tuple(sorted(changes))),
@@ -166,21 +189,35 @@ async def change_course(
     return changed
 
 
-async def publish(caller: Principal, course_id: CourseId, note: str = "") -> Course:
+async def publish(
+    caller: Principal, course_id: CourseId, note: str = "", *, scheduled_at: datetime | None = None
+) -> Course:
     """Freeze the outline and make it and the working copy the next revision.
+
+    With `scheduled_at` it does nothing once the schedule was moved or taken back.
 
     Raises:
         NotReadyToPublish: lists what is missing.
         NothingToPublish: nothing changed, or a newer state was published at the same time.
     """
     course = await _permitted(caller, "course:publish", course_id)
+    if scheduled_at not in (None, course.publish_at):
+        return course
     _refuse_archived(course)
     frozen = await _freeze(course_id)
     async with write(caller, result=course_id) as tx:
         published = await store.update_published(
-            tx, course_id, frozen_id=frozen.frozen_id, outline_version=frozen.outline_version
+            tx,
+            course_id,
+            frozen_id=frozen.frozen_id,
+            outline_version=frozen.outline_version,
+            scheduled_at=scheduled_at,
         )
         if published is None:
+            current = await store.get_course(tx, course_id)
+            if scheduled_at not in (None, current.publish_at):
+                return current
+            _refuse_archived(current)
             raise NothingToPublish("change the course or its outline first")
         await _commit_revision(tx, published, frozen.frozen_id, _details(published), note=note)
     return published
@@ -234,6 +271,15 @@ async def schedule(caller: Principal, course_id: CourseId, publish_at: datetime,
     return scheduled
 
 
+async def end_schedule(caller: Principal, course_id: CourseId, publish_at: datetime, reason: str) -> None:
+    """Say on the course why it did not publish itself, unless its schedule was moved meanwhile."""
+    async with write(caller) as tx:
+        course = await store.update_schedule_failed(tx, course_id, publish_at=publish_at, error=reason)
+        if course is not None:
+            fields = ("publish_at", "publish_error")
+            emit(tx, CourseUpdated(course_id=course_id, org_id=course.org_id, fields=fields), version=course.version)
+
+
 async def unschedule(caller: Principal, course_id: CourseId) -> Course:
     """Take back a scheduled publication."""
     course = await _permitted(caller, "course:publish", course_id)
@@ -271,35 +317,6 @@ async def restore(caller: Principal, course_id: CourseId) -> Course:
     return changed or await get_course(caller, course_id)
 
 
-async def list_staff(caller: Principal, course_id: CourseId) -> list[StaffMember]:
-    await _permitted(caller, "course:read", course_id)
-    async with read() as db:
-        return await store.list_staff(db, course_id)
-
-
-async def appoint(caller: Principal, course_id: CourseId, user_id: UserId, role: str) -> list[StaffMember]:
-    """Put somebody on the staff, or change their role. The grant comes first, the visible row last."""
-    course = await _permitted(caller, "course:staff", course_id)
-    await client(RbacCalls).grant(user_id, role, "course", course_id, course.org_id, caller.id)
-    for other in {"instructor", "assistant"} - {role}:
-        await client(RbacCalls).revoke(user_id, other, "course", course_id, course.org_id, caller.id)
-    async with write(caller, result=course_id) as tx:
-        version = await store.upsert_staff(tx, course, user_id, role)
-        emit(tx, _staff_changed(course, user_id, role, added=True), version=version)
-    return await list_staff(caller, course_id)
-
-
-async def dismiss(caller: Principal, course_id: CourseId, user_id: UserId) -> None:
-    """Take somebody off the staff: first what they may do, then that they are seen."""
-    course = await _permitted(caller, "course:staff", course_id)
-    for role in ("instructor", "assistant"):
-        await client(RbacCalls).revoke(user_id, role, "course", course_id, course.org_id, caller.id)
-    async with write(caller, result=course_id, status=204) as tx:
-        version = await store.delete_staff(tx, course_id, user_id)
-        if version is not None:
-            emit(tx, _staff_changed(course, user_id, "", added=False), version=version)
-
-
 async def _permitted(caller: Principal, permission: str, course_id: CourseId) -> Course:
     async with read() as db:
         guarded = await store.find_course(db, course_id)
@@ -310,8 +327,8 @@ async def _freeze(course_id: CourseId) -> Frozen:
     frozen = await client(ContentCalls).freeze(course_id)
     if frozen.missing:
         raise NotReadyToPublish(
-            "mend what `missing` lists, then publish again",
-            missing=[asdict(missing) for missing in frozen.missing],
+            "mend what is missing, then publish again: " + "; ".join(each.detail for each in frozen.missing[:10]),
+            missing=[asdict(each) for each in frozen.missing],
         )
     return frozen
 
@@ -350,10 +367,6 @@ def _details(course: Course) -> dict[str, Any]:
 def _refuse_archived(course: Course) -> None:
     if course.archived_at is not None:
         raise CourseArchivedAlready(f"POST /v1/courses/{course.id}/restore brings it back")
-
-
-def _staff_changed(course: Course, user_id: UserId, role: str, *, added: bool) -> CourseStaffChanged:
-    return CourseStaffChanged(course_id=course.id, org_id=course.org_id, user_id=user_id, role=role, added=added)
 
 
 @asynccontextmanager

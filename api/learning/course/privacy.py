@@ -2,6 +2,8 @@
 
 from cluster.privacy import PersonalData
 
+_GROUND = "the organization's records of its own teaching (GDPR, article 6(1)(f))"
+
 PERSONAL_DATA = (
     PersonalData(
         table="course.staff",
@@ -18,7 +20,7 @@ PERSONAL_DATA = (
         purpose="tells an organization who created its course",
         kept="as long as the course",
         erasure="keep",
-        ground="the organization's records of its own teaching (GDPR, article 6(1)(f))",
+        ground=_GROUND,
     ),
     PersonalData(
         table="course.revisions",
@@ -27,14 +29,14 @@ PERSONAL_DATA = (
         purpose="tells an organization who published what",
         kept="as long as the course",
         erasure="keep",
-        ground="the organization's records of its own teaching (GDPR, article 6(1)(f))",
+        ground=_GROUND,
     ),
     PersonalData(
         table="course.reruns",
         person="started_by",
-        columns=("started_by",),
+        columns=("started_by", "acting_for"),
         purpose="acts in the name of who started a rerun",
-        kept="30 days after its end",
+        kept="30 days",
         erasure="delete",
     ),
 )

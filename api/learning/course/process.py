@@ -7,10 +7,10 @@ A crash between steps repeats the step: each is idempotent, because the new cour
 """
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
-from api.core.rbac.contract import RbacCalls
 from api.learning.content.contract import ContentCalls
 from api.learning.course import logic, store
 from api.learning.course.contract import CourseId, CourseNotFound, Rerun, RunId
@@ -21,11 +21,13 @@ from cluster.ids import OrgId, UserId, new_id
 from cluster.jobs import enqueue
 from cluster.operations import Operation
 from cluster.postgres import Connection, Transaction, read, write
-from cluster.principal import Principal, platform
+from cluster.principal import Kind, Principal, platform
 from cluster.problems import Problem
 
 State = Literal["copying", "creating", "done", "failed"]
 _PLATFORM = platform("course")
+_KEPT = timedelta(days=30)
+_PURGE_BATCH = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +40,24 @@ class RerunRow:
     course_id: CourseId
     run_id: RunId
     started_by: UserId
+    kind: Kind
+    acting_for: UserId | None
+    scopes: list[str] | None
+    bound_org: OrgId | None
     state: State
     title: str
     slug: str | None
+
+    @property
+    def principal(self) -> Principal:
+        """Who started it, with no more rights than they had then."""
+        return Principal(
+            kind=self.kind,
+            id=self.started_by,
+            acting_for=self.acting_for,
+            scopes=None if self.scopes is None else frozenset(self.scopes),
+            bound_org=self.bound_org,
+        )
 
 
 async def start(caller: Principal, source_id: CourseId, *, title: str | None, slug: str | None) -> UUID:
@@ -60,6 +77,10 @@ async def start(caller: Principal, source_id: CourseId, *, title: str | None, sl
                 course_id=CourseId(new_id()),
                 run_id=RunId(new_id()),
                 started_by=caller.person(),
+                kind=caller.kind,
+                acting_for=caller.acting_for,
+                scopes=None if caller.scopes is None else sorted(caller.scopes),
+                bound_org=caller.bound_org,
                 state="copying",
                 title=title or source.title,
                 slug=slug,
@@ -70,15 +91,10 @@ async def start(caller: Principal, source_id: CourseId, *, title: str | None, sl
     return rerun_id
 
 
-async def known(rerun_id: UUID) -> UUID:
-    """Return the id of a rerun that a repeated request started."""
-    return rerun_id
-
-
 async def advance(rerun_id: UUID, *, last: bool) -> None:
     """Take a rerun from the state it is in to its end. What repeating may mend is raised, but on the `last` attempt it fails."""
     async with read() as db:
-        rerun = await _get(db, rerun_id)
+        rerun = await get_rerun(db, rerun_id)
     try:
         if rerun.state == "copying":
             await client(ContentCalls).copy_outline(rerun.source_course_id, rerun.course_id, rerun.org_id)
@@ -92,7 +108,7 @@ async def advance(rerun_id: UUID, *, last: bool) -> None:
         if await _exists(rerun.course_id):
             # Another attempt was here first, and its course is what stands in the way.
             return await _commit(rerun, "creating", "done", done=2)
-        await client(RbacCalls).revoke(rerun.started_by, "instructor", "course", rerun.course_id, rerun.org_id)
+        await logic.take_back_grant(rerun.started_by, rerun.course_id, rerun.org_id)
         async with write(_PLATFORM) as tx:
             if await _update_state(tx, rerun.id, ("copying", "creating"), "failed"):
                 await operations.fail(tx, rerun.id, problem)
@@ -105,7 +121,7 @@ async def _create(rerun: RerunRow) -> None:
         guarded = await store.find_course(db, rerun.source_course_id)
     source = await permit(_PLATFORM, "course:read", guarded, missing=CourseNotFound)
     await logic.create_course(
-        Principal(kind="person", id=rerun.started_by),
+        rerun.principal,
         rerun.org_id,
         logic.Details(
             title=rerun.title,
@@ -146,17 +162,27 @@ async def operation_of(caller: Principal, rerun_id: UUID) -> Operation:
     return owned.operation
 
 
+async def purge(caller: Principal) -> bool:
+    """Delete a batch of reruns that began 30 days ago and ended, and tell whether there is more."""
+    async with write(caller) as tx:
+        return await _delete_ended(tx, tx.now - _KEPT, _PURGE_BATCH) == _PURGE_BATCH
+
+
 async def _insert(tx: Transaction, rerun: RerunRow) -> None:
     await tx.run(
-        """INSERT INTO course.reruns (id, org_id, source_course_id, course_id, run_id, started_by, state, title, slug,
-                                      created_at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)""",
+        """INSERT INTO course.reruns (id, org_id, source_course_id, course_id, run_id, started_by, kind, acting_for, scopes,
+                                      bound_org, state, title, slug, created_at)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)""",
         rerun.id,
         rerun.org_id,
         rerun.source_course_id,
         rerun.course_id,
         rerun.run_id,
         rerun.started_by,
+        rerun.kind,
+        rerun.acting_for,
+        rerun.scopes,
+        rerun.bound_org,
         rerun.state,
         rerun.title,
         rerun.slug,
@@ -164,10 +190,11 @@ async def _insert(tx: Transaction, rerun: RerunRow) -> None:
     )
 
 
-async def _get(db: Connection, rerun_id: UUID) -> RerunRow:
+async def get_rerun(db: Connection, rerun_id: UUID) -> RerunRow:
     return await db.one(
         RerunRow,
-        """SELECT id, org_id, source_course_id, course_id, run_id, started_by, state, title, slug
+        """SELECT id, org_id, source_course_id, course_id, run_id, started_by, kind, acting_for, scopes, bound_org, state,
+                  title, slug
            FROM course.reruns WHERE id = $1""",
         rerun_id,
     )
@@ -179,4 +206,14 @@ async def _update_state(tx: Transaction, rerun_id: UUID, before: tuple[State, ..
             "UPDATE course.reruns SET state = $3 WHERE id = $1 AND state = ANY($2::text[])", rerun_id, before, after
         )
         == 1
+    )
+
+
+async def _delete_ended(tx: Transaction, before: datetime, limit: int) -> int:
+    return await tx.run(
+        """DELETE FROM course.reruns WHERE id IN (
+               SELECT id FROM course.reruns WHERE state IN ('done', 'failed') AND created_at < $1 LIMIT $2
+           )""",
+        before,
+        limit,
     )

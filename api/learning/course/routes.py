@@ -1,7 +1,8 @@
-"""HTTP of the working copy: parse, ask logic, render. Runs and the catalogue have routes of their own."""
+"""HTTP of the working copy: parse, ask logic, render. Runs, staff and the catalogue have routes of their own."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from functools import partial
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Query, Response
@@ -21,7 +22,8 @@ from api.learning.course.contract import (
     Visibility,
 )
 from api.learning.course.run.routes import router as runs
-from api.learning.course.store import Course, Revision, StaffMember
+from api.learning.course.staff.routes import router as staff
+from api.learning.course.store import Course, Revision
 from cluster.http import Body, Caller, IfMatch, Page, Paging, Patch, Router, Several, once, set_etag
 from cluster.ids import OrgId, UserId
 from cluster.operations import Operation
@@ -29,6 +31,7 @@ from cluster.problems import Invalid, Stale
 
 router = Router("course")
 router.include_router(runs)
+router.include_router(staff)
 router.include_router(catalog)
 
 Title = Annotated[str, Field(min_length=1, max_length=200, examples=["Algebra for everyone"])]
@@ -121,22 +124,6 @@ class RevisionView(BaseModel):
     published_at: datetime
 
 
-class StaffRole(Body):
-    role: Literal["instructor", "assistant"]
-
-
-class StaffView(BaseModel):
-    """Somebody who teaches a course."""
-
-    user_id: UserId
-    role: str
-    added_at: datetime
-
-
-class StaffList(BaseModel):
-    items: list[StaffView]
-
-
 @router.post("/v1/courses", status_code=201, raises=(SlugTaken,))
 async def create_course(caller: Caller, new: NewCourse, response: Response) -> CourseView:
     """Create a course with an empty outline and a first run; the caller teaches it."""
@@ -150,9 +137,7 @@ async def create_course(caller: Caller, new: NewCourse, response: Response) -> C
         visibility=new.visibility,
     )
     course = await once(
-        response,
-        logic.create_course(caller, new.organization_id, details),
-        again=lambda id: logic.get_course(caller, CourseId(id)),
+        response, logic.create_course(caller, new.organization_id, details), partial(logic.get_course, caller)
     )
     response.headers["Location"] = f"/v1/courses/{course.id}"
     return _render(course, response)
@@ -193,7 +178,7 @@ async def change_course(
     course = await once(
         response,
         logic.change_course(caller, CourseId(course_id), changes.changes(), version),
-        again=lambda id: logic.get_course(caller, CourseId(id)),
+        partial(logic.get_course, caller),
     )
     return _render(course, response)
 
@@ -207,11 +192,7 @@ async def publish(
 ) -> CourseView:
     """Make the working copy the next revision, for everybody to see."""
     note = publication.note if publication else ""
-    course = await once(
-        response,
-        logic.publish(caller, CourseId(course_id), note),
-        again=lambda id: logic.get_course(caller, CourseId(id)),
-    )
+    course = await once(response, logic.publish(caller, CourseId(course_id), note), partial(logic.get_course, caller))
     return _render(course, response)
 
 
@@ -221,7 +202,7 @@ async def schedule(caller: Caller, course_id: UUID, wanted: Schedule, response: 
     course = await once(
         response,
         logic.schedule(caller, CourseId(course_id), wanted.publish_at, datetime.now(UTC)),
-        again=lambda id: logic.get_course(caller, CourseId(id)),
+        partial(logic.get_course, caller),
     )
     return _render(course, response)
 
@@ -229,33 +210,21 @@ async def schedule(caller: Caller, course_id: UUID, wanted: Schedule, response: 
 @router.post("/v1/courses/{course_id}/unschedule", raises=(CourseNotFound, CourseArchivedAlready))
 async def unschedule(caller: Caller, course_id: UUID, response: Response) -> CourseView:
     """Take back a scheduled publication."""
-    course = await once(
-        response,
-        logic.unschedule(caller, CourseId(course_id)),
-        again=lambda id: logic.get_course(caller, CourseId(id)),
-    )
+    course = await once(response, logic.unschedule(caller, CourseId(course_id)), partial(logic.get_course, caller))
     return _render(course, response)
 
 
 @router.post("/v1/courses/{course_id}/archive", raises=(CourseNotFound,))
 async def archive(caller: Caller, course_id: UUID, response: Response) -> CourseView:
     """Take the course out of the catalogue. Its learners keep what they have."""
-    course = await once(
-        response,
-        logic.archive(caller, CourseId(course_id)),
-        again=lambda id: logic.get_course(caller, CourseId(id)),
-    )
+    course = await once(response, logic.archive(caller, CourseId(course_id)), partial(logic.get_course, caller))
     return _render(course, response)
 
 
 @router.post("/v1/courses/{course_id}/restore", raises=(CourseNotFound,))
 async def restore(caller: Caller, course_id: UUID, response: Response) -> CourseView:
     """Bring an archived course back."""
-    course = await once(
-        response,
-        logic.restore(caller, CourseId(course_id)),
-        again=lambda id: logic.get_course(caller, CourseId(id)),
-    )
+    course = await once(response, logic.restore(caller, CourseId(course_id)), partial(logic.get_course, caller))
     return _render(course, response)
 
 
@@ -276,9 +245,7 @@ async def list_revisions(caller: Caller, course_id: UUID, paging: Paging) -> Pag
 async def roll_back(caller: Caller, course_id: UUID, revision: int, response: Response) -> CourseView:
     """Publish an old revision's content again, as a new revision."""
     course = await once(
-        response,
-        logic.roll_back(caller, CourseId(course_id), revision),
-        again=lambda id: logic.get_course(caller, CourseId(id)),
+        response, logic.roll_back(caller, CourseId(course_id), revision), partial(logic.get_course, caller)
     )
     return _render(course, response)
 
@@ -287,35 +254,13 @@ async def roll_back(caller: Caller, course_id: UUID, revision: int, response: Re
 async def rerun(caller: Caller, course_id: UUID, response: Response, new: NewRerun | None = None) -> Operation:
     """Make a new course of this one, outline included. The operation's `result_url` is the new course."""
     new = new or NewRerun()
-    rerun_id = await once(
-        response,
-        process.start(caller, CourseId(course_id), title=new.title, slug=new.slug),
-        again=lambda id: process.known(id),
-    )
+    rerun_id = await once(response, process.start(caller, CourseId(course_id), title=new.title, slug=new.slug), None)
     response.headers["Location"] = f"/v1/operations/{rerun_id}"
     return await process.operation_of(caller, rerun_id)
 
 
-@router.get("/v1/courses/{course_id}/staff", raises=(CourseNotFound,))
-async def list_staff(caller: Caller, course_id: UUID) -> StaffList:
-    """List who teaches the course."""
-    return _staff(await logic.list_staff(caller, CourseId(course_id)))
-
-
-@router.put("/v1/courses/{course_id}/staff/{user_id}", raises=(CourseNotFound,))
-async def appoint(caller: Caller, course_id: UUID, user_id: UUID, role: StaffRole) -> StaffList:
-    """Put somebody on the staff, or change their role."""
-    return _staff(await logic.appoint(caller, CourseId(course_id), UserId(user_id), role.role))
-
-
-@router.delete("/v1/courses/{course_id}/staff/{user_id}", status_code=204, raises=(CourseNotFound,))
-async def dismiss(caller: Caller, course_id: UUID, user_id: UUID) -> None:
-    """Take somebody off the staff."""
-    await logic.dismiss(caller, CourseId(course_id), UserId(user_id))
-
-
 def _render(course: Course, response: Response) -> CourseView:
-    set_etag(response, course.version)
+    set_etag(response, course.view_version)
     return _view(course)
 
 
@@ -350,10 +295,4 @@ def _revision(revision: Revision) -> RevisionView:
         note=revision.note,
         published_by=revision.published_by,
         published_at=revision.published_at,
-    )
-
-
-def _staff(staff: list[StaffMember]) -> StaffList:
-    return StaffList(
-        items=[StaffView(user_id=member.user_id, role=member.role, added_at=member.added_at) for member in staff]
     )

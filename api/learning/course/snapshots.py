@@ -3,8 +3,8 @@
 from uuid import UUID
 
 from api.learning.content.contract import FrozenId
-from api.learning.course.contract import CourseId, CoursePublished, RunUpdated
-from cluster.events import Snapshot, envelope_of
+from api.learning.course.contract import CourseArchived, CourseId, CoursePublished, RunUpdated
+from cluster.events import Envelope, Snapshot, envelope_of
 from cluster.ids import OrgId
 from cluster.postgres import Connection
 
@@ -12,7 +12,7 @@ from cluster.postgres import Connection
 async def snapshot(db: Connection, after: UUID | None, limit: int) -> Snapshot:
     """Return one page of published courses with all their runs, by course id."""
     courses = await db.rows(
-        """SELECT c.id, c.org_id, c.published_revision, c.published_frozen_id, c.version, k.visibility
+        """SELECT c.id, c.org_id, c.published_revision, c.published_frozen_id, c.version, k.visibility, k.hidden
            FROM course.courses c JOIN course.catalog k ON k.course_id = c.id
            WHERE $1::uuid IS NULL OR c.id > $1 ORDER BY c.id LIMIT $2""",
         after,
@@ -25,19 +25,20 @@ async def snapshot(db: Connection, after: UUID | None, limit: int) -> Snapshot:
            WHERE r.course_id = ANY($1::uuid[]) ORDER BY r.id LIMIT 10000""",
         [course["id"] for course in courses],
     )
-    envelopes = [
-        envelope_of(
-            CoursePublished(
-                course_id=CourseId(course["id"]),
-                org_id=OrgId(course["org_id"]),
-                revision=course["published_revision"],
-                frozen_id=FrozenId(course["published_frozen_id"]),
-                visibility=course["visibility"],
-            ),
-            version=course["version"],
+    envelopes: list[Envelope] = []
+    for course in courses:
+        id, org_id, version = CourseId(course["id"]), OrgId(course["org_id"]), course["version"]
+        published = CoursePublished(
+            course_id=id,
+            org_id=org_id,
+            revision=course["published_revision"],
+            frozen_id=FrozenId(course["published_frozen_id"]),
+            visibility=course["visibility"],
         )
-        for course in courses
-    ]
+        # Archiving came after publishing and counted the version up: the one before it was the course's too.
+        envelopes.append(envelope_of(published, version=version - 1 if course["hidden"] else version))
+        if course["hidden"]:
+            envelopes.append(envelope_of(CourseArchived(course_id=id, org_id=org_id), version=version))
     envelopes += [
         envelope_of(
             RunUpdated(

@@ -1,4 +1,4 @@
-"""The SQL of course: working copies, revisions, staff and learner counts. Runs and the catalogue have stores of their own."""
+"""The SQL of course: working copies, revisions and learner counts. Runs, staff and the catalogue have stores of their own."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,6 +32,9 @@ class Course:
     publish_error: str | None
     archived_at: datetime | None
     version: int
+    """Counts every change, as events tell it."""
+    view_version: int
+    """Counts the changes of what is here: all but those of its staff."""
     created_at: datetime
     updated_at: datetime
 
@@ -50,35 +53,32 @@ class Revision:
     published_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class StaffMember:
-    user_id: UserId
-    role: str
-    added_at: datetime
-
-
 _COURSE = """id, org_id, slug, title, summary, language, categories, tags, visibility, default_run_id, source_course_id,
     published_revision, published_revision IS NOT NULL
         AND (details_changed OR outline_version > published_outline_version) AS has_draft_changes,
-    publish_at, publish_error, archived_at, version, created_at, updated_at"""
-
-
-def guard_course(course: Course) -> Guarded[Course]:
-    """Its existence is public once it is published, unless only its organization may see it."""
-    published = course.published_revision is not None and course.visibility != "organization"
-    return Guarded(course, org_id=course.org_id, course_id=course.id, public=published)
+    publish_at, publish_error, archived_at, version, version - staff_changes AS view_version, created_at, updated_at"""
 
 
 async def find_course(db: Connection, course_id: CourseId) -> Guarded[Course] | None:
-    course = await db.maybe(
-        Course,
-        """SELECT """
+    """Find a course. Its existence is public while the catalogue shows it to everybody, whatever its draft says."""
+    rows = await db.rows(
+        "SELECT "
         + _COURSE
-        + """
+        + """, EXISTS (SELECT 1 FROM course.catalog WHERE course_id = courses.id AND NOT hidden
+                         AND catalog.visibility <> 'organization') AS public
            FROM course.courses WHERE id = $1""",
         course_id,
     )
-    return None if course is None else guard_course(course)
+    if not rows:
+        return None
+    fields = dict(rows[0])
+    public = fields.pop("public")
+    course = Course(**fields)
+    return Guarded(course, org_id=course.org_id, course_id=course.id, public=public)
+
+
+async def get_course(db: Connection, course_id: CourseId) -> Course:
+    return await db.one(Course, "SELECT " + _COURSE + " FROM course.courses WHERE id = $1", course_id)
 
 
 async def list_courses(
@@ -134,7 +134,7 @@ async def insert_course(
 ) -> Course | None:
     """Insert a course, its first run and its first instructor. A slug that nobody chose is made unique by its id.
 
-    Returns None when the chosen slug is taken.
+    Returns None when the chosen slug is taken, or a twin takes the slug that nobody chose at this moment.
     """
     return await tx.maybe(
         Course,
@@ -199,7 +199,7 @@ async def update_course(
            SET slug = coalesce($3, slug), title = coalesce($4, title), summary = coalesce($5, summary),
                language = coalesce($6, language), categories = coalesce($7, categories), tags = coalesce($8, tags),
                visibility = coalesce($9, visibility), details_changed = true, version = version + 1, updated_at = $10
-           WHERE id = $1 AND version = $2
+           WHERE id = $1 AND version - staff_changes = $2
            RETURNING """
         + _COURSE,
         course_id,
@@ -215,14 +215,15 @@ async def update_course(
     )
 
 
-async def version_of_course(tx: Transaction, course_id: CourseId) -> int:
-    return await tx.value("SELECT version FROM course.courses WHERE id = $1", course_id)
-
-
 async def update_published(
-    tx: Transaction, course_id: CourseId, *, frozen_id: FrozenId, outline_version: int
+    tx: Transaction,
+    course_id: CourseId,
+    *,
+    frozen_id: FrozenId,
+    outline_version: int,
+    scheduled_at: datetime | None,
 ) -> Course | None:
-    """Move the working copy to its next revision.
+    """Move the working copy to its next revision; with `scheduled_at` only while it is scheduled for then.
 
     Returns None when it is archived, when nothing changed since the last revision, or when a newer outline was published
     meanwhile.
@@ -235,12 +236,14 @@ async def update_published(
                version = version + 1, updated_at = $4
            WHERE id = $1 AND archived_at IS NULL AND $3 >= published_outline_version
              AND (published_revision IS NULL OR details_changed OR published_frozen_id <> $2)
+             AND ($5::timestamptz IS NULL OR publish_at = $5)
            RETURNING """
         + _COURSE,
         course_id,
         frozen_id,
         outline_version,
         tx.now,
+        scheduled_at,
     )
 
 
@@ -356,13 +359,20 @@ async def update_schedule(tx: Transaction, course_id: CourseId, publish_at: date
     )
 
 
-async def update_schedule_failed(tx: Transaction, course_id: CourseId, *, publish_at: datetime, error: str) -> None:
-    """Say why the course did not publish itself, unless its schedule was moved meanwhile."""
-    await tx.run(
-        "UPDATE course.courses SET publish_at = NULL, publish_error = $3 WHERE id = $1 AND publish_at = $2",
+async def update_schedule_failed(
+    tx: Transaction, course_id: CourseId, *, publish_at: datetime, error: str
+) -> Course | None:
+    """End a schedule and say why the course did not publish itself. None when it was moved meanwhile."""
+    return await tx.maybe(
+        Course,
+        """UPDATE course.courses SET publish_at = NULL, publish_error = $3, version = version + 1, updated_at = $4
+           WHERE id = $1 AND publish_at = $2
+           RETURNING """
+        + _COURSE,
         course_id,
         publish_at,
         error,
+        tx.now,
     )
 
 
@@ -375,40 +385,6 @@ async def update_outline_version(tx: Transaction, course_id: CourseId, outline_v
         "UPDATE course.courses SET outline_version = $2 WHERE id = $1 AND outline_version < $2",
         course_id,
         outline_version,
-    )
-
-
-async def upsert_staff(tx: Transaction, course: Course, user_id: UserId, role: str) -> int:
-    """Add somebody to the staff or change their role; returns the course's new version."""
-    return await tx.value(
-        """WITH staff AS (
-               INSERT INTO course.staff (course_id, user_id, org_id, role, added_at) VALUES ($1, $2, $3, $4, $5)
-               ON CONFLICT (course_id, user_id) DO UPDATE SET role = excluded.role
-           )
-           UPDATE course.courses SET version = version + 1 WHERE id = $1 RETURNING version""",
-        course.id,
-        user_id,
-        course.org_id,
-        role,
-        tx.now,
-    )
-
-
-async def delete_staff(tx: Transaction, course_id: CourseId, user_id: UserId) -> int | None:
-    """Take somebody off the staff; returns the course's new version, None when they were not on it."""
-    return await tx.value(
-        """WITH staff AS (DELETE FROM course.staff WHERE course_id = $1 AND user_id = $2 RETURNING course_id)
-           UPDATE course.courses SET version = version + 1 WHERE id IN (SELECT course_id FROM staff) RETURNING version""",
-        course_id,
-        user_id,
-    )
-
-
-async def list_staff(db: Connection, course_id: CourseId) -> list[StaffMember]:
-    return await db.all(
-        StaffMember,
-        "SELECT user_id, role, added_at FROM course.staff WHERE course_id = $1 ORDER BY added_at, user_id LIMIT 500",
-        course_id,
     )
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from api.learning.content.contract import FrozenId
 from api.learning.course import rules
@@ -20,12 +20,14 @@ from api.learning.course.contract import (
     RunUpdated,
 )
 from api.learning.course.run import store
-from cluster.access import permit
+from cluster.access import Guarded, permit
 from cluster.events import emit
 from cluster.ids import new_id
 from cluster.postgres import read, write
 from cluster.principal import Principal
-from cluster.problems import Stale
+from cluster.problems import NotFound, Stale
+
+T = TypeVar("T")
 
 
 async def create_run(caller: Principal, course_id: CourseId, fields: dict[str, Any], now: datetime) -> Run:
@@ -70,20 +72,16 @@ async def create_run(caller: Principal, course_id: CourseId, fields: dict[str, A
 
 
 async def get_run(caller: Principal, run_id: RunId) -> Run:
-    """Return a run of a published course to anybody, of a draft to its staff."""
+    """Return a run to whoever sees its course in the catalogue, and to its learners and staff."""
     async with read() as db:
         guarded = await store.find_run(db, run_id)
-    permission = "catalog:read" if guarded is not None and guarded.public else "course:read"
-    return await permit(caller, permission, guarded, missing=RunNotFound)
+    return await _see(caller, guarded, RunNotFound)
 
 
 async def list_runs(caller: Principal, course_id: CourseId, *, after: RunId | None, limit: int) -> list[Run]:
     async with read() as db:
-        guarded = await courses.find_course(db, course_id)
-    permission = "catalog:read" if guarded is not None and guarded.public else "course:read"
-    await permit(caller, permission, guarded, missing=CourseNotFound)
-    async with read() as db:
-        return await store.list_runs(db, course_id, after=after, limit=limit + 1)
+        guarded = await store.find_runs(db, course_id, after=after, limit=limit + 1)
+    return await _see(caller, guarded, CourseNotFound)
 
 
 async def change_run(caller: Principal, run_id: RunId, changes: dict[str, Any], expected_version: int) -> Run:
@@ -130,7 +128,12 @@ async def end_run(caller: Principal, run_id: RunId) -> Run:
         ended = await store.update_ended(tx, run_id)
         if ended is not None:
             emit(tx, RunEnded(run_id=run_id, course_id=run.course_id, org_id=run.org_id), version=ended.version)
-    return ended or run
+    return ended or await get_run(caller, run_id)
+
+
+async def _see(caller: Principal, guarded: Guarded[T] | None, missing: type[NotFound]) -> T:
+    permission = "run:read" if guarded is None or guarded.see is None else guarded.see
+    return await permit(caller, permission, guarded, missing=missing)
 
 
 def _check_dates(run: Run) -> None:

@@ -1,6 +1,7 @@
 """HTTP of runs."""
 
 from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID
 
 from fastapi import Response
@@ -27,9 +28,7 @@ async def create_run(caller: Caller, new: NewRun, response: Response) -> RunView
     """Open a further run of a course."""
     fields = new.model_dump(exclude={"course_id"})
     run = await once(
-        response,
-        logic.create_run(caller, new.course_id, fields, datetime.now(UTC)),
-        again=lambda id: logic.get_run(caller, RunId(id)),
+        response, logic.create_run(caller, new.course_id, fields, datetime.now(UTC)), partial(logic.get_run, caller)
     )
     response.headers["Location"] = f"/v1/runs/{run.id}"
     set_etag(response, run.version)
@@ -60,9 +59,7 @@ async def change_run(
 ) -> RunView:
     """Change dates, pace, seats or the revision shown."""
     run = await once(
-        response,
-        logic.change_run(caller, RunId(run_id), changes.changes(), version),
-        again=lambda id: logic.get_run(caller, RunId(id)),
+        response, logic.change_run(caller, RunId(run_id), changes.changes(), version), partial(logic.get_run, caller)
     )
     set_etag(response, run.version)
     return RunView.of(run)
@@ -71,10 +68,6 @@ async def change_run(
 @router.post("/v1/runs/{run_id}/end", raises=(RunNotFound,))
 async def end_run(caller: Caller, run_id: UUID, response: Response) -> RunView:
     """End a run: nobody enrols any more, its learners keep what they have."""
-    run = await once(
-        response,
-        logic.end_run(caller, RunId(run_id)),
-        again=lambda id: logic.get_run(caller, RunId(id)),
-    )
+    run = await once(response, logic.end_run(caller, RunId(run_id)), partial(logic.get_run, caller))
     set_etag(response, run.version)
     return RunView.of(run)

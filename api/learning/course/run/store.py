@@ -12,23 +12,56 @@ _RUN_OF_COURSE = """r.id, r.course_id, r.org_id, r.title, r.pace, r.is_default, 
     r.enrolment_closes_at, r.seats, r.pinned_revision, r.ended_at, r.version, r.created_at"""
 
 
+_SEEN_BY: dict[Visibility | None, str] = {
+    "public": "catalog:read",
+    "unlisted": "catalog:read",
+    "organization": "catalog:read-organization",
+    None: "run:read",
+}
+"""What it takes to see a course's runs, by whom the catalogue shows it to; None: to nobody, it is a draft or archived."""
+
+
 async def find_run(db: Connection, run_id: RunId) -> Guarded[Run] | None:
-    """Find a run; its existence is public when its course is in the catalogue for everybody."""
+    """Find a run. Who sees its course in the catalogue may see it, and who learns or teaches in it always."""
     rows = await db.rows(
         "SELECT "
         + _RUN_OF_COURSE
-        + """, c.course_id IS NOT NULL AS public
-           FROM course.runs r
-           LEFT JOIN course.catalog c ON c.course_id = r.course_id AND NOT c.hidden AND c.visibility <> 'organization'
+        + """, c.visibility
+           FROM course.runs r LEFT JOIN course.catalog c ON c.course_id = r.course_id AND NOT c.hidden
            WHERE r.id = $1""",
         run_id,
     )
     if not rows:
         return None
     fields = dict(rows[0])
-    public = fields.pop("public")
+    see = _SEEN_BY[fields.pop("visibility")]
     run = Run(**fields)
-    return Guarded(run, org_id=run.org_id, course_id=run.course_id, run_id=run.id, public=public)
+    return Guarded(run, org_id=run.org_id, course_id=run.course_id, run_id=run.id, see=see)
+
+
+async def find_runs(
+    db: Connection, course_id: CourseId, *, after: RunId | None, limit: int
+) -> Guarded[list[Run]] | None:
+    """Find the runs of a course, oldest first; None: there is no such course."""
+    rows = await db.rows(
+        """SELECT o.org_id AS course_org_id, c.visibility, r.*
+           FROM course.courses o
+           LEFT JOIN course.catalog c ON c.course_id = o.id AND NOT c.hidden
+           LEFT JOIN LATERAL (
+               SELECT """
+        + _RUN
+        + """ FROM course.runs WHERE course_id = o.id AND ($2::uuid IS NULL OR id > $2) ORDER BY id LIMIT $3
+           ) r ON true
+           WHERE o.id = $1 ORDER BY r.id""",
+        course_id,
+        after,
+        limit,
+    )
+    if not rows:
+        return None
+    runs = [Run(**{name: row[name] for name in Run.__dataclass_fields__}) for row in rows if row["id"] is not None]
+    see = _SEEN_BY[rows[0]["visibility"]]
+    return Guarded(runs, org_id=rows[0]["course_org_id"], course_id=course_id, see=see)
 
 
 async def list_runs(db: Connection, course_id: CourseId, *, after: RunId | None, limit: int) -> list[Run]:

@@ -1,8 +1,15 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
-from api.learning.course.contract import PublishAt
+import pytest
+
+from api.learning.content.contract import Frozen
+from api.learning.course import logic
+from api.learning.course.contract import CourseCalls, CourseId, PublishAt
+from cluster.calls import client
 from cluster.postgres import read
+from cluster.problems import Unavailable
 from tests.api.learning.course.conftest import Draft, add_lesson, new_course
 from tests.harness import Hub, School, done, problem
 
@@ -105,6 +112,83 @@ async def test_a_scheduled_course_that_is_not_ready_says_so(hub: Hub, school: Sc
     course = done(await school.owner.get(path))
     assert (course["published_revision"], course["publish_at"]) == (None, None)
     assert "missing" in course["publish_error"]
+
+
+async def test_a_schedule_that_finds_nothing_to_publish_ends_and_says_so(hub: Hub, published: Draft) -> None:
+    await _schedule(published)
+    await hub.due_now(PublishAt.dedupe(published.course["id"]))
+    await hub.settle()
+    course = done(await published.owner.get(published.path))
+    assert (course["published_revision"], course["publish_at"]) == (1, None)
+    assert "change" in course["publish_error"]
+
+
+async def test_a_schedule_that_is_taken_back_while_it_runs_publishes_nothing(
+    hub: Hub, draft: Draft, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _schedule(draft)
+    freeze = logic._freeze  # pyright: ignore[reportPrivateUsage]
+
+    async def freeze_slowly(course_id: CourseId) -> Frozen:
+        frozen = await freeze(course_id)
+        assert done(await draft.owner.post(f"{draft.path}/unschedule"))["publish_at"] is None
+        return frozen
+
+    monkeypatch.setattr(logic, "_freeze", freeze_slowly)
+    await hub.due_now(PublishAt.dedupe(draft.course["id"]))
+    await hub.settle()
+    course = done(await draft.owner.get(draft.path))
+    assert (course["published_revision"], course["publish_at"], course["publish_error"]) == (None, None, None)
+
+
+async def test_a_schedule_that_cannot_be_kept_says_so_in_the_end(
+    hub: Hub, draft: Draft, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _schedule(draft)
+
+    async def away(course_id: CourseId) -> Frozen:
+        raise Unavailable("content does not answer")
+
+    monkeypatch.setattr(logic, "_freeze", away)
+    dedupe = PublishAt.dedupe(draft.course["id"])
+    await hub.due_now(dedupe)
+    await hub.settle()
+    assert done(await draft.owner.get(draft.path))["publish_at"] is not None, "it is tried again"
+    async with read() as db:
+        await db.run("UPDATE hub.jobs SET attempts = max_attempts - 1 WHERE dedupe = $1", dedupe)
+    await hub.due_now(dedupe)
+    await hub.settle()
+    course = done(await draft.owner.get(draft.path))
+    assert (course["published_revision"], course["publish_at"]) == (None, None)
+    assert "does not answer" in course["publish_error"]
+
+
+async def test_who_publishes_while_it_is_archived_is_told_that_it_is(
+    hub: Hub, draft: Draft, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    freeze = logic._freeze  # pyright: ignore[reportPrivateUsage]
+
+    async def freeze_slowly(course_id: CourseId) -> Frozen:
+        done(await draft.owner.post(f"{draft.path}/archive"))
+        return await freeze(course_id)
+
+    monkeypatch.setattr(logic, "_freeze", freeze_slowly)
+    problem(await draft.owner.post(f"{draft.path}/publish"), 409, "course-archived-already")
+    await hub.settle()
+
+
+async def test_who_joins_late_hears_that_a_course_is_archived(hub: Hub, published: Draft) -> None:
+    done(await published.owner.post(f"{published.path}/archive"))
+    await hub.settle()
+    course_id = UUID(published.id)
+    page = await client(CourseCalls).snapshot(UUID(int=course_id.int - 1), 1)
+    told = [each.type for each in page.envelopes if each.subject == published.id]
+    assert told == ["course.published", "course.archived"]
+
+
+async def _schedule(draft: Draft) -> None:
+    at = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    done(await draft.owner.post(f"{draft.path}/schedule", {"publish_at": at}))
 
 
 async def _waiting(draft: Draft) -> int:

@@ -1,3 +1,11 @@
+from uuid import UUID
+
+from api.learning.course import process
+from api.learning.course.contract import CourseId
+from cluster.ids import OrgId, UserId, new_id
+from cluster.job_runs import run_due_jobs
+from cluster.postgres import read
+from cluster.principal import PLATFORM, Principal
 from tests.api.learning.course.conftest import Draft
 from tests.harness import Hub, done, problem
 
@@ -28,4 +36,46 @@ async def test_strangers_neither_start_nor_see_a_rerun(hub: Hub, published: Draf
     problem(await stranger.post(f"{published.path}/rerun"), 403)
     started = await published.owner.post(f"{published.path}/rerun")
     problem(await stranger.get(started.headers["location"]), 404)
+    await hub.settle()
+
+
+async def test_a_rerun_is_made_by_whoever_started_it_with_the_rights_they_had(hub: Hub, published: Draft) -> None:
+    starter = Principal(
+        kind="service_account",
+        id=published.owner.id,
+        acting_for=UserId(new_id()),
+        scopes=frozenset({"course:create", "course:edit"}),
+        bound_org=OrgId(published.school.org_id),
+    )
+    rerun_id = await process.start(starter, CourseId(UUID(published.id)), title=None, slug=None)
+    async with read() as db:
+        kept = await process.get_rerun(db, rerun_id)
+    assert kept.principal == starter
+    await run_due_jobs(("course",))
+    [created] = await hub.events("course.created")
+    assert (created.actor.kind, created.actor.id, created.actor.acting_for) == (
+        "service_account",
+        published.owner.id,
+        starter.acting_for,
+    )
+    await hub.settle()
+
+
+async def test_the_same_key_starts_one_rerun(hub: Hub, published: Draft) -> None:
+    headers = {"Idempotency-Key": new_id().hex}
+    answers = [await published.owner.post(f"{published.path}/rerun", headers=headers) for _ in range(2)]
+    assert done(answers[1], 202)["id"] == done(answers[0], 202)["id"]
+    assert answers[1].headers["idempotent-replayed"] == "true"
+    await hub.settle()
+
+
+async def test_a_rerun_is_forgotten_thirty_days_later(hub: Hub, published: Draft) -> None:
+    starter = Principal(kind="person", id=published.owner.id)
+    ids = [await process.start(starter, CourseId(UUID(published.id)), title=None, slug=None) for _ in range(2)]
+    await run_due_jobs(("course",))
+    async with read() as db:
+        await db.run("UPDATE course.reruns SET created_at = now() - interval '31 days' WHERE id = $1", ids[0])
+        assert await process.purge(PLATFORM) is False
+        kept = await db.rows("SELECT id FROM course.reruns WHERE id = ANY($1::uuid[])", ids)
+    assert [row["id"] for row in kept] == ids[1:]
     await hub.settle()

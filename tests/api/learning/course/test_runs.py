@@ -1,5 +1,5 @@
-from tests.api.learning.course.conftest import Draft
-from tests.harness import Hub, done, problem
+from tests.api.learning.course.conftest import Draft, add_lesson, new_course
+from tests.harness import Hub, School, done, problem
 
 
 async def test_a_further_run_has_its_own_dates_and_stands_in_the_catalogue(hub: Hub, published: Draft) -> None:
@@ -62,3 +62,27 @@ async def test_only_staff_manage_runs(hub: Hub, published: Draft) -> None:
     problem(await learner.post(f"/v1/runs/{published.course['default_run_id']}/end"), 403)
     runs = done(await learner.get("/v1/runs", params={"course_id": published.id}))["items"]
     assert [run["id"] for run in runs] == [published.course["default_run_id"]]
+
+
+async def test_members_and_learners_see_the_runs_that_they_may_learn_in(hub: Hub, school: School) -> None:
+    course = await new_course(school, visibility="organization")
+    path, run = f"/v1/courses/{course['id']}", f"/v1/runs/{course['default_run_id']}"
+    await add_lesson(school.owner, course["id"], "# Text")
+    member, stranger = await hub.person("member"), await hub.person("stranger")
+    invited = await school.owner.post("/v1/invitations", {"organization_id": str(school.org_id)})
+    done(await member.post("/v1/invitations/-/accept", {"token": done(invited, 201)["token"]}))
+    problem(await member.get(run), 404)
+    done(await school.owner.post(f"{path}/publish"))
+    await hub.settle()
+    done(await member.get(f"/v1/catalog/{course['id']}"))
+    done(await member.get(run))
+    listed = done(await member.get("/v1/runs", params={"course_id": course["id"]}))["items"]
+    assert [each["id"] for each in listed] == [course["default_run_id"]]
+    problem(await stranger.get(run), 404)
+    problem(await stranger.get("/v1/runs", params={"course_id": course["id"]}), 404)
+    problem(await hub.guest.get(run), 401)
+    done(await member.post("/v1/enrollments", {"run_id": course["default_run_id"]}), 201)
+    done(await school.owner.post(f"{path}/archive"))
+    done(await member.get(run))
+    problem(await stranger.get(run), 404)
+    await hub.settle()

@@ -1,7 +1,7 @@
 import asyncio
 
 from cluster.ids import new_id
-from tests.api.learning.course.conftest import Draft, new_course
+from tests.api.learning.course.conftest import Draft, add_lesson, new_course
 from tests.harness import Hub, School, done, problem
 
 
@@ -43,6 +43,14 @@ async def test_twins_with_a_chosen_slug_make_one_course(school: School) -> None:
     body = {"organization_id": str(school.org_id), "title": "Twins", "slug": "twins"}
     answers = await asyncio.gather(*(school.owner.post("/v1/courses", body) for _ in range(4)))
     assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
+
+
+async def test_twins_without_a_slug_make_a_course_each(school: School) -> None:
+    body = {"organization_id": str(school.org_id), "title": "Quadruplets"}
+    answers = await asyncio.gather(*(school.owner.post("/v1/courses", body) for _ in range(4)))
+    slugs = [done(answer, 201)["slug"] for answer in answers]
+    assert len(set(slugs)) == 4
+    assert all(slug.startswith("quadruplets") for slug in slugs)
 
 
 async def test_the_same_key_makes_one_course_and_answers_it_again(school: School) -> None:
@@ -119,3 +127,17 @@ async def test_a_read_takes_one_statement_and_a_write_at_most_five(hub: Hub, dra
     with hub.statements() as write:
         done(await draft.owner.patch(draft.path, {"title": "Counted"}, headers={"If-Match": response.headers["etag"]}))
     assert write.count <= 5, write.sql
+
+
+async def test_a_drafted_visibility_neither_shows_nor_hides_before_it_is_published(hub: Hub, school: School) -> None:
+    stranger = await hub.person("stranger")
+    for shown, drafted, status in (("organization", "public", 404), ("public", "organization", 403)):
+        course = await new_course(school, visibility=shown)
+        path = f"/v1/courses/{course['id']}"
+        await add_lesson(school.owner, course["id"], "# Text")
+        published = await school.owner.post(f"{path}/publish")
+        done(published)
+        etag = {"If-Match": published.headers["etag"]}
+        done(await school.owner.patch(path, {"visibility": drafted}, headers=etag))
+        problem(await stranger.get(path), status)
+    await hub.settle()

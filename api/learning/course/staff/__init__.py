@@ -1,0 +1,1 @@
+"""Staff: who teaches a course. rbac holds what they may do, course who they are."""

@@ -1,0 +1,60 @@
+"""Use cases of staff: who teaches a course."""
+
+from api.core.rbac.contract import RbacCalls
+from api.learning.course import store as courses
+from api.learning.course.contract import CourseId, CourseNotFound, CourseStaffChanged
+from api.learning.course.staff import store
+from api.learning.course.staff.store import StaffMember
+from api.learning.course.store import Course
+from cluster.access import permissions_of_role, permit, within
+from cluster.calls import client
+from cluster.events import emit
+from cluster.ids import UserId
+from cluster.postgres import read, write
+from cluster.principal import Principal
+
+
+async def list_staff(caller: Principal, course_id: CourseId) -> list[StaffMember]:
+    await _permitted(caller, "course:read", course_id)
+    async with read() as db:
+        return await store.list_staff(db, course_id)
+
+
+async def appoint(caller: Principal, course_id: CourseId, user_id: UserId, role: str) -> list[StaffMember]:
+    """Put somebody on the staff, or change their role. The grant comes first, the visible row last.
+
+    Raises:
+        Forbidden: the role may more than the caller does.
+    """
+    course = await _permitted(caller, "course:staff", course_id)
+    here = within(org_id=course.org_id, course_id=course_id, public=True)
+    for permission in permissions_of_role(role):
+        await permit(caller, permission, here)
+    await client(RbacCalls).grant(user_id, role, "course", course_id, course.org_id, caller.id)
+    for other in {"instructor", "assistant"} - {role}:
+        await client(RbacCalls).revoke(user_id, other, "course", course_id, course.org_id, caller.id)
+    async with write(caller, result=course_id) as tx:
+        version = await store.upsert_staff(tx, course, user_id, role)
+        emit(tx, _staff_changed(course, user_id, role, added=True), version=version)
+    return await list_staff(caller, course_id)
+
+
+async def dismiss(caller: Principal, course_id: CourseId, user_id: UserId) -> None:
+    """Take somebody off the staff: first what they may do, then that they are seen."""
+    course = await _permitted(caller, "course:staff", course_id)
+    for role in ("instructor", "assistant"):
+        await client(RbacCalls).revoke(user_id, role, "course", course_id, course.org_id, caller.id)
+    async with write(caller, result=course_id, status=204) as tx:
+        version = await store.delete_staff(tx, course_id, user_id)
+        if version is not None:
+            emit(tx, _staff_changed(course, user_id, "", added=False), version=version)
+
+
+async def _permitted(caller: Principal, permission: str, course_id: CourseId) -> Course:
+    async with read() as db:
+        guarded = await courses.find_course(db, course_id)
+    return await permit(caller, permission, guarded, missing=CourseNotFound)
+
+
+def _staff_changed(course: Course, user_id: UserId, role: str, *, added: bool) -> CourseStaffChanged:
+    return CourseStaffChanged(course_id=course.id, org_id=course.org_id, user_id=user_id, role=role, added=added)

@@ -1,0 +1,55 @@
+"""HTTP of staff."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from api.learning.course.contract import CourseId, CourseNotFound
+from api.learning.course.staff import logic
+from api.learning.course.staff.store import StaffMember
+from cluster.http import Body, Caller, Router
+from cluster.ids import UserId
+
+router = Router("course")
+
+
+class StaffRole(Body):
+    role: Literal["instructor", "assistant"]
+
+
+class StaffView(BaseModel):
+    """Somebody who teaches a course."""
+
+    user_id: UserId
+    role: str
+    added_at: datetime
+
+
+class StaffList(BaseModel):
+    items: list[StaffView]
+
+
+@router.get("/v1/courses/{course_id}/staff", raises=(CourseNotFound,))
+async def list_staff(caller: Caller, course_id: UUID) -> StaffList:
+    """List who teaches the course."""
+    return _staff(await logic.list_staff(caller, CourseId(course_id)))
+
+
+@router.put("/v1/courses/{course_id}/staff/{user_id}", raises=(CourseNotFound,))
+async def appoint(caller: Caller, course_id: UUID, user_id: UUID, role: StaffRole) -> StaffList:
+    """Put somebody on the staff, or change their role."""
+    return _staff(await logic.appoint(caller, CourseId(course_id), UserId(user_id), role.role))
+
+
+@router.delete("/v1/courses/{course_id}/staff/{user_id}", status_code=204, raises=(CourseNotFound,))
+async def dismiss(caller: Caller, course_id: UUID, user_id: UUID) -> None:
+    """Take somebody off the staff."""
+    await logic.dismiss(caller, CourseId(course_id), UserId(user_id))
+
+
+def _staff(staff: list[StaffMember]) -> StaffList:
+    return StaffList(
+        items=[StaffView(user_id=member.user_id, role=member.role, added_at=member.added_at) for member in staff]
+    )
