@@ -173,7 +173,11 @@ async def test_the_access_log_names_routes_and_never_tokens(
     process: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     written: list[bytes] = []
-    monkeypatch.setattr(telemetry, "write_log", lambda lines: written.append(bytes(lines)))
+
+    def write(lines: bytes | memoryview) -> None:
+        written.append(bytes(lines))
+
+    monkeypatch.setattr(telemetry, "write_log", write)
     edge = new_edge()
     log = edge._log  # pyright: ignore[reportPrivateUsage]
     # The edge is made before its process has configured its logs.
