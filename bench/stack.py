@@ -1,12 +1,15 @@
 """A whole platform of its own for a measurement: Ray Serve behind HAProxy as `./hub up` starts it, and peers beside it."""
 
 import asyncio
+import os
+import shutil
 import signal
 import sys
 import tempfile
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 
@@ -16,6 +19,7 @@ from cluster.ids import new_id
 from cluster.migrations import migrate
 from cluster.servers.home import free_port
 from cluster.settings import REPOSITORY, settings
+from deployments.serve import temporary_folder
 
 WEB_PROCESSES = 2
 _START_LIMIT_S = 180
@@ -39,8 +43,11 @@ async def running_stack() -> AsyncGenerator[Stack]:
     progress("starting the platform")
     await migrate()
     client = httpx.AsyncClient(base_url=url, trust_env=False, timeout=30)
-    async with _process("bench.serve", f"{url}/readyz"), client:
-        yield await _furnish(client, url)
+    try:
+        async with _process("bench.serve", f"{url}/readyz"), client:
+            yield await _furnish(client, url)
+    finally:
+        shutil.rmtree(temporary_folder(Path(os.environ["HUB_HOME"])), ignore_errors=True)
 
 
 @asynccontextmanager
