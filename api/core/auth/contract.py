@@ -12,7 +12,9 @@ from cluster.problems import Conflict, Forbidden, Invalid, NotFound, TooManyRequ
 
 SessionId = NewType("SessionId", UUID)
 IdentityId = NewType("IdentityId", UUID)
-SessionEnd = Literal["signed_out", "reuse", "password_changed", "password_reset", "email_verified", "released"]
+SessionEnd = Literal[
+    "signed_out", "reuse", "password_changed", "password_reset", "email_verified", "released", "crowded_out"
+]
 
 
 @event("session.created", subject="session_id")
@@ -26,7 +28,7 @@ class SessionCreated:
 @event("session.ended", subject="session_id")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionEnded:
-    """`reuse`: a refresh token was used that had a successor; somebody else may have it."""
+    """`reuse`: a refresh token was used that had a successor; somebody else may have it. `crowded_out`: by many newer ones."""
 
     session_id: SessionId
     user_id: UserId
@@ -79,6 +81,10 @@ class SessionNotFound(NotFound):
 
 class TooManyGuesses(TooManyRequests):
     title = "Too many failed attempts"
+
+
+class TooManyLetters(TooManyRequests):
+    title = "Enough letters were sent"
 
 
 class EmailInvalid(Invalid):
@@ -141,19 +147,23 @@ class AuthCalls(Protocol):
         """Mail a link to a new address; it counts once that link is used.
 
         Raises:
-            EmailInvalid, EmailTaken, WrongPassword, TooManyGuesses, NotWhileImpersonating
+            EmailInvalid, EmailTaken, WrongPassword, TooManyGuesses, TooManyLetters, NotWhileImpersonating
         """
         ...
 
     async def request_verification(self, principal: Principal) -> None:
-        """Mail the link again, unless the address is verified."""
+        """Mail the link again, unless the address is verified.
+
+        Raises:
+            TooManyLetters, NotWhileImpersonating
+        """
         ...
 
     async def verify_email(self, principal: Principal, token: str) -> Address:
         """Use a mailed link: its address is the person's now. Every other session ends.
 
         Raises:
-            LinkOver, EmailTaken
+            LinkOver, EmailTaken, NotWhileImpersonating
         """
         ...
 

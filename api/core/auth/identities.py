@@ -14,9 +14,10 @@ from api.core.auth.contract import (
     NotWhileImpersonating,
     PasswordChanged,
     Registered,
+    TooManyLetters,
     WrongPassword,
 )
-from api.core.auth.identity_store import Identity
+from api.core.auth.identity_store import Identity, Link
 from api.core.auth.passwords import check_password, hash_password, verify_password
 from api.core.auth.sealing import sha256
 from api.core.auth.throttle import buckets, refuse
@@ -138,6 +139,9 @@ async def change_password(principal: Principal, present: str, new: str, address:
     forgive = await check_own_password(identity, present, address)
     hashed = await hash_password(new)
     async with write(principal) as tx:
+        # Before the identity is locked, as resetting does, so that neither waits for the other. Who was mailed a link before this
+        # change must not undo it.
+        await identity_store.delete_links(tx, user_id, "reset")
         locked = await identity_store.lock_of_user(tx, user_id)
         if locked is None or locked.secret_hash != identity.secret_hash:
             raise WrongPassword("the password was changed meanwhile", pointer="/password")
@@ -169,7 +173,7 @@ async def request_email(principal: Principal, email: str, password: str) -> None
     """Mail a link to a new address.
 
     Raises:
-        EmailInvalid, EmailTaken, WrongPassword, TooManyGuesses
+        EmailInvalid, EmailTaken, WrongPassword, TooManyGuesses, TooManyLetters
     """
     identity = await _own(principal)
     address = parse_address(email)
@@ -180,16 +184,30 @@ async def request_email(principal: Principal, email: str, password: str) -> None
         raise EmailTaken("choose another address, or sign in to the account that has this one", pointer="/email")
     async with write(principal) as tx:
         await store.delete_throttles(tx, forgive)
-        await mails.post(tx, identity.user_id, purpose="verify", email=address.email, subject=address.key)
+        posted = await mails.post(tx, identity.user_id, purpose="verify", email=address.email, subject=address.key)
+    if not posted:
+        raise _enough()
+
+
+def _enough() -> TooManyLetters:
+    return TooManyLetters("the link in the last letter works; wait an hour for another one", retry_after_s=3600)
 
 
 async def request_verification(principal: Principal) -> None:
-    """Mail the link for the present address again, unless it is verified."""
+    """Mail the link for the present address again, unless it is verified.
+
+    Raises:
+        TooManyLetters
+    """
     identity = await _own(principal)
     if identity.email is None or identity.email_verified_at is not None:
         return
     async with write(principal) as tx:
-        await mails.post(tx, identity.user_id, purpose="verify", email=identity.email, subject=identity.subject)
+        posted = await mails.post(
+            tx, identity.user_id, purpose="verify", email=identity.email, subject=identity.subject
+        )
+    if not posted:
+        raise _enough()
 
 
 async def verify_email(principal: Principal, token: str) -> Address:
@@ -199,9 +217,9 @@ async def verify_email(principal: Principal, token: str) -> Address:
     not vouch for an account that another holds. Source: Sudhodanan, Paverd: Pre-hijacked accounts (USENIX Security 2022).
 
     Raises:
-        LinkOver, EmailTaken
+        LinkOver, EmailTaken, NotWhileImpersonating
     """
-    user_id = principal.person()
+    user_id = (await _own(principal)).user_id
     async with write(principal) as tx:
         link = await identity_store.lock_link(tx, sha256(token))
         if link is None or link.user_id != user_id or link.purpose != "verify":
@@ -236,6 +254,7 @@ async def mail_reset(subject: str) -> None:
     if identity is None or identity.email is None:
         return
     async with write(Principal(kind="platform", service="auth")) as tx:
+        # Who asks too often is not told either.
         await mails.post(tx, identity.user_id, purpose="reset", email=identity.email, subject=identity.subject)
 
 
@@ -246,11 +265,12 @@ async def reset_password(token: str, password: str) -> None:
         LinkOver, PasswordRefused
     """
     check_password(password)
+    async with read() as db:
+        _check_reset(await identity_store.find_link(db, sha256(token)), datetime.now(UTC))
+    # Only for who has a link: hashing is slow, and strangers must not keep everybody's sign-in waiting.
     hashed = await hash_password(password)
     async with write(Principal(kind="guest")) as tx:
-        link = await identity_store.lock_link(tx, sha256(token))
-        if link is None or link.purpose != "reset" or link.used_at is not None or link.expires_at <= tx.now:
-            raise LinkOver("it was used, replaced by a newer one, or has expired; ask for a new one")
+        link = _check_reset(await identity_store.lock_link(tx, sha256(token)), tx.now)
         identity = await identity_store.lock_of_user(tx, link.user_id)
         if identity is None or identity.subject != link.subject:
             raise LinkOver("the account has another address by now; ask for a new one")
@@ -265,3 +285,9 @@ async def reset_password(token: str, password: str) -> None:
         )
         emit(tx, PasswordChanged(identity_id=changed.id, user_id=changed.user_id, reset=True), version=changed.version)
         await sessions.end_all(tx, changed.user_id, "password_reset")
+
+
+def _check_reset(link: Link | None, now: datetime) -> Link:
+    if link is None or link.purpose != "reset" or link.used_at is not None or link.expires_at <= now:
+        raise LinkOver("it was used, replaced by a newer one, or has expired; ask for a new one")
+    return link

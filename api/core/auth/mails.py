@@ -17,6 +17,8 @@ from cluster.settings import settings
 
 _PURPOSE = "mail"
 _LIVES = {"verify": timedelta(days=3), "reset": timedelta(hours=1)}
+AN_HOUR = 5
+"""Letters of a kind to one person. Whoever asked for more has a working link in the last of them."""
 _TEXT = {
     "verify": ("Confirm your e-mail address", "Open this link while you are signed in, and the address is yours:"),
     "reset": ("Choose a new password", "Somebody, we hope you, asked for a new password. This link sets one:"),
@@ -33,14 +35,17 @@ class Letter:
     created_at: datetime
 
 
-async def post(tx: Transaction, user_id: UserId, *, purpose: str, email: str, subject: str) -> None:
-    """Write a letter with a link that works once; older links of the same purpose stop working."""
+async def post(tx: Transaction, user_id: UserId, *, purpose: str, email: str, subject: str) -> bool:
+    """Write a letter with a link that works once; older links of the same purpose stop working.
+
+    False, and nothing changes, when this hour has brought as many as it may.
+    """
     token = secrets.token_urlsafe(32)
     title, text = _TEXT[purpose]
     # After the #: browsers send that part to no server, so no log has it.
     link = f"{settings().public_url}/{purpose}#{token}"
     letter = {"to": email, "subject": title, "text": f"{text}\n{link}\n", "token": token}
-    await identity_store.insert_link(
+    return await identity_store.insert_link(
         tx,
         sha256(token),
         user_id,
@@ -50,6 +55,7 @@ async def post(tx: Transaction, user_id: UserId, *, purpose: str, email: str, su
         expires_at=tx.now + _LIVES[purpose],
         mail_id=new_id(),
         sealed=seal(_PURPOSE, orjson.dumps(letter)),
+        at_most=AN_HOUR,
     )
 
 

@@ -26,12 +26,14 @@ from api.core.auth.sealing import mac
 from api.core.auth.store import Attempt, Session
 from api.core.auth.throttle import buckets, refuse
 from cluster import identity
-from cluster.access import permit
+from cluster.access import permit, reach_of
 from cluster.events import emit
 from cluster.ids import UserId, new_id
 from cluster.postgres import Transaction, read, write
 from cluster.principal import Principal
 
+MOST = 100
+"""Sessions of one person at a time: so many devices nobody has, and ending all of them stays one small transaction."""
 _REVOKED_FOR = timedelta(seconds=identity.ACCESS_TOKEN_LIFETIME_S + 60)
 
 
@@ -58,11 +60,12 @@ async def sign_in(email: str, password: str, transport: str, device: Device) -> 
     Raises:
         WrongCredentials, TooManyGuesses
     """
-    user_id, forgive = await check_credentials(email, password, device.address)
+    proven = await check_credentials(email, password, device.address)
+    user_id, forgive = proven.user_id, proven.forgive
     key = await signing_key()
     session_id = SessionId(new_id())
     async with write(Principal(kind="person", id=user_id, session_id=session_id)) as tx:
-        session = await store.insert_session(
+        inserted = await store.insert_session(
             tx,
             session_id,
             user_id,
@@ -74,13 +77,32 @@ async def sign_in(email: str, password: str, transport: str, device: Device) -> 
             expires_at=expiry(tx.now, tx.now),
             forgive=forgive[:-1],
             undo=forgive[-1],
+            identity_version=proven.version,
+            at_most=MOST,
         )
+        if inserted is None:
+            raise _wrong()
+        session, crowded = inserted
+        await end(tx, crowded, "crowded_out")
         emit(tx, SessionCreated(session_id=session.id, user_id=user_id), version=session.version)
     return SignedIn(session=session, access_token=access_token(session, key), refresh_token=_refresh_token(session))
 
 
-async def check_credentials(email: str, password: str, address: str) -> tuple[UserId, list[bytes]]:
-    """Return whose e-mail and password these are, and the throttle's keys to clear once that is used.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proven:
+    """Whose credentials were right, in which version of the identity, and the throttle's keys to clear once that is used."""
+
+    user_id: UserId
+    version: int
+    forgive: list[bytes]
+
+
+def _wrong() -> WrongCredentials:
+    return WrongCredentials("check both; POST /v1/identities/-/forgot mails a link to a new password")
+
+
+async def check_credentials(email: str, password: str, address: str) -> Proven:
+    """Return whose e-mail and password these are.
 
     Raises:
         WrongCredentials, TooManyGuesses
@@ -92,13 +114,14 @@ async def check_credentials(email: str, password: str, address: str) -> tuple[Us
         attempt: Attempt = await store.count_attempt(db, counted, subject, now)
     if attempt.blocked_until is not None:
         raise refuse(attempt.blocked_until, now)
-    if not await verify_password(password, attempt.secret_hash) or attempt.user_id is None:
-        raise WrongCredentials("check both; POST /v1/identities/-/forgot mails a link to a new password")
+    right = await verify_password(password, attempt.secret_hash)
+    if not right or attempt.user_id is None or attempt.version is None:
+        raise _wrong()
     if attempt.secret_hash is not None and is_outdated(attempt.secret_hash):
         renewed = await hash_password(password)
         async with read() as db:
             await store.rehash(db, attempt.user_id, attempt.secret_hash, renewed)
-    return attempt.user_id, [bucket.key for bucket in counted]
+    return Proven(user_id=attempt.user_id, version=attempt.version, forgive=[bucket.key for bucket in counted])
 
 
 def access_token(session: Session, key: SigningKey) -> str:
@@ -157,7 +180,9 @@ async def list_sessions(
     principal: Principal, *, ids: list[UUID] | None, after: UUID | None, limit: int
 ) -> Sequence[Session]:
     """Return where the caller is signed in, newest first."""
-    user_id = principal.person()
+    user_id = (await reach_of(principal, "session:read")).own
+    if user_id is None:
+        return []
     async with read() as db:
         return await store.list_sessions(db, user_id, datetime.now(UTC), ids=ids, after=after, limit=limit)
 

@@ -30,11 +30,15 @@ class Session:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """A sign-in that begins: until when it is refused, and the account that it names, if there is one."""
+    """A sign-in that begins: until when it is refused, and the account that it names, if there is one.
+
+    `version`: the identity's, when its hash was read.
+    """
 
     blocked_until: datetime | None
     user_id: UserId | None
     secret_hash: str | None
+    version: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ WITH attempts AS (
         updated_at = CASE WHEN t.blocked_until > $4 THEN t.updated_at ELSE $4 END
     RETURNING old.blocked_until AS blocked_until
 )
-SELECT (SELECT max(blocked_until) FROM attempts WHERE blocked_until > $4) AS blocked_until, i.user_id, i.secret_hash
+SELECT (SELECT max(blocked_until) FROM attempts WHERE blocked_until > $4) AS blocked_until, i.user_id, i.secret_hash, i.version
 FROM (VALUES (1)) AS one LEFT JOIN auth.identities i ON i.issuer = 'password' AND i.subject = $5
 """
 
@@ -92,6 +96,8 @@ async def rehash(db: Connection, user_id: UserId, old: str, new: str) -> None:
 
 
 # The attempt that succeeded was counted as failed before: forgetting the account's failures, and of the address only this one.
+# The identity is held: a password that is changed between its proof and here opens nothing, and a change that comes later finds
+# this session. `crowded` are those beyond what one person may have, the longest unused.
 INSERT_SESSION = """
 WITH forgiven AS (
     DELETE FROM auth.throttles WHERE key = ANY($10::bytea[])
@@ -100,9 +106,12 @@ WITH forgiven AS (
 )
 INSERT INTO auth.sessions
     (id, user_id, salt, rotated_at, transport, auth_time, amr, user_agent, address, created_at, expires_at)
-VALUES ($1, $2, $3, $4, $5, $4, $6, $7, $8, $4, $9)
+SELECT $1::uuid, i.user_id, $3::bytea, $4::timestamptz, $5::text, $4, $6::text[], $7::text, $8::text, $4, $9::timestamptz
+FROM auth.identities i WHERE i.user_id = $2 AND i.issuer = 'password' AND i.version = $12::int FOR SHARE
 RETURNING id, user_id, salt, generation, rotated_at, transport, auth_time, amr, user_agent, address, version, created_at,
-    expires_at, ended_at
+    expires_at, ended_at, ARRAY(
+        SELECT s.id FROM auth.sessions s WHERE s.user_id = $2 AND s.ended_at IS NULL
+        ORDER BY s.rotated_at DESC, s.id DESC OFFSET $13::int LIMIT 1000) AS crowded
 """
 
 
@@ -119,9 +128,11 @@ async def insert_session(
     expires_at: datetime,
     forgive: list[bytes],
     undo: bytes,
-) -> Session:
-    return await tx.one(
-        Session,
+    identity_version: int,
+    at_most: int,
+) -> tuple[Session, list[UUID]] | None:
+    """Store a session, and return it with those that are too many now; None when the identity is not what it was."""
+    rows = await tx.rows(
         INSERT_SESSION,
         id,
         user_id,
@@ -134,7 +145,14 @@ async def insert_session(
         expires_at,
         forgive,
         undo,
+        identity_version,
+        at_most - 1,
     )
+    if not rows:
+        return None
+    row = dict(rows[0])
+    crowded = row.pop("crowded")
+    return Session(**row), crowded
 
 
 FORGIVE = "DELETE FROM auth.throttles WHERE key = ANY($1::bytea[])"
@@ -213,7 +231,8 @@ class Ended:
 
 
 END_SESSIONS = """
-UPDATE auth.sessions SET ended_at = $2, end_reason = $3, version = version + 1
+UPDATE auth.sessions
+SET ended_at = $2, expires_at = least(expires_at, $2), end_reason = $3, version = version + 1
 WHERE id = ANY($1::uuid[]) AND ended_at IS NULL
 RETURNING id, user_id, version
 """

@@ -129,6 +129,8 @@ async def accept(principal: Principal, token: str) -> Member:
         invitation = await invitation_store.find_by_token(db, _sha256(token))
         if invitation is None:
             raise InvitationNotFound("check that the link is whole")
+    await permit(principal, "invitation:accept", within(org_id=invitation.org_id), missing=InvitationNotFound)
+    async with read() as db:
         accepted = await store.find_member_of(db, invitation.org_id, user_id)
         used = await invitation_store.was_used_by(db, invitation.id, user_id)
     if used and accepted is not None and accepted.state == "active":

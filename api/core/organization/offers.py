@@ -14,5 +14,6 @@ OFFERS = (
     Permission("member:edit", "Change what the organization keeps of its members", roles=("org_owner", "org_admin")),
     Permission("member:remove", "Suspend and remove members", roles=("org_owner", "org_admin")),
     Permission("member:leave", "Leave the organization", roles=("self",)),
+    Permission("invitation:accept", "Join an organization by its invitation", roles=("signed_in",)),
     Permission("invitation:manage", "Invite people", roles=("org_owner", "org_admin")),
 )

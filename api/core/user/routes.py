@@ -15,6 +15,7 @@ from api.core.auth.contract import (
     NotWhileImpersonating,
     PasswordRefused,
     TooManyGuesses,
+    TooManyLetters,
     WrongPassword,
 )
 from api.core.user import logic
@@ -164,7 +165,7 @@ async def change_user(
 
 @router.post(
     "/v1/users/me/change-email",
-    raises=(EmailInvalid, EmailTaken, WrongPassword, TooManyGuesses, NotWhileImpersonating),
+    raises=(EmailInvalid, EmailTaken, WrongPassword, TooManyGuesses, TooManyLetters, NotWhileImpersonating),
     example={"email": "ada@college.example", "password": "a few words in a row"},
 )
 async def change_email(caller: Caller, change: EmailChange, response: Response) -> UserView:
@@ -172,7 +173,7 @@ async def change_email(caller: Caller, change: EmailChange, response: Response) 
     return render(await logic.request_email(caller, change.email, change.password), response)
 
 
-@router.post("/v1/users/me/resend-verification", raises=(NotWhileImpersonating,))
+@router.post("/v1/users/me/resend-verification", raises=(TooManyLetters, NotWhileImpersonating))
 async def resend_verification(caller: Caller, response: Response) -> UserView:
     """Have the link that verifies the present address mailed again; the older one stops working."""
     return render(await logic.request_verification(caller), response)
@@ -180,7 +181,7 @@ async def resend_verification(caller: Caller, response: Response) -> UserView:
 
 @router.post(
     "/v1/users/me/verify-email",
-    raises=(LinkOver, EmailTaken),
+    raises=(LinkOver, EmailTaken, NotWhileImpersonating),
     example={"token": "the-part-of-the-link-after-the-number-sign"},
 )
 async def verify_email(caller: Caller, link: MailedLink, response: Response) -> UserView:
