@@ -6,11 +6,13 @@ lost commit brings again, the inbox drops.
 
 import asyncio
 import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from aiokafka.errors import CommitFailedError, IllegalStateError
 from prometheus_client import Gauge
 
 from actors.loops import Idle, Loop
@@ -24,6 +26,11 @@ _MAX_RECORDS = 500
 _POLL_MS = 1000
 _SIDE_BY_SIDE = 4
 """Batches at a time in one process, so that the pool's other connections stay free for jobs and the relay."""
+_TURN_LIMIT_S = 30.0
+JOIN_LIMIT_S = 60.0
+COMMIT_LIMIT_S = 20.0
+"""The client tries for ever; a step does not, or the host would seem to hang while Kafka is away."""
+_LEAVE_LIMIT_S = 5.0
 
 _lag = Gauge("hub_consumer_lag", "Events that a service has not taken over yet", ["service"], registry=REGISTRY)
 
@@ -37,9 +44,11 @@ class _Batch:
 class Consumer:
     """Reads all topics that one service listens to."""
 
-    def __init__(self, service: str, turn: asyncio.Semaphore) -> None:
+    def __init__(self, service: str, turn: asyncio.Semaphore, joining: asyncio.Semaphore | None = None) -> None:
         self.service = service
         self._turn = turn
+        self._joining = joining or asyncio.Semaphore()
+        self._stopping: set[asyncio.Task[None]] = set()
         self._client: AIOKafkaConsumer | None = None
         self._batch: _Batch | None = None
         self._behind: dict[TopicPartition, int] = {}
@@ -51,25 +60,36 @@ class Consumer:
         if self._batch is None:
             try:
                 polled: Any = await client.getmany(timeout_ms=_POLL_MS, max_records=_MAX_RECORDS)
-            except KafkaError:
+            except Exception:
                 await self.leave()
                 raise
             if not polled:
                 return 0.0
             self._batch = self._read(polled)
-        async with self._turn:
-            await inbox.receive(self.service, self._batch.envelopes)
+        await inbox.receive(self.service, self._batch.envelopes, self._my_turn)
         batch, self._batch = self._batch, None
         try:
-            await client.commit(batch.offsets)
+            async with asyncio.timeout(COMMIT_LIMIT_S):
+                await client.commit(batch.offsets)
         except (CommitFailedError, IllegalStateError) as error:
             # The partitions are somebody else's by now, who gets the batch again and finds it taken.
             log.info("offsets not committed", extra={"service": self.service, "error": repr(error)})
-        except KafkaError:
+        except Exception:
             await self.leave()
             raise
         self._measure(client, batch.offsets)
         return 0.0
+
+    @asynccontextmanager
+    async def _my_turn(self) -> AsyncGenerator[None]:
+        """Hold one of the places at the database for a transaction."""
+        async with asyncio.timeout(_TURN_LIMIT_S):
+            await self._turn.acquire()
+        try:
+            yield
+        finally:
+            self._turn.release()
+            self.loop.beat()
 
     def _read(self, polled: dict[TopicPartition, list[Any]]) -> _Batch:
         handlers = events.handlers_of(self.service)
@@ -89,7 +109,7 @@ class Consumer:
 
     async def _join(self) -> AIOKafkaConsumer:
         topics = events.topics_of(self.service)
-        async with self._turn:
+        async with asyncio.timeout(JOIN_LIMIT_S), self._joining:
             await kafka.ensure_topics(topics)
             client = AIOKafkaConsumer(
                 *sorted(topics),
@@ -105,7 +125,7 @@ class Consumer:
             try:
                 await client.start()
             except BaseException:
-                await client.stop()
+                await self._stop(client)
                 raise
         self._client = client
         return client
@@ -115,13 +135,25 @@ class Consumer:
         client, self._client, self._batch = self._client, None, None
         self._behind.clear()
         if client is not None:
-            try:
-                await client.stop()
-            except KafkaError as error:
-                log.debug("group not left cleanly", extra={"service": self.service, "error": repr(error)})
+            await self._stop(client)
+
+    async def _stop(self, client: AIOKafkaConsumer) -> None:
+        """Say good-bye to the group; who waits for a broker that does not answer says it alone."""
+        stopping = asyncio.create_task(client.stop(), name=f"{self.service} leaves")
+        self._stopping.add(stopping)
+        stopping.add_done_callback(self._stopped)
+        await asyncio.wait([stopping], timeout=_LEAVE_LIMIT_S)
+
+    def _stopped(self, task: "asyncio.Task[None]") -> None:
+        self._stopping.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.debug("group not left cleanly", extra={"service": self.service, "error": repr(error)})
 
     def _measure(self, client: AIOKafkaConsumer, offsets: dict[TopicPartition, int]) -> None:
-        for partition, offset in offsets.items():
+        mine: set[TopicPartition] = client.assignment()
+        self._behind = {partition: behind for partition, behind in self._behind.items() if partition in mine}
+        for partition in offsets.keys() & mine:
+            offset = offsets[partition]
             self._behind[partition] = max(0, (client.highwater(partition) or offset) - offset)
         _lag.labels(self.service).set(sum(self._behind.values()))
 
@@ -130,9 +162,9 @@ class Consumers:
     """All consumers of a worker host, and the drainer of what they parked."""
 
     def __init__(self, services: tuple[str, ...]) -> None:
-        turn = asyncio.Semaphore(_SIDE_BY_SIDE)
+        turn, joining = asyncio.Semaphore(_SIDE_BY_SIDE), asyncio.Semaphore(_SIDE_BY_SIDE)
         self._services = tuple(service for service in events.listening_services() if service in services)
-        self._consumers = [Consumer(service, turn) for service in self._services]
+        self._consumers = [Consumer(service, turn, joining) for service in self._services]
         self._idle = Idle()
         self._drainer = Loop("drainer", self._drain)
         self.loops = (*(consumer.loop for consumer in self._consumers), self._drainer)

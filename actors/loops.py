@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
-from cluster.wake import end
+from cluster.wake import cancelled, end
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +68,10 @@ class Loop:
             await asyncio.wait([task], timeout=grace_s)
         await end(task)
 
+    def beat(self) -> None:
+        """Show that a long round gets on."""
+        self._beat_at = time.monotonic()
+
     def healthy(self) -> None:
         """Return while the loop goes round.
 
@@ -83,14 +87,16 @@ class Loop:
     async def _run(self) -> None:
         failures = 0
         while not self._stopping:
-            self._beat_at = time.monotonic()
+            self.beat()
             self._working = True
             try:
                 rest_s = await self._step()
                 if failures:
                     log.info("works again", extra={"loop": self.name, "failures": failures})
                 failures = 0
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
+                if cancelled():
+                    raise
                 # Once per outage: a server that is away for an hour must not fill the log.
                 if not failures:
                     log.warning("failed, tries again", extra={"loop": self.name, "error": repr(error)}, exc_info=True)

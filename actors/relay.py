@@ -3,15 +3,17 @@
 Why a relay whose lease has run out can do no harm. Every relay publishes the rows of a shard in the order of `seq`,
 starting with the lowest that is still there, and deletes a row only after its ack. Take an event and its predecessor
 of the same key. When a relay publishes the event, the predecessor either was deleted before, hence is in the log, or
-the same relay has published it just before: the producer is idempotent, so after a batch that failed the broker
-refuses the partition's later batches (their sequence numbers have a gap) instead of appending them. Hence the *first*
-copy of the predecessor always precedes the first copy of the event, whatever a late relay appends behind them, and
-the inbox drops all later copies.
+it stands before the event in the same record batch: a round is so small that it makes a single one for a partition,
+which the broker appends whole or not at all, and the next round begins when all of the last is acknowledged. Hence
+the *first* copy of the predecessor always precedes the first copy of the event, whatever a late relay appends behind
+them, and the inbox drops all later copies. (Between batches, that the producer is idempotent would not do: a broker
+that has never seen this producer appends its second batch although the first has failed.)
 """
 
 import asyncio
 import logging
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import uuid4
 
@@ -23,13 +25,20 @@ from cluster import broadcast, events, kafka, outbox
 from cluster.outbox import SHARDS, Waiting
 from cluster.postgres import read
 from cluster.telemetry import REGISTRY, span_from
-from cluster.wake import Bell
+from cluster.wake import Bell, end
 
 log = logging.getLogger(__name__)
 
 LEASE_S = 6.0
 _RENEW_S = 2.0
 _BATCH = 500
+ROUND_BYTES = 900_000
+BATCH_BYTES = 1_000_000
+"""Of a record batch: more than a round holds, less than brokers take (1 MiB)."""
+_RECORD_BYTES = 150
+"""What a record has beside key and value, and more."""
+ACK_LIMIT_S = 10.0
+"""How long a step waits for acks; the next step waits on. The producer tries until Kafka is back."""
 _GATHER_S = 0.01
 
 _published = Counter(
@@ -59,6 +68,16 @@ UPDATE hub.relay_leases SET owner = NULL, expires_at = '-infinity' WHERE owner =
 """
 
 
+def first_round(rows: Sequence[Waiting]) -> Sequence[Waiting]:
+    """Return as many of the first rows as fit into one record batch, were they all of one partition."""
+    size = 0
+    for n, row in enumerate(rows):
+        size += len(row.envelope.encode()) + len(row.key.encode()) + _RECORD_BYTES
+        if n and size > ROUND_BYTES:
+            return rows[:n]
+    return rows
+
+
 class Relay:
     """One of several; together they lease all shards, each about the same number."""
 
@@ -68,6 +87,8 @@ class Relay:
         self._shards: list[int] = []
         self._sure_until = float("-inf")
         self._producer: AIOKafkaProducer | None = None
+        self._sending: tuple[Sequence[Waiting], asyncio.Task[None]] | None = None
+        self._silent = False
         self._known_topics: set[str] = set()
         self._stopping: set[asyncio.Task[None]] = set()
         self._idle, self._idle_broadcasts = Idle(), Idle()
@@ -85,6 +106,9 @@ class Relay:
         """Finish the batch under way, give the leases back and leave."""
         for loop in self.loops:
             await loop.stop(grace_s=5.0)
+        sending, self._sending = self._sending, None
+        if sending is not None:
+            await end(sending[1])
         await self._drop_producer()
         shards, self._shards = self._shards, []
         async with read() as db:
@@ -116,23 +140,34 @@ class Relay:
         return self._shards if time.monotonic() < self._sure_until else []
 
     async def publish_events(self) -> float:
-        """Publish one batch of events in order; return how long to rest."""
-        shards = self._leased()
-        if not shards:
-            return 0.2
-        async with read() as db:
-            rows = await outbox.next_events(db, shards, _BATCH)
-        if rows:
-            await self._send(rows)
+        """Publish one round of events in order; return how long to rest. While Kafka is away, the round goes on."""
+        if self._sending is None:
+            shards = self._leased()
+            if not shards:
+                return 0.2
             async with read() as db:
-                await outbox.delete(db, rows)
-            _published.labels("kafka").inc(len(rows))
-            if len(rows) < _BATCH:
-                # Under steady load a round for every few rows would cost more than it gains: let some gather.
-                await asyncio.sleep(_GATHER_S)
-        return self._idle.rest(worked=bool(rows))
+                rows = first_round(await outbox.next_events(db, shards, _BATCH))
+            if not rows:
+                return self._idle.rest(worked=False)
+            self._sending = rows, asyncio.create_task(self._send(rows), name="relay round")
+        rows, task = self._sending
+        await asyncio.wait([task], timeout=ACK_LIMIT_S)
+        if not task.done():
+            if not self._silent:
+                log.warning("Kafka does not acknowledge; events wait")
+            self._silent = True
+            return 0.0
+        self._sending, self._silent = None, False
+        task.result()
+        async with read() as db:
+            await outbox.delete(db, rows)
+        _published.labels("kafka").inc(len(rows))
+        if len(rows) < _BATCH:
+            # Under steady load a round for every few rows would cost more than it gains: let some gather.
+            await asyncio.sleep(_GATHER_S)
+        return self._idle.rest(worked=True)
 
-    async def _send(self, rows: list[Waiting]) -> None:
+    async def _send(self, rows: Sequence[Waiting]) -> None:
         try:
             producer = await self._ready_producer({row.topic for row in rows})
             with span_from(None, "publish", "producer", {"events": len(rows)}):
@@ -147,8 +182,7 @@ class Relay:
                 ]
                 await asyncio.gather(*acks)
         except BaseException:
-            # The rows are still there. A new producer, because the old one might still send what the next round sends
-            # again behind something newer.
+            # The rows are still there, and will be sent by a new producer: this one may be refused for good.
             await self._drop_producer()
             raise
 
@@ -163,7 +197,7 @@ class Relay:
                 acks="all",
                 enable_idempotence=True,
                 request_timeout_ms=15_000,
-                max_batch_size=262_144,
+                max_batch_size=BATCH_BYTES,
             )
             try:
                 await producer.start()
@@ -177,7 +211,7 @@ class Relay:
         producer, self._producer = self._producer, None
         self._known_topics.clear()
         if producer is not None:
-            # Not cancelled when it takes longer: its sender would live on. What it still holds expires.
+            # Not cancelled when it takes longer: its sender would live on. It ends with its last batch.
             stopping = asyncio.create_task(producer.stop())
             self._stopping.add(stopping)
             stopping.add_done_callback(self._stopping.discard)

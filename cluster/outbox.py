@@ -53,9 +53,10 @@ def add(tx: Transaction, row: Row) -> None:
     Raises:
         ValueError: it is larger than `MAX_BYTES`.
     """
-    if len(row.envelope) > MAX_BYTES:
+    size = len(row.envelope.encode())
+    if size > MAX_BYTES:
         raise ValueError(
-            f"a message of {len(row.envelope)} bytes for {row.topic}: send ids, not contents ({MAX_BYTES} at most)"
+            f"a message of {size} bytes for {row.topic}: send ids, not contents ({MAX_BYTES} at most)"
         )
     tx.buffer("outbox", row, _flush)
 
