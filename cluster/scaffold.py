@@ -60,8 +60,8 @@ class ${Thing}NotFound(NotFound):
 from cluster.access import Permission
 
 OFFERS = (
-    Permission("$thing:read", "See the organization's ${words}s", ("member", "org_owner", "org_admin")),
-    Permission("$thing:create", "Create ${words}s", ("org_owner", "org_admin")),
+    Permission("$thing:read", "See the organization's ${many}", ("member", "org_owner", "org_admin")),
+    Permission("$thing:create", "Create ${many}", ("org_owner", "org_admin")),
 )
 ''',
     "store.py": '''"""The SQL of $service."""
@@ -75,7 +75,7 @@ from cluster.postgres import Connection, Transaction
 async def insert_$thing(tx: Transaction, ${thing}_id: ${Thing}Id, org_id: OrgId, title: str) -> $Thing:
     return await tx.one(
         $Thing,
-        """INSERT INTO $service.${thing}s (id, org_id, title, created_at) VALUES ($$1, $$2, $$3, $$4)
+        """INSERT INTO $service.${things} (id, org_id, title, created_at) VALUES ($$1, $$2, $$3, $$4)
            RETURNING id, org_id, title, version, created_at""",
         ${thing}_id,
         org_id,
@@ -86,16 +86,16 @@ async def insert_$thing(tx: Transaction, ${thing}_id: ${Thing}Id, org_id: OrgId,
 
 async def find_$thing(db: Connection, ${thing}_id: ${Thing}Id) -> Guarded[$Thing] | None:
     found = await db.maybe(
-        $Thing, "SELECT id, org_id, title, version, created_at FROM $service.${thing}s WHERE id = $$1", ${thing}_id
+        $Thing, "SELECT id, org_id, title, version, created_at FROM $service.${things} WHERE id = $$1", ${thing}_id
     )
     return None if found is None else Guarded(found, org_id=found.org_id)
 
 
-async def list_${thing}s(db: Connection, org_id: OrgId, *, before: ${Thing}Id | None, limit: int) -> list[$Thing]:
-    """List an organization's ${words}s, newest first."""
+async def list_${things}(db: Connection, org_id: OrgId, *, before: ${Thing}Id | None, limit: int) -> list[$Thing]:
+    """List an organization's ${many}, newest first."""
     return await db.all(
         $Thing,
-        """SELECT id, org_id, title, version, created_at FROM $service.${thing}s
+        """SELECT id, org_id, title, version, created_at FROM $service.${things}
            WHERE org_id = $$1 AND ($$2::uuid IS NULL OR id < $$2) ORDER BY id DESC LIMIT $$3""",
         org_id,
         before,
@@ -128,10 +128,10 @@ async def get_$thing(caller: Principal, ${thing}_id: ${Thing}Id) -> $Thing:
     return await permit(caller, "$thing:read", guarded, missing=${Thing}NotFound)
 
 
-async def list_${thing}s(caller: Principal, org_id: OrgId, *, before: ${Thing}Id | None, limit: int) -> list[$Thing]:
+async def list_${things}(caller: Principal, org_id: OrgId, *, before: ${Thing}Id | None, limit: int) -> list[$Thing]:
     await permit(caller, "$thing:read", within(org_id=org_id))
     async with read() as db:
-        return await store.list_${thing}s(db, org_id, before=before, limit=limit + 1)
+        return await store.list_${things}(db, org_id, before=before, limit=limit + 1)
 ''',
     "routes.py": '''"""HTTP of $service."""
 
@@ -179,10 +179,10 @@ async def create_$thing(caller: Caller, new: New$Thing, response: Response) -> $
 
 
 @router.get("/v1/$area")
-async def list_${thing}s(caller: Caller, paging: Paging, organization_id: UUID) -> Page[${Thing}View]:
-    """List an organization's ${words}s, newest first."""
+async def list_${things}(caller: Caller, paging: Paging, organization_id: UUID) -> Page[${Thing}View]:
+    """List an organization's ${many}, newest first."""
     after = paging.after(org=organization_id)
-    found = await logic.list_${thing}s(
+    found = await logic.list_${things}(
         caller, OrgId(organization_id), before=${Thing}Id(after[0]) if after else None, limit=paging.limit
     )
     return paging.page(found, render=_view)
@@ -204,22 +204,22 @@ def _view($thing: $Thing) -> ${Thing}View:
         id=$thing.id, organization_id=$thing.org_id, title=$thing.title, created_at=$thing.created_at
     )
 ''',
-    "migrations/0001_create_$service.sql": """CREATE TABLE $service.${thing}s (
+    "migrations/0001_create_$service.sql": """CREATE TABLE $service.${things} (
     id          uuid PRIMARY KEY,
     org_id      uuid NOT NULL,
     title       text NOT NULL,
     version     bigint NOT NULL DEFAULT 1,
     created_at  timestamptz NOT NULL
 );
-COMMENT ON TABLE $service.${thing}s IS 'org: ${words}s of an organization';
-CREATE INDEX ${thing}s_of_organization ON $service.${thing}s (org_id, id DESC);
+COMMENT ON TABLE $service.${things} IS 'org: ${many} of an organization';
+CREATE INDEX ${things}_of_organization ON $service.${things} (org_id, id DESC);
 """,
 }
 
 _TEST = """from tests.harness import Hub, done, problem
 
 
-async def test_an_organization_sees_its_${words}s_and_nobody_else_does(hub: Hub) -> None:
+async def test_an_organization_sees_its_${things}_and_nobody_else_does(hub: Hub) -> None:
     school = await hub.school()
     body = {"organization_id": str(school.org_id), "title": "A first $words"}
     created = done(await school.owner.post("/v1/$area", body), 201)
@@ -235,13 +235,16 @@ async def test_an_organization_sees_its_${words}s_and_nobody_else_does(hub: Hub)
 """
 
 
-def write_service(namespace: str, service: str, root: Path = REPOSITORY) -> list[Path]:
+def write_service(namespace: str, service: str, root: Path = REPOSITORY, *, things: str | None = None) -> list[Path]:
     """Write the rooms, the test and the line in the service table; return the files.
+
+    `things` is the plural of the service's name where an "s" does not make it.
 
     Raises:
         ValueError: a name is not one, or the service exists.
     """
-    for name in (namespace, service):
+    things = things or f"{service}s"
+    for name in (namespace, service, things):
         if not _NAME.match(name):
             raise ValueError(f"'{name}': names are lower-case letters, digits and _: engagement/code_review")
     folder = root / "api" / namespace / service
@@ -252,12 +255,14 @@ def write_service(namespace: str, service: str, root: Path = REPOSITORY) -> list
         "service": service,
         "thing": service,
         "Thing": "".join(word.title() for word in service.split("_")),
+        "things": things,
         "words": service.replace("_", " "),
-        "area": service.replace("_", "-") + "s",
+        "many": things.replace("_", " "),
+        "area": things.replace("_", "-"),
     }
     tests = root / "tests" / "api" / namespace / service
     files = {folder / Template(name).substitute(names): text for name, text in _ROOMS.items()}
-    files[tests / f"test_{service}.py"] = _TEST.replace("_${words}s_", "_${thing}s_")
+    files[tests / f"test_{service}.py"] = _TEST
     written: list[Path] = []
     for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -287,14 +292,17 @@ def _declare(path: Path, namespace: str, names: dict[str, str]) -> Path:
     return path
 
 
-def main(service: Annotated[str, typer.Argument(help="<namespace>/<service>, like engagement/forum")]) -> None:
+def main(
+    service: Annotated[str, typer.Argument(help="<namespace>/<service>, like engagement/forum")],
+    things: Annotated[str | None, typer.Option(help="The plural, where an s does not make it: quizzes.")] = None,
+) -> None:
     """Write the rooms of a new service, with one passing test."""
     namespace, _, name = service.partition("/")
     if not name:
         typer.echo(f"hub new: say NAMESPACE/{namespace}, like engagement/forum", err=True)
         sys.exit(2)
     try:
-        written = write_service(namespace, name)
+        written = write_service(namespace, name, things=things)
     except ValueError as error:
         typer.echo(f"hub new: {error}", err=True)
         sys.exit(2)

@@ -137,9 +137,12 @@ def serve(service: Annotated[str, typer.Argument(help="Its name, such as course.
 
 
 @app.command()
-def new(service: Annotated[str, typer.Argument(metavar="NAMESPACE/SERVICE")]) -> None:
+def new(
+    service: Annotated[str, typer.Argument(metavar="NAMESPACE/SERVICE")],
+    things: Annotated[str | None, typer.Option(help="The plural, where an s does not make it: quizzes.")] = None,
+) -> None:
     """Write the rooms of a new service, with one passing test."""
-    _become("cluster.scaffold", service)
+    _become("cluster.scaffold", service, *(("--things", things) if things else ()))
 
 
 @app.command()

@@ -23,6 +23,14 @@ def test_a_new_service_is_well_formed_typed_and_declared(tmp_path: Path, namespa
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_the_plural_is_as_told(tmp_path: Path) -> None:
+    (tmp_path / "deployments").mkdir()
+    written = write_service("fresh", "quiz", tmp_path, things="quizzes")
+    assert 'areas=("quizzes",)' in (tmp_path / "deployments" / "fresh.py").read_text()
+    assert not [path for path in written if "quizs" in path.read_text()]
+    assert 'await hub.events("quiz.created")' in (tmp_path / "tests/api/fresh/quiz/test_quiz.py").read_text()
+
+
 @pytest.mark.parametrize("name", ["course", "Über", "two words", "../x"])
 def test_names_that_are_taken_or_none_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match=r"exists already|names are"):
