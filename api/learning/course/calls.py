@@ -19,8 +19,7 @@ class Calls(CourseCalls):
     async def list_open_runs(self, course_id: CourseId, now: datetime) -> list[OpenRun]:
         async with read() as db:
             found = await store.list_published_runs(db, run_id=None, course_id=course_id, now=now)
-        runs = [_open_run(run, revision, visibility, now) for run, revision, visibility in found]
-        return [run for run in runs if run.open]
+        return [_open_run(run, revision, visibility, now) for run, revision, visibility in found]
 
     async def runs_of_course(self, course_id: CourseId) -> list[Run]:
         async with read() as db:

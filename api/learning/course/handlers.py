@@ -3,7 +3,12 @@
 from api.learning.content.contract import OutlineChanged
 from api.learning.course import store
 from api.learning.course.contract import CourseId
-from api.learning.enrollment.contract import EnrollmentCancelled, EnrollmentCreated, EnrollmentReactivated
+from api.learning.enrollment.contract import (
+    EnrollmentCancelled,
+    EnrollmentCreated,
+    EnrollmentEvent,
+    EnrollmentReactivated,
+)
 from cluster.events import Envelope, on
 from cluster.postgres import Transaction
 
@@ -32,7 +37,7 @@ async def on_enrollment_cancelled(tx: Transaction, envelope: Envelope, event: En
 async def _count(
     tx: Transaction,
     envelope: Envelope,
-    event: EnrollmentCreated | EnrollmentReactivated | EnrollmentCancelled,
+    event: EnrollmentEvent,
     *,
     active: bool,
 ) -> None:

@@ -38,65 +38,54 @@ class EnrollmentCalls(Protocol):
     async def find_in_run(self, user_id: UserId, run_id: UUID) -> Enrollment | None: ...
 
 
-@event("enrollment.created", subject="enrollment_id")
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EnrollmentCreated:
+class EnrollmentEvent:
+    """What every event of an enrolment names."""
+
     enrollment_id: EnrollmentId
     org_id: OrgId
     course_id: UUID
     run_id: UUID
     user_id: UserId
+
+
+@event("enrollment.created", subject="enrollment_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrollmentCreated(EnrollmentEvent):
+    """Somebody enrolled."""
 
 
 @event("enrollment.reactivated", subject="enrollment_id")
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EnrollmentReactivated:
-    enrollment_id: EnrollmentId
-    org_id: OrgId
-    course_id: UUID
-    run_id: UUID
-    user_id: UserId
+class EnrollmentReactivated(EnrollmentEvent):
+    """Somebody who had left came back, to the state that they left in."""
+
     state: State
 
 
 @event("enrollment.cancelled", subject="enrollment_id")
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EnrollmentCancelled:
-    enrollment_id: EnrollmentId
-    org_id: OrgId
-    course_id: UUID
-    run_id: UUID
-    user_id: UserId
+class EnrollmentCancelled(EnrollmentEvent):
+    """Somebody left, or was taken out."""
 
 
 @event("enrollment.suspended", subject="enrollment_id")
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EnrollmentSuspended:
-    enrollment_id: EnrollmentId
-    org_id: OrgId
-    course_id: UUID
-    run_id: UUID
-    user_id: UserId
+class EnrollmentSuspended(EnrollmentEvent):
+    """Somebody is kept out for a while."""
 
 
 @event("enrollment.resumed", subject="enrollment_id")
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EnrollmentResumed:
-    enrollment_id: EnrollmentId
-    org_id: OrgId
-    course_id: UUID
-    run_id: UUID
-    user_id: UserId
+class EnrollmentResumed(EnrollmentEvent):
+    """Somebody is let in again."""
 
 
 @event("enrollment.completed", subject="enrollment_id")
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EnrollmentCompleted:
-    enrollment_id: EnrollmentId
-    org_id: OrgId
-    course_id: UUID
-    run_id: UUID
-    user_id: UserId
+class EnrollmentCompleted(EnrollmentEvent):
+    """Somebody has done all that the course required, for the first time."""
+
     revision: int
 
 

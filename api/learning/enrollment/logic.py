@@ -1,5 +1,6 @@
 """Use cases of enrollment: enrol, leave, suspend, resume, complete."""
 
+from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from api.learning.enrollment.contract import (
     EnrollmentCancelled,
     EnrollmentCompleted,
     EnrollmentCreated,
+    EnrollmentEvent,
     EnrollmentId,
     EnrollmentNotFound,
     EnrollmentReactivated,
@@ -45,42 +47,51 @@ async def enrol(
     """
     await permit(caller, "enrollment:create", within())
     user_id = caller.person()
-    open_run = await _choose(user_id, run_id, course_id, now)
-    run = open_run.run
     async with read() as db:
-        known = await store.find_in_run(db, user_id, run.id)
-    if known is not None and known.state != "cancelled":
-        return known, False
-    if not open_run.open:
-        raise RunNotOpen("choose another run, or come back when enrolment opens")
-    if open_run.visibility == "organization":
-        await permit(caller, "catalog:read-organization", within(org_id=run.org_id), missing=NotEnrollable)
-    enrollment_id = known.id if known is not None else EnrollmentId(new_id())
-    async with write(caller, result=enrollment_id, status=201 if known is None else 200) as tx:
-        if known is None:
-            created = await store.insert_enrollment(
-                tx,
-                enrollment_id=enrollment_id,
-                org_id=run.org_id,
-                course_id=run.course_id,
-                run_id=run.id,
-                user_id=user_id,
-            )
-            if created is not None:
-                await _take_seat(tx, open_run)
-                emit(tx, _event(EnrollmentCreated, created), version=created.version)
-                return created, True
-            # A twin was first; what it made is what we answer.
-            twin = await store.find_in_run(tx, user_id, run.id)
-            if twin is None:
-                raise LookupError("an enrolment that conflicts exists")
-            return twin, False
-        back = await store.update_state(tx, enrollment_id, before=("cancelled",), after="active")
+        mine = await store.list_mine(db, user_id, run_id=run_id, course_id=course_id)
+    for known in mine:
+        if known.state != "cancelled":
+            return known, False
+    open_run = await _choose(caller, run_id, course_id, now)
+    left = next((each for each in mine if each.run_id == open_run.run.id), None)
+    if left is not None:
+        return await _come_back(caller, left, open_run), False
+    try:
+        return await _come(caller, user_id, open_run), True
+    except _TwinWasFirst:
+        return await enrol(caller, run_id=open_run.run.id, course_id=None, now=now)
+
+
+async def _come(caller: Principal, user_id: UserId, open_run: OpenRun) -> Enrollment:
+    enrollment_id = EnrollmentId(new_id())
+    async with write(caller, result=enrollment_id, status=201) as tx:
+        created = await store.insert_enrollment(
+            tx,
+            enrollment_id=enrollment_id,
+            org_id=open_run.run.org_id,
+            course_id=open_run.run.course_id,
+            run_id=open_run.run.id,
+            user_id=user_id,
+        )
+        if created is None:
+            # Out of the transaction: it must not keep this id under the request's key.
+            raise _TwinWasFirst
+        await _take_seat(tx, open_run)
+        emit(tx, _event(EnrollmentCreated, created), version=created.version)
+    return created
+
+
+async def _come_back(caller: Principal, left: Enrollment, open_run: OpenRun) -> Enrollment:
+    async with write(caller, result=left.id) as tx:
+        back = await store.update_state(tx, left.id, before=("cancelled",), after="active")
         if back is not None:
             await _take_seat(tx, open_run)
-            emit(tx, _reactivated(back), version=back.version)
-            return back, False
-    return await get_enrollment(caller, enrollment_id), False
+            emit(tx, _event(EnrollmentReactivated, back, state=back.state), version=back.version)
+    return back or await get_enrollment(caller, left.id)
+
+
+class _TwinWasFirst(Exception):
+    """Another request of this person enrolled them at this moment."""
 
 
 async def get_enrollment(caller: Principal, enrollment_id: EnrollmentId) -> Enrollment:
@@ -162,42 +173,31 @@ async def complete(tx: Transaction, enrollment_id: EnrollmentId, revision: int) 
     """Note that everything required was done. It stays so, whatever the course becomes."""
     completed = await store.update_completed(tx, enrollment_id, revision)
     if completed is not None:
-        emit(
-            tx,
-            EnrollmentCompleted(
-                enrollment_id=completed.id,
-                org_id=completed.org_id,
-                course_id=completed.course_id,
-                run_id=completed.run_id,
-                user_id=completed.user_id,
-                revision=revision,
-            ),
-            version=completed.version,
-        )
+        emit(tx, _event(EnrollmentCompleted, completed, revision=revision), version=completed.version)
 
 
-async def _choose(user_id: UserId, run_id: RunId | None, course_id: CourseId | None, now: datetime) -> OpenRun:
+async def _choose(caller: Principal, run_id: RunId | None, course_id: CourseId | None, now: datetime) -> OpenRun:
     if run_id is not None:
         found = await client(CourseCalls).find_open_run(run_id, now)
-        if found is None:
-            raise NotEnrollable("GET /v1/catalog lists what can be learned", pointer="/run_id")
-        return found
-    if course_id is None:
-        raise NotEnrollable("name a run_id or a course_id")
-    async with read() as db:
-        mine = await store.list_in_course(db, user_id, course_id)
-    if mine:
-        found = await client(CourseCalls).find_open_run(RunId(mine[0].run_id), now)
-        if found is not None:
-            return found
-    runs = await client(CourseCalls).list_open_runs(course_id, now)
+        runs = [] if found is None else [found]
+    elif course_id is not None:
+        runs = await client(CourseCalls).list_open_runs(course_id, now)
+    else:
+        runs = []
     if not runs:
-        raise NotEnrollable("GET /v1/catalog lists what can be learned", pointer="/course_id")
-    if len(runs) > 1:
+        pointer = "/course_id" if run_id is None else "/run_id"
+        raise NotEnrollable("GET /v1/catalog lists what can be learned", pointer=pointer)
+    if runs[0].visibility == "organization":
+        # Before anything is told of it.
+        await permit(caller, "catalog:read-organization", within(org_id=runs[0].run.org_id), missing=NotEnrollable)
+    takers = [each for each in runs if each.open]
+    if not takers:
+        raise RunNotOpen("choose another run or course, or come back when enrolment opens")
+    if len(takers) > 1:
         raise RunChoiceNeeded(
-            "send run_id with one of `runs`", pointer="/run_id", runs=[str(each.run.id) for each in runs]
+            "send run_id with one of `runs`", pointer="/run_id", runs=[str(each.run.id) for each in takers]
         )
-    return runs[0]
+    return takers[0]
 
 
 async def _take_seat(tx: Transaction, open_run: OpenRun) -> None:
@@ -215,25 +215,12 @@ def _access_changed(tx: Transaction, enrollment: Enrollment) -> None:
     broadcast.announce(tx, "access", {"user_id": str(enrollment.user_id)})
 
 
-Moved = type[EnrollmentCreated] | type[EnrollmentCancelled] | type[EnrollmentSuspended] | type[EnrollmentResumed]
-
-
-def _event(kind: Moved, enrollment: Enrollment) -> object:
+def _event(kind: Callable[..., EnrollmentEvent], enrollment: Enrollment, **more: object) -> EnrollmentEvent:
     return kind(
         enrollment_id=enrollment.id,
         org_id=enrollment.org_id,
         course_id=enrollment.course_id,
         run_id=enrollment.run_id,
         user_id=enrollment.user_id,
-    )
-
-
-def _reactivated(enrollment: Enrollment) -> EnrollmentReactivated:
-    return EnrollmentReactivated(
-        enrollment_id=enrollment.id,
-        org_id=enrollment.org_id,
-        course_id=enrollment.course_id,
-        run_id=enrollment.run_id,
-        user_id=enrollment.user_id,
-        state=enrollment.state,
+        **more,
     )

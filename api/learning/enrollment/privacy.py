@@ -6,7 +6,7 @@ PERSONAL_DATA = (
     PersonalData(
         table="enrollment.enrollments",
         person="user_id",
-        columns=("user_id", "state", "completed_at", "created_at"),
+        columns=("user_id", "state", "suspended_at", "completed_at", "created_at"),
         purpose="lets a learner in, and tells the organization who learned what",
         kept="until the person or the organization erases it",
         erasure="keep",

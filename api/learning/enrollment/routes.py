@@ -1,6 +1,7 @@
 """HTTP of enrollment."""
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -72,7 +73,7 @@ async def enrol(caller: Caller, new: NewEnrollment, response: Response) -> Enrol
             response.status_code = 200
         return enrollment
 
-    enrollment = await once(response, work, again=lambda id: logic.get_enrollment(caller, EnrollmentId(id)))
+    enrollment = await once(response, work, partial(logic.get_enrollment, caller))
     response.headers["Location"] = f"/v1/enrollments/{enrollment.id}"
     return _view(enrollment)
 
@@ -115,9 +116,7 @@ async def get_enrollment(caller: Caller, enrollment_id: UUID) -> EnrollmentView:
 async def cancel(caller: Caller, enrollment_id: UUID, response: Response) -> EnrollmentView:
     """Leave a run. What was learned is kept, and coming back continues it."""
     enrollment = await once(
-        response,
-        logic.cancel(caller, EnrollmentId(enrollment_id)),
-        again=lambda id: logic.get_enrollment(caller, EnrollmentId(id)),
+        response, logic.cancel(caller, EnrollmentId(enrollment_id)), partial(logic.get_enrollment, caller)
     )
     return _view(enrollment)
 
@@ -126,9 +125,7 @@ async def cancel(caller: Caller, enrollment_id: UUID, response: Response) -> Enr
 async def suspend(caller: Caller, enrollment_id: UUID, response: Response) -> EnrollmentView:
     """Keep somebody out for a while; their seat stays theirs."""
     enrollment = await once(
-        response,
-        logic.suspend(caller, EnrollmentId(enrollment_id)),
-        again=lambda id: logic.get_enrollment(caller, EnrollmentId(id)),
+        response, logic.suspend(caller, EnrollmentId(enrollment_id)), partial(logic.get_enrollment, caller)
     )
     return _view(enrollment)
 
@@ -137,9 +134,7 @@ async def suspend(caller: Caller, enrollment_id: UUID, response: Response) -> En
 async def resume(caller: Caller, enrollment_id: UUID, response: Response) -> EnrollmentView:
     """Let somebody in again."""
     enrollment = await once(
-        response,
-        logic.resume(caller, EnrollmentId(enrollment_id)),
-        again=lambda id: logic.get_enrollment(caller, EnrollmentId(id)),
+        response, logic.resume(caller, EnrollmentId(enrollment_id)), partial(logic.get_enrollment, caller)
     )
     return _view(enrollment)
 

@@ -1,7 +1,7 @@
 """The states of an enrolment.
 
-active <-> suspended        active, suspended, completed -> cancelled -> active or completed
-active -> completed         completion is sticky: who comes back is completed still
+active <-> suspended        active, suspended, completed -> cancelled -> what it was before
+active -> completed         completion is sticky: who comes back is completed still, and who is let in again too
 """
 
 from api.learning.enrollment.contract import State

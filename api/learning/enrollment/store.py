@@ -38,15 +38,18 @@ async def find_in_run(db: Connection, user_id: UserId, run_id: UUID) -> Enrollme
     )
 
 
-async def list_in_course(db: Connection, user_id: UserId, course_id: UUID) -> list[Enrollment]:
-    """List a person's enrolments in a course's runs that they have not left."""
+async def list_mine(
+    db: Connection, user_id: UserId, *, run_id: UUID | None, course_id: UUID | None
+) -> list[Enrollment]:
+    """List a person's enrolments in a run or in all runs of a course, those that they left too."""
     return await db.all(
         Enrollment,
         "SELECT "
         + _ENROLLMENT
         + """ FROM enrollment.enrollments
-           WHERE user_id = $1 AND course_id = $2 AND state <> 'cancelled' ORDER BY id LIMIT 100""",
+           WHERE user_id = $1 AND (run_id = $2 OR course_id = $3) ORDER BY id LIMIT 1000""",
         user_id,
+        run_id,
         course_id,
     )
 
@@ -132,11 +135,21 @@ async def insert_enrollment(
 async def update_state(
     tx: Transaction, enrollment_id: EnrollmentId, *, before: tuple[State, ...], after: State
 ) -> Enrollment | None:
-    """Move an enrolment on; None when it is in none of the states `before`. Whoever completed comes back completed."""
+    """Move an enrolment on; None when it is in none of the states `before`.
+
+    Whoever left comes back suspended if they were, and whoever completed is completed.
+    """
     return await tx.maybe(
         Enrollment,
         """UPDATE enrollment.enrollments
-           SET state = CASE WHEN $3 = 'active' AND completed_at IS NOT NULL THEN 'completed' ELSE $3 END,
+           SET state = CASE
+                   WHEN $3 = 'active' AND state = 'cancelled' AND suspended_at IS NOT NULL THEN 'suspended'
+                   WHEN $3 = 'active' AND completed_at IS NOT NULL THEN 'completed'
+                   ELSE $3 END,
+               suspended_at = CASE
+                   WHEN $3 = 'suspended' THEN $4
+                   WHEN $3 = 'active' AND state = 'suspended' THEN NULL
+                   ELSE suspended_at END,
                version = version + 1, updated_at = $4
            WHERE id = $1 AND state = ANY($2::text[])
            RETURNING """

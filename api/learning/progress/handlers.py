@@ -4,6 +4,7 @@ from api.learning.course.contract import CoursePublished, RunUpdated
 from api.learning.enrollment.contract import (
     EnrollmentCancelled,
     EnrollmentCreated,
+    EnrollmentEvent,
     EnrollmentReactivated,
     EnrollmentResumed,
     EnrollmentSuspended,
@@ -14,8 +15,6 @@ from api.learning.progress.store import Learner
 from cluster.events import Envelope, on
 from cluster.jobs import enqueue
 from cluster.postgres import Transaction
-
-Moved = EnrollmentCreated | EnrollmentReactivated | EnrollmentCancelled | EnrollmentSuspended | EnrollmentResumed
 
 
 @on(EnrollmentCreated)
@@ -66,7 +65,7 @@ async def on_run_updated(tx: Transaction, envelope: Envelope, event: RunUpdated)
     )
 
 
-async def _remember(tx: Transaction, envelope: Envelope, event: Moved, *, learns: bool) -> None:
+async def _remember(tx: Transaction, envelope: Envelope, event: EnrollmentEvent, *, learns: bool) -> None:
     await store.upsert_learner(
         tx,
         Learner(

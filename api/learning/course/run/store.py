@@ -141,7 +141,7 @@ async def version_of_run(tx: Transaction, run_id: RunId) -> int:
 async def list_published_runs(
     db: Connection, *, run_id: RunId | None, course_id: CourseId | None, now: datetime
 ) -> list[tuple[Run, int, Visibility]]:
-    """List the runs (one, or those of a course) of a published, not archived course, oldest first.
+    """List the runs (one, or those of a course) of a published, not archived course: oldest first, the ended ones last.
 
     Each with the course's newest revision and visibility. Runs that ended before `now` come too.
     """
@@ -150,7 +150,8 @@ async def list_published_runs(
         + _RUN_OF_COURSE
         + """, c.revision, c.visibility
            FROM course.runs r JOIN course.catalog c ON c.course_id = r.course_id AND NOT c.hidden
-           WHERE (r.id = $1 OR r.course_id = $2) AND r.created_at <= $3 ORDER BY r.id LIMIT 200""",
+           WHERE (r.id = $1 OR r.course_id = $2) AND r.created_at <= $3
+           ORDER BY r.ended_at IS NOT NULL OR r.ends_at <= $3, r.id LIMIT 200""",
         run_id,
         course_id,
         now,

@@ -1,5 +1,11 @@
 import asyncio
+from typing import Any
 
+import pytest
+
+from api.learning.enrollment import store
+from api.learning.enrollment.contract import Enrollment
+from cluster import postgres
 from cluster.ids import new_id
 from cluster.postgres import write
 from cluster.principal import PLATFORM
@@ -154,3 +160,71 @@ async def test_strangers_do_not_learn_that_a_course_for_members_exists(hub: Hub,
     stranger = await hub.person("stranger")
     problem(await stranger.get(f"/v1/outlines/{course['default_run_id']}"), 404)
     problem(await stranger.get(f"/v1/outlines/{published.course['default_run_id']}"), 403)
+
+
+async def test_who_is_suspended_cannot_let_themselves_in_by_leaving_and_coming_back(hub: Hub, published: Draft) -> None:
+    learner = await hub.person("learner")
+    run = {"run_id": published.course["default_run_id"]}
+    path = f"/v1/enrollments/{done(await learner.post('/v1/enrollments', run), 201)['id']}"
+    done(await published.owner.post(f"{path}/suspend"))
+    assert done(await learner.post(f"{path}/cancel"))["state"] == "cancelled"
+    problem(await published.owner.post(f"{path}/resume"), 409, "not-in-that-state")
+    assert done(await learner.post("/v1/enrollments", run))["state"] == "suspended"
+    await hub.settle()
+    await hub.broadcasts_arrived()
+    problem(await learner.get(f"/v1/outlines/{run['run_id']}"), 403)
+    assert done(await published.owner.post(f"{path}/resume"))["state"] == "active"
+    done(await learner.post(f"{path}/cancel"))
+    assert done(await learner.post("/v1/enrollments", run))["state"] == "active", "it was lifted"
+    await hub.settle()
+
+
+async def test_a_course_whose_runs_are_closed_is_there_but_takes_nobody(hub: Hub, published: Draft) -> None:
+    early, late = await hub.person("early"), await hub.person("late")
+    enrolled = done(await early.post("/v1/enrollments", {"course_id": published.id}), 201)
+    done(await published.owner.post(f"/v1/runs/{published.course['default_run_id']}/end"))
+    problem(await late.post("/v1/enrollments", {"course_id": published.id}), 409, "run-not-open")
+    assert done(await early.post("/v1/enrollments", {"course_id": published.id}))["id"] == enrolled["id"]
+    done(await published.owner.post(f"{published.path}/archive"))
+    problem(await late.post("/v1/enrollments", {"course_id": published.id}), 404, "not-enrollable")
+    for body in ({"course_id": published.id}, {"run_id": published.course["default_run_id"]}):
+        assert done(await early.post("/v1/enrollments", body))["id"] == enrolled["id"]
+
+
+async def test_strangers_are_not_told_of_the_runs_of_a_course_for_members(hub: Hub, published: Draft) -> None:
+    course = await new_course(published.school, visibility="organization")
+    await add_lesson(published.owner, course["id"], "# Text")
+    done(await published.owner.post(f"/v1/courses/{course['id']}/publish"))
+    further = {"course_id": course["id"], "title": "Further"}
+    run = done(await published.owner.post("/v1/runs", further), 201)["id"]
+    stranger = await hub.person("stranger")
+    problem(await stranger.post("/v1/enrollments", {"course_id": course["id"]}), 404, "not-enrollable")
+    problem(await published.owner.post("/v1/enrollments", {"course_id": course["id"]}), 409, "run-choice-needed")
+    done(await published.owner.post(f"/v1/runs/{run}/end"))
+    problem(await stranger.post("/v1/enrollments", {"run_id": run}), 404, "not-enrollable")
+    problem(await published.owner.post("/v1/enrollments", {"run_id": run}), 409, "run-not-open")
+
+
+async def test_a_key_whose_request_lost_against_a_twin_without_one_answers_the_twins_enrolment(
+    hub: Hub, published: Draft, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learner = await hub.person("learner")
+    body = {"run_id": published.course["default_run_id"]}
+    insert = store.insert_enrollment
+
+    async def twin() -> None:
+        token = postgres._in_transaction.set(False)  # pyright: ignore[reportPrivateUsage]
+        done(await learner.post("/v1/enrollments", body), 201)
+        postgres._in_transaction.reset(token)  # pyright: ignore[reportPrivateUsage]
+
+    async def insert_late(*args: Any, **fields: Any) -> Enrollment | None:
+        monkeypatch.setattr(store, "insert_enrollment", insert)
+        await asyncio.create_task(twin())
+        return await insert(*args, **fields)
+
+    monkeypatch.setattr(store, "insert_enrollment", insert_late)
+    headers = {"Idempotency-Key": new_id().hex}
+    first = done(await learner.post("/v1/enrollments", body, headers=headers))
+    assert done(await learner.post("/v1/enrollments", body, headers=headers)) == first
+    assert done(await learner.get(f"/v1/enrollments/{first['id']}")) == first
+    await hub.settle()
