@@ -241,7 +241,7 @@ async def _permitted(caller: Principal, permission: str, block_id: BlockId) -> B
         guarded = await store.find_block(db, block_id)
     block = await permit(caller, permission, guarded, missing=BlockNotFound)
     if block.deleted_at is not None:
-        raise BlockNotFound("it was deleted; POST /v1/blocks/{id}/restore brings it back for 30 days")
+        raise BlockNotFound(f"it was deleted; POST /v1/blocks/{block_id}/restore brings it back for 30 days")
     return block
 
 

@@ -1,6 +1,7 @@
 """HTTP of the working outline: parse, ask logic, render. What learners see has routes of its own."""
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -155,8 +156,8 @@ async def create_block(caller: Caller, new: NewBlock, response: Response) -> Blo
     )
     block = await once(
         response,
-        lambda: logic.create_block(caller, wanted),
-        again=lambda id: logic.get_block(caller, BlockId(id)),
+        logic.create_block(caller, wanted),
+        partial(logic.get_block, caller),
     )
     response.headers["Location"] = f"/v1/blocks/{block.id}"
     return await _render(block, response)
@@ -221,8 +222,8 @@ async def change_block(
     major = wanted.pop("major", False)
     block = await once(
         response,
-        lambda: logic.change_block(caller, BlockId(block_id), wanted, version, major=major),
-        again=lambda id: logic.get_block(caller, BlockId(id)),
+        logic.change_block(caller, BlockId(block_id), wanted, version, major=major),
+        partial(logic.get_block, caller),
     )
     return await _render(block, response)
 
@@ -233,8 +234,8 @@ async def move_block(caller: Caller, block_id: UUID, place: Place, response: Res
     parent_id = None if place.parent_id is None else BlockId(place.parent_id)
     block = await once(
         response,
-        lambda: logic.move_block(caller, BlockId(block_id), parent_id, place.position),
-        again=lambda id: logic.get_block(caller, BlockId(id)),
+        logic.move_block(caller, BlockId(block_id), parent_id, place.position),
+        partial(logic.get_block, caller),
     )
     return await _render(block, response)
 
@@ -250,8 +251,8 @@ async def restore_block(caller: Caller, block_id: UUID, response: Response) -> B
     """Bring a deleted block back with all that was deleted with it, to where it was."""
     block = await once(
         response,
-        lambda: logic.restore_block(caller, BlockId(block_id)),
-        again=lambda id: logic.get_block(caller, BlockId(id)),
+        logic.restore_block(caller, BlockId(block_id)),
+        partial(logic.get_block, caller),
     )
     return await _render(block, response)
 

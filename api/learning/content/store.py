@@ -141,6 +141,12 @@ def _guarded(kind: type[T], rows: Sequence[Any]) -> Guarded[T] | None:
     return Guarded(kind(**fields), org_id=fields["org_id"], course_id=fields["course_id"], public=public)
 
 
+def _guarded_list(listed: list[T], rows: Sequence[Any], course_id: UUID) -> Guarded[list[T]] | None:
+    if not rows:
+        return None
+    return Guarded(listed, org_id=rows[0]["outline_org_id"], course_id=course_id, public=rows[0]["public"])
+
+
 async def list_blocks(
     db: Connection, course_id: UUID, *, ids: list[BlockId] | None, after: str, limit: int
 ) -> Guarded[list[ListedBlock]] | None:
@@ -161,15 +167,18 @@ async def list_blocks(
         + """
                FROM page JOIN content.blocks USING (id)
            )
-           SELECT o.org_id AS outline_org_id, shown.*
-           FROM content.outlines o LEFT JOIN shown ON true WHERE o.course_id = $1 ORDER BY shown.path""",
+           SELECT o.org_id AS outline_org_id, """
+        + _PUBLIC
+        + """, shown.*
+           FROM content.outlines o LEFT JOIN content.courses k USING (course_id) LEFT JOIN shown ON true
+           WHERE o.course_id = $1 ORDER BY shown.path""",
         course_id,
         after,
         limit,
         ids,
     )
     listed = [ListedBlock(path=row["path"], block=_block(row)) for row in rows if row["id"] is not None]
-    return Guarded(listed, org_id=rows[0]["outline_org_id"], course_id=course_id) if rows else None
+    return _guarded_list(listed, rows, course_id)
 
 
 async def list_deleted_blocks(
@@ -186,14 +195,17 @@ async def list_deleted_blocks(
                  AND ($2::uuid IS NULL OR id < $2)
                ORDER BY id DESC LIMIT $3
            )
-           SELECT o.org_id AS outline_org_id, shown.*
-           FROM content.outlines o LEFT JOIN shown ON true WHERE o.course_id = $1 ORDER BY shown.id DESC""",
+           SELECT o.org_id AS outline_org_id, """
+        + _PUBLIC
+        + """, shown.*
+           FROM content.outlines o LEFT JOIN content.courses k USING (course_id) LEFT JOIN shown ON true
+           WHERE o.course_id = $1 ORDER BY shown.id DESC""",
         course_id,
         before,
         limit,
     )
     deleted = [_block(row) for row in rows if row["id"] is not None]
-    return Guarded(deleted, org_id=rows[0]["outline_org_id"], course_id=course_id) if rows else None
+    return _guarded_list(deleted, rows, course_id)
 
 
 async def list_whole_outline(db: Connection, course_id: UUID) -> tuple[Outline | None, list[Block]]:

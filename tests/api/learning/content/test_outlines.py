@@ -89,9 +89,9 @@ async def test_who_may_read_and_change_what(hub: Hub, author: Author) -> None:
         "owner": [200, 200, 200, 200, 200, 201, 412, 422, 200],
         "instructor": [200, 200, 200, 200, 200, 201, 412, 422, 200],
         "assistant": [200, 403, 200, 200, 200, 403, 403, 403, 403],
-        "learner": [200, 403, 404, 404, 403, 403, 403, 403, 403],
-        "owner of another organization": [403, 403, 404, 404, 403, 403, 403, 403, 403],
-        "stranger": [403, 403, 404, 404, 403, 403, 403, 403, 403],
+        "learner": [200, 403, 403, 403, 403, 403, 403, 403, 403],
+        "owner of another organization": [403, 403, 403, 403, 403, 403, 403, 403, 403],
+        "stranger": [403, 403, 403, 403, 403, 403, 403, 403, 403],
         "guest": [401, 401, 401, 401, 401, 401, 401, 401, 401],
     }
     for name in ("assistant", "learner", "owner of another organization", "stranger", "guest"):
