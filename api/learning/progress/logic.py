@@ -100,9 +100,7 @@ async def assess(principal: Principal, enrollment_id: EnrollmentId) -> None:
         return
     outline = await _outline(learner.run_id, learner.user_id)
     async with write(principal) as tx:
-        held = await store.lock_learner(tx, learner)
-        if held.learns:
-            await _finish_if_done(tx, held, outline)
+        await _finish_if_done(tx, await store.lock_learner(tx, learner), outline)
 
 
 async def runs_to_reassess(course_id: UUID, revision: int) -> list[Run]:
@@ -200,8 +198,11 @@ async def _outline(run_id: UUID, user_id: UserId | None) -> RunOutline | None:
 
 
 async def _finish_if_done(tx: Transaction, learner: Learner, outline: RunOutline | None) -> None:
-    """Note and tell, once, that a learner has finished. Their row is held, so no other completion is overlooked."""
-    if learner.completed_at is not None or outline is None:
+    """Note and tell, once, that a learner has finished. Their row is held, so no other completion is overlooked.
+
+    Who left or is suspended finishes when they are back: a playback may run on until its token ends.
+    """
+    if not learner.learns or learner.completed_at is not None or outline is None:
         return
     done = await store.list_done(tx, [learner.enrollment_id])
     if not rules.standing(outline.required, done[learner.enrollment_id]).finished:

@@ -83,7 +83,11 @@ class ProgressSummary(BaseModel):
     revision: int | None
     completed_blocks: int
     total_blocks: int
+    """Of those that are open by now: with the release of others it grows."""
     percent: int
+    """Of what is open by now. 100 is finished when nothing is to come."""
+    blocks_to_come: int
+    """Required, but released later; nobody finishes before."""
     completed_at: datetime | None
     """When they finished. It stays, whatever the course becomes."""
     completed_revision: int | None
@@ -163,6 +167,7 @@ def _summary(progress: Progress) -> ProgressSummary:
         completed_blocks=standing.completed,
         total_blocks=standing.total,
         percent=standing.percent,
+        blocks_to_come=standing.to_come,
         completed_at=learner.completed_at,
         completed_revision=learner.completed_revision,
     )

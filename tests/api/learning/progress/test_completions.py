@@ -83,7 +83,9 @@ async def test_what_is_measured_or_only_holds_others_cannot_be_claimed(hub: Hub,
     problem(await viewer.person.post("/v1/completions", new | {"block_id": cinema.lesson}), 409, "nothing-to-complete")
 
 
-async def test_a_block_that_is_not_released_is_refused_and_still_counts(hub: Hub, draft: Draft) -> None:
+async def test_what_is_still_to_come_is_refused_and_not_asked_for_but_nobody_finishes_without_it(
+    hub: Hub, draft: Draft
+) -> None:
     lesson = await add_block(draft.owner, draft.id, await add_block(draft.owner, draft.id, None, "module"), "lesson")
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
     later = await add_block(draft.owner, draft.id, lesson, "text", body={"markdown": "x"}, release_at=tomorrow)
@@ -94,8 +96,19 @@ async def test_a_block_that_is_not_released_is_refused_and_still_counts(hub: Hub
     )
     await mark(viewer, (await _blocks(viewer))[0])
     progress = await progress_of(viewer)
-    assert counted(progress) == (1, 2, 50)
+    assert (counted(progress), progress["blocks_to_come"]) == ((1, 1, 100), 1)
     assert [block["state"] for block in progress["blocks"]] == ["completed", "not_released"]
+    await hub.settle()
+    assert (progress["completed_at"], await state_of(viewer)) == (None, "active")
+    etag = (await draft.owner.get(f"/v1/blocks/{later}")).headers["etag"]
+    done(await draft.owner.patch(f"/v1/blocks/{later}", {"release_at": None}, headers={"If-Match": etag}))
+    done(await draft.owner.post(f"{draft.path}/publish"))
+    await hub.settle()
+    progress = await progress_of(viewer)
+    assert (counted(progress), progress["blocks_to_come"]) == ((1, 2, 50), 0)
+    await mark(viewer, later)
+    await hub.settle()
+    assert await state_of(viewer) == "completed"
 
 
 async def test_when_it_was_done_is_told_later_but_never_from_the_future(hub: Hub, draft: Draft) -> None:

@@ -1,6 +1,7 @@
 """How far somebody is, as arithmetic."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 IDS = [BlockId(new_id()) for _ in range(6)]
 
 
-def block(block_id: BlockId, version: int, min_version: int) -> RequiredBlock:
+def block(block_id: BlockId, version: int, min_version: int, *, released: bool = True) -> RequiredBlock:
     return RequiredBlock(
         block_id=block_id,
         type="text",
@@ -22,25 +23,36 @@ def block(block_id: BlockId, version: int, min_version: int) -> RequiredBlock:
         min_version=min_version,
         completes="marked",
         min_ratio=None,
-        released=True,
+        released=released,
         release_at=None,
     )
 
 
 required = st.lists(st.sampled_from(IDS), unique=True).flatmap(
-    lambda ids: st.tuples(*(st.integers(1, 5).map(lambda low, id=id: block(id, 5, low)) for id in ids))
+    lambda ids: st.tuples(
+        *(st.builds(partial(block, each, 5), st.integers(1, 5), released=st.booleans()) for each in ids)
+    )
 )
 dones = st.dictionaries(st.sampled_from(IDS), st.integers(1, 5).map(lambda version: Done(version, NOW)))
 
 
 @given(required, dones)
-def test_percent_is_between_0_and_100_and_100_means_all(
+def test_percent_is_between_0_and_100_and_finished_means_all(
     blocks: tuple[RequiredBlock, ...], done: dict[BlockId, Done]
 ) -> None:
     standing = rules.standing(blocks, done)
     assert 0 <= standing.percent <= 100
-    assert standing.finished == (standing.percent == 100)
+    assert standing.total + standing.to_come == len(blocks)
+    assert standing.finished == (standing.percent == 100 and standing.to_come == 0)
     assert standing.finished == (bool(blocks) and all(rules.counts(each, done) for each in blocks))
+
+
+@given(required, dones)
+def test_all_that_is_open_is_100_percent(blocks: tuple[RequiredBlock, ...], done: dict[BlockId, Done]) -> None:
+    reachable = [each for each in blocks if each.released]
+    standing = rules.standing(blocks, done | {each.block_id: Done(5, NOW) for each in reachable})
+    assert standing.percent == (100 if standing.total else 0)
+    assert standing.to_come == sum(not each.released and not rules.counts(each, done) for each in blocks)
 
 
 @given(required, dones, st.sampled_from(IDS))

@@ -307,10 +307,23 @@ async def test_another_film_in_the_block_is_watched_anew(hub: Hub, film_content:
     assert counted(await progress_of(viewer)) == (1, 2, 50)
 
 
+async def test_who_left_finishes_nothing_until_they_are_back(hub: Hub, cinema: Cinema) -> None:
+    viewer = await cinema.learner()
+    await mark(viewer, cinema.text)
+    playback = await cinema.watch(viewer.person)
+    done(await viewer.person.post(f"/v1/enrollments/{viewer.enrollment_id}/cancel"))
+    await hub.settle()
+    await watch(viewer, playback, 9, (0, 10))
+    assert counted(await progress_of(viewer)) == (2, 2, 100), "what a running playback shows is kept"
+    assert await hub.events("progress.completed") == []
+    done(await viewer.person.post("/v1/enrollments", {"run_id": cinema.run_id}))
+    await hub.settle()
+    assert await state_of(viewer) == "completed"
+
+
 async def test_what_is_watched_is_found_by_index() -> None:
-    async with read() as db:
-        await db.run("SET enable_seqscan = off")
+    async with postgres.write(PLATFORM) as tx:
+        await tx.run("SET LOCAL enable_seqscan = off")
         for sql, args in ((store.FIND_WATCHED, (new_id(), new_id(), new_id())), (store.LIST_WATCHED, (new_id(),))):
-            rows = await db.rows("EXPLAIN " + sql, *args)
+            rows = await tx.rows("EXPLAIN " + sql, *args)
             assert "watched_pkey" in "\n".join(row[0] for row in rows)
-        await db.run("RESET enable_seqscan")
