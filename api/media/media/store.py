@@ -176,6 +176,8 @@ async def delete_asset(tx: Transaction, asset_id: AssetId, *, expired_at: dateti
         "DELETE FROM media.uploads WHERE asset_id = $1 AND ($2::timestamptz IS NULL OR expires_at <= $2)",
         *(asset_id, expired_at),
     )
+    # Held before the next statement begins: else it would not see a claim that commits while it waits for the row.
+    await tx.run("SELECT FROM media.assets WHERE id = $1 FOR UPDATE", asset_id)
     return await tx.maybe(
         Deleted,
         """WITH gone AS (
@@ -248,7 +250,9 @@ async def reserve(tx: Transaction, holder_id: UUID, size_bytes: int, limit_bytes
     """
     return (
         await tx.run(
-            """INSERT INTO media.quotas (holder_id, used_bytes, limit_bytes) SELECT $1, $2::bigint, $3::bigint WHERE $2 <= $3
+            """INSERT INTO media.quotas (holder_id, used_bytes, limit_bytes)
+               SELECT $1, $2::bigint, $3::bigint
+               WHERE $2 <= coalesce((SELECT limit_bytes FROM media.quotas WHERE holder_id = $1), $3)
                ON CONFLICT (holder_id) DO UPDATE SET used_bytes = quotas.used_bytes + excluded.used_bytes
                WHERE quotas.used_bytes + excluded.used_bytes <= quotas.limit_bytes""",
             *(holder_id, size_bytes, limit_bytes),

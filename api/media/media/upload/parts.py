@@ -88,8 +88,9 @@ class PartWriter:
             await self._launch()
             await self._land()
         if self._staged:
-            await self._commit(self._staged, self.received)
-            self._staged = []
+            # Let go of before: when the answer to COMMIT is lost they may count, and must not be deleted.
+            staged, self._staged = self._staged, []
+            await self._commit(staged, self.received)
 
     async def abandon(self) -> None:
         """Let nothing more count, and delete what was staged."""
@@ -107,9 +108,10 @@ class PartWriter:
         self._flight = asyncio.create_task(self._store(body, end), name=f"part of {self._asset_id}")
 
     async def _land(self) -> None:
-        flight, self._flight = self._flight, None
-        if flight is not None:
-            await flight
+        """Wait for the part on its way. One that does not arrive stays in its place: nothing may count behind a hole."""
+        if self._flight is not None:
+            await asyncio.shield(self._flight)
+            self._flight = None
 
     async def _store(self, body: bytearray, end: int) -> None:
         number = (end - len(body)) // PART_BYTES
@@ -124,7 +126,12 @@ class PartWriter:
         expires_at = datetime.now(UTC) + rules.UNFINISHED_FOR
         async with write(platform("media")) as tx:
             mine = await store.commit_parts(
-                tx, self._asset_id, epoch=self._epoch, offset_bytes=end, parts=parts, expires_at=expires_at
+                *(tx, self._asset_id),
+                epoch=self._epoch,
+                from_bytes=self.offset,
+                offset_bytes=end,
+                parts=parts,
+                expires_at=expires_at,
             )
             if mine and end == self._size_bytes:
                 await store.delete_upload(tx, self._asset_id)

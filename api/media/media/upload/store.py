@@ -72,13 +72,20 @@ async def list_parts(db: Connection, asset_id: AssetId) -> list[Part]:
 
 
 async def commit_parts(
-    tx: Transaction, asset_id: AssetId, *, epoch: int, offset_bytes: int, parts: list[Part], expires_at: datetime
+    tx: Transaction,
+    asset_id: AssetId,
+    *,
+    epoch: int,
+    from_bytes: int,
+    offset_bytes: int,
+    parts: list[Part],
+    expires_at: datetime,
 ) -> bool:
     """Make parts count and move the offset behind them; False when another request took the upload over."""
     return await tx.run(
         """WITH moved AS (
                    UPDATE media.uploads SET offset_bytes = $3, expires_at = $7
-                   WHERE asset_id = $1 AND epoch = $2 RETURNING asset_id
+                   WHERE asset_id = $1 AND epoch = $2 AND offset_bytes = $8 RETURNING asset_id
                )
                INSERT INTO media.parts (asset_id, number, size_bytes, object_key)
                SELECT moved.asset_id, part.number, part.size_bytes, part.object_key
@@ -89,7 +96,7 @@ async def commit_parts(
         [part.number for part in parts],
         [part.size_bytes for part in parts],
         [part.object_key for part in parts],
-        expires_at,
+        *(expires_at, from_bytes),
     ) == len(parts)
 
 
