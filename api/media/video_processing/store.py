@@ -127,14 +127,22 @@ async def update_cancelled(tx: Transaction, video_id: VideoId) -> Film | None:
 
 
 async def update_restarted(tx: Transaction, video_id: VideoId) -> Film | None:
-    """Queue a film again under a new take; None unless it was cancelled or failed for a reason that may pass."""
+    """Queue a film again under a new take; None unless it was cancelled or failed for a reason that may pass.
+
+    Nothing of an earlier take may count: its objects are gone.
+    """
     return await tx.maybe(
         Film,
-        """UPDATE video_processing.videos SET state = 'queued', take = take + 1, progress = 0, error_code = NULL,
-               error_detail = NULL, retryable = false, rescues = 0, version = version + 1,
-               updated_at = $2
-           WHERE id = $1 AND (state = 'cancelled' OR (state = 'failed' AND retryable)) RETURNING """
-        + FILM,
+        """WITH begun AS (
+               UPDATE video_processing.videos SET state = 'queued', take = take + 1, progress = 0, has_poster = false,
+                   error_code = NULL, error_detail = NULL, retryable = false, rescues = 0, version = version + 1,
+                   updated_at = $2
+               WHERE id = $1 AND (state = 'cancelled' OR (state = 'failed' AND retryable)) RETURNING *
+           ), pieces AS (DELETE FROM video_processing.tasks WHERE video_id = (SELECT id FROM begun)
+           ), plan AS (DELETE FROM video_processing.plans WHERE video_id = (SELECT id FROM begun))
+           SELECT """
+        + FILM
+        + " FROM begun",
         *(video_id, tx.now),
     )
 
@@ -151,19 +159,29 @@ async def list_forsaken(db: Connection, before: datetime, limit: int) -> list[Vi
 async def update_forsaken(
     tx: Transaction, video_id: VideoId, before: datetime, *, rescues: int, code: str, detail: str
 ) -> Film | None:
-    """Queue a film again whose coordinator is gone; what it had done stays. After so many `rescues` it has failed.
+    """Queue a film again whose coordinator is gone; what it had done stays. After so many `rescues` it has failed, and
+    what there was of it is forgotten.
 
     None when somebody works on it.
     """
     return await tx.maybe(
         Film,
-        """UPDATE video_processing.videos SET coordinator = NULL, rescues = rescues + 1,
-               state = CASE WHEN rescues < $4 THEN 'queued' ELSE 'failed' END,
-               error_code = CASE WHEN rescues < $4 THEN NULL ELSE $5 END,
-               error_detail = CASE WHEN rescues < $4 THEN NULL ELSE $6 END,
-               retryable = rescues >= $4, version = version + 1, updated_at = $3
-           WHERE id = $1 AND state = 'processing' AND seen_alive_at < $2 RETURNING """
-        + FILM,
+        """WITH found AS (
+               UPDATE video_processing.videos SET coordinator = NULL, rescues = rescues + 1,
+                   state = CASE WHEN rescues < $4 THEN 'queued' ELSE 'failed' END,
+                   error_code = CASE WHEN rescues < $4 THEN NULL ELSE $5 END,
+                   error_detail = CASE WHEN rescues < $4 THEN NULL ELSE $6 END,
+                   has_poster = has_poster AND rescues < $4,
+                   retryable = rescues >= $4, version = version + 1, updated_at = $3
+               WHERE id = $1 AND state = 'processing' AND seen_alive_at < $2 RETURNING *
+           ), pieces AS (
+               DELETE FROM video_processing.tasks WHERE video_id = (SELECT id FROM found WHERE state = 'failed')
+           ), plan AS (
+               DELETE FROM video_processing.plans WHERE video_id = (SELECT id FROM found WHERE state = 'failed')
+           )
+           SELECT """
+        + FILM
+        + " FROM found",
         *(video_id, before, tx.now, rescues, code, detail),
     )
 

@@ -1,0 +1,57 @@
+"""What attempts leave behind: neither taken for finished work by the next one, nor kept for ever."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from api.media.video_processing import logic
+from api.media.video_processing.contract import VideoCalls
+from api.media.video_processing.rules import take_prefix
+from api.media.video_processing.transcode.pieces import Piece
+from api.media.video_streaming.rules import file_names
+from cluster.calls import client
+from cluster.objects import bucket
+from cluster.postgres import read
+from tests.api.media.video_processing.conftest import Counting, FilmMaker, Teacher, video_id_of, work
+from tests.harness import Hub, done
+
+
+async def keys_below(prefix: str) -> set[str]:
+    return {each.key async for each in bucket(logic.BUCKET).list(prefix)}
+
+
+async def is_whole(video_id: str) -> bool:
+    """Tell whether everything is there that the film's playlists name."""
+    stream = await client(VideoCalls).find_stream(logic.VideoId(UUID(video_id)))
+    assert stream is not None
+    wanted = {f"{stream.key_prefix}{name}" for name in file_names(stream.playlists)} | {stream.poster_key}
+    return wanted <= await keys_below(f"{video_id}/")
+
+
+async def test_a_film_that_was_given_up_starts_from_nothing_when_it_is_tried_again(
+    hub: Hub, teacher: Teacher, executor: Counting, film: FilmMaker
+) -> None:
+    video = await teacher.new_video(await film(duration_s=4))
+    video_id = video_id_of(video)
+
+    async def die_after_one(piece: Piece) -> None:
+        if executor.ended.total():
+            raise OSError(28, "No space left on device")
+
+    executor.one_at_a_time, executor.before = True, die_after_one
+    await work()
+    async with read() as db:
+        await db.run("DELETE FROM hub.jobs WHERE kind = 'video_processing.transcode'")
+        await db.run(
+            "UPDATE video_processing.videos SET state = 'processing', rescues = 2, seen_alive_at = now() - interval '1 h' "
+            "WHERE id = $1",
+            video_id,
+        )
+    assert await logic.rescue(datetime.now(UTC)) == 1
+    failed = await teacher.video(video["id"])
+    assert (failed["state"], failed["error"]["retryable"], failed["poster_url"]) == ("failed", True, None)
+    await hub.due_now(take_prefix(video_id, 1))
+    executor.before = None
+    done(await teacher.person.post(f"/v1/videos/{video['id']}/retry"))
+    await work()
+    assert (await teacher.video(video["id"]))["state"] == "ready"
+    assert await is_whole(video["id"])
