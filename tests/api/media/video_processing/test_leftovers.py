@@ -1,6 +1,6 @@
 """What attempts leave behind: neither taken for finished work by the next one, nor kept for ever."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import UUID
 
 from api.media.video_processing import logic
