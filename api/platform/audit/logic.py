@@ -10,7 +10,7 @@ from api.platform.audit.contract import OrganizationUnknown
 from api.platform.audit.rules import PERSON, Entry
 from cluster.access import permit, within
 from cluster.ids import OrgId
-from cluster.postgres import read, write
+from cluster.postgres import Connection, read, write
 from cluster.principal import Principal
 
 _SEAL_LIMIT = 500
@@ -45,11 +45,21 @@ async def list_entries(
             if pseudonym is None:
                 return []
             actor = f"{PERSON}{pseudonym}"
+        targets = None if target_id is None else [target_id, *await _as_target(db, target_id)]
         entries = await store.list_entries(
-            db, chain=org_id, actions=actions, actor=actor, target=target_id, before=before, limit=limit + 1
+            db, chain=org_id, actions=actions, actor=actor, targets=targets, before=before, limit=limit + 1
         )
         people = await store.people_behind(db, {UUID(name) for entry in entries for name in _pseudonyms(entry)})
     return [_shown(entry, people) for entry in entries]
+
+
+async def _as_target(db: Connection, target_id: str) -> list[str]:
+    """Return what a person is called as a target, if this is the id of one."""
+    try:
+        pseudonym = await store.find_pseudonym(db, UUID(target_id))
+    except ValueError:
+        return []
+    return [] if pseudonym is None else [f"{PERSON}{pseudonym}"]
 
 
 async def seal(caller: Principal, shard: int) -> None:
@@ -79,27 +89,32 @@ async def verify(progress: Callable[[int], None]) -> tuple[int, list[Broken]]:
     holding = 0
     broken: list[Broken] = []
     async with read() as db:
-        for chain, end, end_hash in await store.list_chains(db):
-            seq, before = 0, rules.GENESIS
-            while page := await store.list_sealed(db, chain, seq, _VERIFY_PAGE):
-                fault = None
-                for entry in page:
-                    if entry.seq != seq + 1:
-                        fault = Broken(chain, seq + 1, f"entries {seq + 1} to {entry.seq - 1} are missing")
-                    elif rules.hash_of(entry, entry.seq, before) != entry.hash:
-                        fault = Broken(chain, entry.seq, f"entry {entry.id} is not what was sealed")
-                    if fault:
-                        break
-                    seq, before = entry.seq, entry.hash
-                    holding += 1
-                progress(len(page))
-                if fault:
-                    broken.append(fault)
-                    break
-            else:
-                if (seq, before) != (end, end_hash):
-                    broken.append(Broken(chain, seq + 1, f"the chain ends at {seq} instead of {end}"))
+        for chain in await store.list_chains(db):
+            # One snapshot per chain: what is sealed meanwhile is no fault.
+            async with db.raw.transaction(isolation="repeatable_read", readonly=True):
+                count, fault = await _verify_chain(db, chain, progress)
+            holding += count
+            if fault is not None:
+                broken.append(fault)
     return holding, broken
+
+
+async def _verify_chain(db: Connection, chain: UUID, progress: Callable[[int], None]) -> tuple[int, Broken | None]:
+    end, end_hash = await store.find_end(db, chain)
+    seq, before = 0, rules.GENESIS
+    while page := await store.list_sealed(db, chain, seq, _VERIFY_PAGE):
+        progress(len(page))
+        for entry in page:
+            if entry.seq != seq + 1:
+                return seq, Broken(chain, seq + 1, f"entries {seq + 1} to {entry.seq - 1} are missing")
+            if rules.hash_of(entry, entry.seq, before) != entry.hash:
+                return seq, Broken(chain, entry.seq, f"entry {entry.id} is not what was sealed")
+            seq, before = entry.seq, entry.hash
+    if not end:
+        return seq, Broken(chain, 1, "the chain has entries and no end")
+    if (seq, before) != (end, end_hash):
+        return seq, Broken(chain, seq + 1, f"the chain ends at {seq} instead of {end}")
+    return seq, None
 
 
 def _pseudonyms(entry: Entry) -> list[str]:

@@ -65,32 +65,26 @@ async def insert_entries(tx: Transaction, entries: Sequence[Entry]) -> None:
     )
 
 
+LIST_ENTRIES = f"""
+SELECT {_ENTRY} FROM audit.entries
+WHERE chain = $1 AND ($2::text[] IS NULL OR action = ANY($2)) AND ($3::text IS NULL OR actor = $3)
+    AND ($4::text[] IS NULL OR target = ANY($4)) AND ($5::uuid IS NULL OR id < $5)
+ORDER BY id DESC LIMIT $6
+"""
+
+
 async def list_entries(
     db: Connection,
     *,
     chain: UUID,
     actions: list[str] | None,
     actor: str | None,
-    target: str | None,
+    targets: list[str] | None,
     before: UUID | None,
     limit: int,
 ) -> list[Entry]:
     """List the entries of an organization, newest first."""
-    return await db.all(
-        Entry,
-        "SELECT "
-        + _ENTRY
-        + """ FROM audit.entries
-           WHERE chain = $1 AND ($2::text[] IS NULL OR action = ANY($2)) AND ($3::text IS NULL OR actor = $3)
-             AND ($4::text IS NULL OR target = $4) AND ($5::uuid IS NULL OR id < $5)
-           ORDER BY id DESC LIMIT $6""",
-        chain,
-        actions,
-        actor,
-        target,
-        before,
-        limit,
-    )
+    return await db.all(Entry, LIST_ENTRIES, chain, actions, actor, targets, before, limit)
 
 
 async def chains_to_seal(tx: Transaction, shard: int) -> list[UUID]:
@@ -136,9 +130,18 @@ async def seal(tx: Transaction, chain: UUID, sealed: Sequence[tuple[UUID, int, b
     await tx.run("UPDATE audit.chains SET seq = $2, hash = $3 WHERE chain = $1", chain, sealed[-1][1], sealed[-1][2])
 
 
-async def list_chains(db: Connection) -> list[tuple[UUID, int, bytes]]:
-    rows = await db.rows("SELECT chain, seq, hash FROM audit.chains ORDER BY chain")
-    return [(row["chain"], row["seq"], row["hash"]) for row in rows]
+async def list_chains(db: Connection) -> list[UUID]:
+    """Return every chain that has an end or sealed entries: one without the other is a fault to be found."""
+    rows = await db.rows(
+        "SELECT chain FROM audit.chains UNION SELECT chain FROM audit.entries WHERE seq IS NOT NULL ORDER BY chain"
+    )
+    return [row["chain"] for row in rows]
+
+
+async def find_end(db: Connection, chain: UUID) -> tuple[int, bytes]:
+    """Return the number and hash of a chain's end; (0, b"") when it has none."""
+    rows = await db.rows("SELECT seq, hash FROM audit.chains WHERE chain = $1", chain)
+    return (rows[0]["seq"], rows[0]["hash"]) if rows else (0, b"")
 
 
 async def list_sealed(db: Connection, chain: UUID, after: int, limit: int) -> list[SealedEntry]:
@@ -152,6 +155,10 @@ async def list_sealed(db: Connection, chain: UUID, after: int, limit: int) -> li
         after,
         limit,
     )
+
+
+async def count_sealed(db: Connection) -> int:
+    return await db.value("SELECT coalesce(sum(seq), 0)::bigint FROM audit.chains")
 
 
 async def count_unsealed(db: Connection) -> int:

@@ -14,7 +14,7 @@ async def _verify(console: Console) -> int:
     await postgres.connect(await migrations.ensure_login(["audit"]), size=1, application="audit verify")
     try:
         async with postgres.read() as db:
-            total = sum(end for _, end, _ in await store.list_chains(db))
+            total = await store.count_sealed(db)
             unsealed = await store.count_unsealed(db)
         with Progress(console=console) as bar:
             task = bar.add_task("Entries", total=total)

@@ -1,4 +1,7 @@
+import asyncio
+from contextvars import Context
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -6,6 +9,7 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 
 from api.platform.audit import logic
+from api.platform.audit.rules import SealedEntry
 from cluster import postgres
 from cluster.ids import new_id
 from cluster.postgres import Connection, pool
@@ -123,6 +127,68 @@ async def test_whatever_the_order_of_arrival_the_chain_is_dense_and_holds(
     assert [entry.seq for entry in sealed] == [1, 2, 3, 4, 5, 6]
     _, broken = await logic.verify(lambda _: None)
     assert [fault for fault in broken if fault.chain == org_id] == []
+
+
+async def test_verifying_while_the_trail_grows_finds_no_fault(
+    hub: Hub, published: Draft, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from api.platform.audit import store
+
+    listed, grown = store.list_sealed, False
+
+    async def happen() -> None:
+        done(await published.owner.post("/v1/invitations", {"organization_id": str(published.school.org_id)}), 201)
+        await hub.settle()
+
+    async def grow_first(db: Connection, chain: UUID, after: int, limit: int) -> list[SealedEntry]:
+        nonlocal grown
+        if chain == published.school.org_id and not grown:
+            grown = True
+            # Somebody else does it: in a context of their own, without the connection that is held here.
+            await asyncio.create_task(happen(), context=Context())
+        return await listed(db, chain, after, limit)
+
+    monkeypatch.setattr(store, "list_sealed", grow_first)
+    _, broken = await logic.verify(lambda _: None)
+    assert [fault for fault in broken if fault.chain == published.school.org_id] == []
+
+
+async def test_sealed_entries_of_a_chain_that_is_gone_are_found(hub: Hub, published: Draft) -> None:
+    admin = await _admin()
+    org_id = published.school.org_id
+    end = await admin.fetchrow("DELETE FROM audit.chains WHERE chain = $1 RETURNING seq, hash", org_id)
+    try:
+        _, broken = await logic.verify(lambda _: None)
+        assert [fault.seq for fault in broken if fault.chain == org_id] == [1]
+    finally:
+        await admin.execute("INSERT INTO audit.chains (chain, seq, hash) VALUES ($1, $2, $3)", org_id, *end)
+        await admin.close()
+
+
+async def test_a_person_is_found_as_a_target(hub: Hub, published: Draft) -> None:
+    from api.platform.audit import rules, store
+    from cluster.events import Actor, Envelope
+    from cluster.principal import PLATFORM
+
+    person, org_id = published.owner.id, published.school.org_id
+    envelope = Envelope(
+        id=new_id(),
+        type="profile.flagged",
+        source="moderation",
+        subject=str(person),
+        version=1,
+        org_id=org_id,
+        actor=Actor(kind="platform"),
+        time=postgres.datetime.now(postgres.UTC),
+        traceparent=None,
+        schema_version=1,
+        payload={"user_id": str(person)},
+    )
+    async with postgres.write(PLATFORM) as tx:
+        pseudonyms = await store.pseudonyms_of(tx, {person})
+        await store.insert_entries(tx, [rules.entry_of(envelope, pseudonyms)])
+    (entry,) = await _entries(published.school, target_id=str(person))
+    assert (entry["action"], entry["target"]["id"]) == ("profile.flagged", str(person))
 
 
 async def _admin() -> Any:
