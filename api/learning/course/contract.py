@@ -191,6 +191,10 @@ class SlugTaken(Conflict):
     title = "Another course of this organization has this slug"
 
 
+class CategoryUnknown(Invalid):
+    title = "There is no such category"
+
+
 class CourseArchivedAlready(Conflict):
     title = "The course is archived; restore it first"
 

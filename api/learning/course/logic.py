@@ -3,7 +3,7 @@
 Each one: permit, calls if any, one transaction (rules, store, emit).
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -16,6 +16,7 @@ from api.core.rbac.contract import RbacCalls
 from api.learning.content.contract import ContentCalls, Frozen, FrozenId
 from api.learning.course import rules, store
 from api.learning.course.contract import (
+    CategoryUnknown,
     CourseArchived,
     CourseArchivedAlready,
     CourseCreated,
@@ -42,7 +43,7 @@ from cluster.ids import OrgId, UserId, new_id
 from cluster.jobs import cancel_jobs, enqueue
 from cluster.postgres import Transaction, read, write
 from cluster.principal import Principal
-from cluster.problems import Invalid, Problem, Stale
+from cluster.problems import FieldError, Invalid, Problem, Stale
 
 PUBLISHED_FIELDS = ("slug", "title", "summary", "language", "categories", "tags", "visibility")
 
@@ -73,9 +74,11 @@ async def create_course(
 
     Raises:
         SlugTaken: the slug was chosen and is another course's.
+        CategoryUnknown
     """
     await permit(caller, "course:create", within(org_id=org_id))
     author = caller.person()
+    await _check_categories(details.categories)
     course_id = course_id or CourseId(new_id())
     run_id = run_id or RunId(new_id())
     # The dependent side first, the visible fact last.
@@ -169,9 +172,11 @@ async def change_course(
     Raises:
         Stale: somebody changed it since.
         SlugTaken: another course of the organization has the slug.
+        CategoryUnknown
     """
     course = await _permitted(caller, "course:edit", course_id)
     _refuse_archived(course)
+    await _check_categories(changes.get("categories", ()))
     async with _slug_is_free(), write(caller, result=course_id) as tx:
         changed = await store.update_course(
             tx,
@@ -321,6 +326,25 @@ async def _permitted(caller: Principal, permission: str, course_id: CourseId) ->
     async with read() as db:
         guarded = await store.find_course(db, course_id)
     return await permit(caller, permission, guarded, missing=CourseNotFound)
+
+
+async def _check_categories(categories: Sequence[str]) -> None:
+    if not categories:
+        return
+    async with read() as db:
+        unknown = await store.list_unknown_categories(db, categories)
+    if unknown:
+        raise CategoryUnknown(
+            errors=tuple(
+                FieldError(
+                    f"/categories/{categories.index(each)}",
+                    "category-unknown",
+                    "choose one of GET /v1/catalog/-/categories",
+                    {"category": each},
+                )
+                for each in unknown
+            )
+        )
 
 
 async def _freeze(course_id: CourseId) -> Frozen:

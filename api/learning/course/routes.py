@@ -6,11 +6,12 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Query, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from api.learning.course import logic, process
 from api.learning.course.catalog.routes import router as catalog
 from api.learning.course.contract import (
+    CategoryUnknown,
     CourseArchivedAlready,
     CourseId,
     CourseNotFound,
@@ -34,6 +35,11 @@ router.include_router(runs)
 router.include_router(staff)
 router.include_router(catalog)
 
+
+def _each_once(values: list[str]) -> list[str]:
+    return list(dict.fromkeys(values))
+
+
 Title = Annotated[str, Field(min_length=1, max_length=200, examples=["Algebra for everyone"])]
 Summary = Annotated[
     str, Field(max_length=2000, examples=["Numbers, letters and what they have to do with each other."])
@@ -42,8 +48,16 @@ Language = Annotated[
     str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35, description="BCP 47", examples=["en"])
 ]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=80, examples=["algebra-for-everyone"])]
-Categories = Annotated[list[Slug], Field(max_length=5, examples=[["mathematics"]])]
-Tags = Annotated[list[Annotated[str, Field(min_length=1, max_length=40)]], Field(max_length=20, examples=[["algebra"]])]
+Categories = Annotated[
+    list[Slug],
+    Field(max_length=5, description="Of those at GET /v1/catalog/-/categories", examples=[["mathematics"]]),
+    AfterValidator(_each_once),
+]
+Tags = Annotated[
+    list[Annotated[str, Field(min_length=1, max_length=40)]],
+    Field(max_length=20, examples=[["algebra"]]),
+    AfterValidator(_each_once),
+]
 
 
 class NewCourse(Body):
@@ -124,7 +138,7 @@ class RevisionView(BaseModel):
     published_at: datetime
 
 
-@router.post("/v1/courses", status_code=201, raises=(SlugTaken,))
+@router.post("/v1/courses", status_code=201, raises=(SlugTaken, CategoryUnknown))
 async def create_course(caller: Caller, new: NewCourse, response: Response) -> CourseView:
     """Create a course with an empty outline and a first run; the caller teaches it."""
     details = logic.Details(
@@ -170,7 +184,9 @@ async def get_course(caller: Caller, course_id: UUID, response: Response) -> Cou
     return _render(await logic.get_course(caller, CourseId(course_id)), response)
 
 
-@router.patch("/v1/courses/{course_id}", raises=(CourseNotFound, CourseArchivedAlready, SlugTaken, Stale))
+@router.patch(
+    "/v1/courses/{course_id}", raises=(CourseNotFound, CourseArchivedAlready, SlugTaken, CategoryUnknown, Stale)
+)
 async def change_course(
     caller: Caller, course_id: UUID, changes: CourseChanges, version: IfMatch, response: Response
 ) -> CourseView:

@@ -1,5 +1,6 @@
 """The SQL of course: working copies, revisions and learner counts. Runs, staff and the catalogue have stores of their own."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -175,6 +176,16 @@ async def insert_course(
     )
 
 
+async def list_unknown_categories(db: Connection, slugs: Sequence[str]) -> list[str]:
+    """Return those that nothing can be filed under, in their order."""
+    rows = await db.rows(
+        """SELECT slug FROM unnest($1::text[]) WITH ORDINALITY AS wanted (slug, position)
+           WHERE slug NOT IN (SELECT slug FROM course.categories) ORDER BY position LIMIT 100""",
+        slugs,
+    )
+    return [row["slug"] for row in rows]
+
+
 async def update_course(
     tx: Transaction,
     course_id: CourseId,
@@ -198,7 +209,11 @@ async def update_course(
         """UPDATE course.courses
            SET slug = coalesce($3, slug), title = coalesce($4, title), summary = coalesce($5, summary),
                language = coalesce($6, language), categories = coalesce($7, categories), tags = coalesce($8, tags),
-               visibility = coalesce($9, visibility), details_changed = true, version = version + 1, updated_at = $10
+               visibility = coalesce($9, visibility), version = version + 1, updated_at = $10,
+               details_changed = details_changed OR
+                   (slug, title, summary, language, categories, tags, visibility) IS DISTINCT FROM
+                   (coalesce($3, slug), coalesce($4, title), coalesce($5, summary), coalesce($6, language),
+                    coalesce($7, categories), coalesce($8, tags), coalesce($9, visibility))
            WHERE id = $1 AND version - staff_changes = $2
            RETURNING """
         + _COURSE,

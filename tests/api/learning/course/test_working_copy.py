@@ -141,3 +141,26 @@ async def test_a_drafted_visibility_neither_shows_nor_hides_before_it_is_publish
         done(await school.owner.patch(path, {"visibility": drafted}, headers=etag))
         problem(await stranger.get(path), status)
     await hub.settle()
+
+
+async def test_categories_are_those_that_there_are_and_nothing_is_said_twice(hub: Hub, school: School) -> None:
+    body = {"organization_id": str(school.org_id), "title": "Filed", "categories": ["mathematics", "mathematic"]}
+    refused = problem(await school.owner.post("/v1/courses", body), 422, "category-unknown")
+    assert [(error["pointer"], error["params"]) for error in refused["errors"]] == [
+        ("/categories/1", {"category": "mathematic"})
+    ]
+    course = await new_course(school, categories=["arts", "arts"], tags=["ink", "ink", "pen"])
+    assert (course["categories"], course["tags"]) == (["arts"], ["ink", "pen"])
+    path = f"/v1/courses/{course['id']}"
+    etag = {"If-Match": (await school.owner.get(path)).headers["etag"]}
+    problem(await school.owner.patch(path, {"categories": ["nothing"]}, headers=etag), 422, "category-unknown")
+    assert done(await school.owner.patch(path, {"categories": []}, headers=etag))["categories"] == []
+
+
+async def test_a_change_that_changes_nothing_is_no_draft_change(hub: Hub, published: Draft) -> None:
+    read = await published.owner.get(published.path)
+    etag = {"If-Match": read.headers["etag"]}
+    same = {name: read.json()[name] for name in ("title", "slug", "summary", "tags", "categories", "visibility")}
+    assert done(await published.owner.patch(published.path, same, headers=etag))["has_draft_changes"] is False
+    problem(await published.owner.post(f"{published.path}/publish"), 409, "nothing-to-publish")
+    await hub.settle()
