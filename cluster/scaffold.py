@@ -136,6 +136,7 @@ async def list_${things}(caller: Principal, org_id: OrgId, *, before: ${Thing}Id
     "routes.py": '''"""HTTP of $service."""
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 from uuid import UUID
 
@@ -169,11 +170,8 @@ class ${Thing}View(BaseModel):
 @router.post("/v1/$area", status_code=201)
 async def create_$thing(caller: Caller, new: New$Thing, response: Response) -> ${Thing}View:
     """Create a $words."""
-    $thing = await once(
-        response,
-        logic.create_$thing(caller, new.organization_id, new.title),
-        again=lambda id: logic.get_$thing(caller, ${Thing}Id(id)),
-    )
+    work = logic.create_$thing(caller, new.organization_id, new.title)
+    $thing = await once(response, work, partial(logic.get_$thing, caller))
     response.headers["Location"] = f"/v1/$area/{$thing.id}"
     return _render($thing, response)
 
