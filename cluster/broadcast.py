@@ -28,6 +28,7 @@ OnGap = Callable[[], Awaitable[None]]
 MAX_MESSAGES = 10_000
 """Kept in the stream: what a process that is cut off may miss before it is told that it has a gap."""
 _BLOCK_MS = 500
+_PAGE = 500
 _REMEMBERED_IDS = 2 * MAX_MESSAGES
 _SEND_LIMIT_S = 0.25
 
@@ -36,15 +37,21 @@ def announce(tx: Transaction, topic: str, message: dict[str, Any]) -> None:
     """Send `message` to every process that listens to `topic` once `tx` has committed."""
     id = new_id()
     document = orjson.dumps({"id": id, "topic": topic, "message": message}).decode()
-    outbox.add(tx, outbox.Row(id, outbox.BROADCAST, topic, document, partial(_send_at_once, document)))
+    outbox.add(tx, outbox.Row(id, outbox.BROADCAST, topic, document))
+    tx.buffer("broadcasts", document, _send_after_commit)
 
 
-async def _send_at_once(document: str) -> None:
+async def _send_after_commit(tx: Transaction) -> None:
+    tx.after_commit(partial(_send_at_once, list(tx.buffers["broadcasts"])))
+
+
+async def _send_at_once(documents: list[str]) -> None:
     try:
+        # One limit for all of them: whoever changed the access of hundreds must not wait hundreds of times.
         async with asyncio.timeout(_SEND_LIMIT_S):
-            await send(document)
+            await send(*documents)
     except Exception as error:
-        # The request has committed and must not wait for Redis: the relay sends the same document again.
+        # The request has committed and must not wait for Redis: the relay sends the same documents again.
         log.debug("broadcast left to the relay", extra={"error": repr(error)})
 
 
@@ -54,9 +61,10 @@ async def send(*documents: str) -> None:
     Raises:
         redis.RedisError, OSError: Redis does not answer.
     """
-    client = cast(Any, redis.redis())
-    for document in documents:
-        await client.xadd(redis.key("broadcast"), {"m": document}, maxlen=MAX_MESSAGES, approximate=True)
+    async with cast(Any, redis.redis()).pipeline() as pipe:
+        for document in documents:
+            pipe.xadd(redis.key("broadcast"), {"m": document}, maxlen=MAX_MESSAGES, approximate=True)
+        await pipe.execute()
 
 
 class Listener:
@@ -108,10 +116,12 @@ class Listener:
                 if self._position is None:
                     self._position = await _end_of_stream()
                     await self._missed()
-                elif not self.fresh_within(2.0) and await _trimmed_past(self._position):
+                elif away or (not self.fresh_within(2.0) and await _trimmed_past(self._position)):
+                    # Who answers again may be a replica that never got the last messages, though it has our position.
+                    await _end_of_stream()
                     await self._missed()
-                await self._read(self._position)
                 away = False
+                await self._read(self._position)
             except Exception as error:
                 if not away:
                     log.warning("broadcasts stopped", extra={"error": repr(error)})
@@ -121,14 +131,17 @@ class Listener:
     async def _read(self, position: bytes) -> None:
         client = cast(Any, redis.redis())
         stream = redis.key("broadcast")
-        replies: Any = await client.xread({stream: position}, count=500, block=_BLOCK_MS)
+        replies: Any = await client.xread({stream: position}, count=_PAGE, block=_BLOCK_MS)
         answered_at = time.monotonic()
         entries = wake.entries_of(replies)
         for entry_id, fields in entries:
             self._position = entry_id
             await self.receive(fields[b"m"])
-        if len(entries) < 500:
+        if len(entries) < _PAGE:
             self._caught_up_at = answered_at
+        elif await _trimmed_past(position):
+            # So far behind that messages may have been trimmed before they were read.
+            await self._missed()
 
     async def receive(self, document: bytes | str) -> None:
         """Call back for one message of the stream, unless it was seen before."""

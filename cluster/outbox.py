@@ -12,7 +12,7 @@ from functools import partial
 from uuid import UUID
 
 from cluster import wake
-from cluster.postgres import AfterCommit, Connection, Transaction
+from cluster.postgres import Connection, Transaction
 
 SHARDS = 16
 BROADCAST = "broadcast"
@@ -23,13 +23,12 @@ MAX_BYTES = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One message: what Kafka gets, and optionally what to do about it right after commit."""
+    """One message: what Kafka or the broadcast stream gets."""
 
     id: UUID
     topic: str
     key: str
     envelope: str
-    after_commit: AfterCommit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +54,7 @@ def add(tx: Transaction, row: Row) -> None:
     """
     size = len(row.envelope.encode())
     if size > MAX_BYTES:
-        raise ValueError(
-            f"a message of {size} bytes for {row.topic}: send ids, not contents ({MAX_BYTES} at most)"
-        )
+        raise ValueError(f"a message of {size} bytes for {row.topic}: send ids, not contents ({MAX_BYTES} at most)")
     tx.buffer("outbox", row, _flush)
 
 
@@ -81,9 +78,6 @@ async def _flush(tx: Transaction) -> None:
         [shard_of(row.key) for row in rows],
         [row.envelope for row in rows],
     )
-    for row in rows:
-        if row.after_commit is not None:
-            tx.after_commit(row.after_commit)
     tx.after_commit(partial(wake.signal, *{"broadcasts" if row.topic == BROADCAST else "outbox" for row in rows}))
 
 

@@ -1,14 +1,13 @@
 """A Kafka that is frozen: the worker host stays healthy, and afterwards every event takes effect once, in order."""
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from actors import consumers, relay
@@ -25,55 +24,28 @@ from cluster.servers.testing import own_home
 from cluster.settings import settings
 from cluster.wake import Bell
 from tests.kernel import committed, registries_kept, rows
+from tests.own_server import OwnServer
 
 pytestmark = pytest.mark.usefixtures("kernel", "empty")
 
 
-class Broker:
-    """A Kafka of this module's own, that may be hurt."""
-
-    def __init__(self, server: Kafka) -> None:
-        self.bootstrap = server.bootstrap
-        self._server = server
-        self._process: asyncio.subprocess.Process | None = None
-
-    async def start(self) -> None:
-        await self._server.prepare()
-        launch = self._server.launch()
-        self._process = await asyncio.create_subprocess_exec(
-            *launch.argv,
-            cwd=launch.cwd,
-            env=dict(launch.env),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-        async with asyncio.timeout(60):
-            while True:
-                try:
-                    return await self._server.ready()
-                except Exception:
-                    await asyncio.sleep(0.1)
-
-    def send(self, number: signal.Signals) -> None:
-        assert self._process is not None
-        self._process.send_signal(number)
-
-    async def kill(self) -> None:
-        self.send(signal.SIGKILL)
-        assert self._process is not None
-        await self._process.wait()
+@pytest.fixture(scope="module")
+async def own_kafka(kernel: str) -> AsyncIterator[tuple[OwnServer, str]]:
+    with own_home() as home:
+        server = Kafka(home)
+        broker = OwnServer(server)
+        await broker.start()
+        yield broker, server.bootstrap
+        await broker.kill()
 
 
 @pytest.fixture
-async def broker(kernel: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Broker]:
-    with own_home() as home:
-        broker = Broker(Kafka(home))
-        await broker.start()
-        pointed = replace(settings(), kafka_bootstrap=broker.bootstrap)
-        monkeypatch.setattr(kafka, "settings", lambda: pointed)
-        yield broker
-        await broker.kill()
+def broker(own_kafka: tuple[OwnServer, str], monkeypatch: pytest.MonkeyPatch) -> OwnServer:
+    """A broker of this module's own, to which this process's clients go."""
+    broker, bootstrap = own_kafka
+    pointed = replace(settings(), kafka_bootstrap=bootstrap)
+    monkeypatch.setattr(kafka, "settings", lambda: pointed)
+    return broker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +79,7 @@ def every(parts: tuple[Loop, ...], limit_s: float) -> None:
 
 
 async def test_while_kafka_is_away_the_loops_go_round_and_then_all_events_arrive_in_order(
-    broker: Broker, speaker: str, monkeypatch: pytest.MonkeyPatch
+    broker: OwnServer, speaker: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relay, "ACK_LIMIT_S", 0.5, raising=False)
     monkeypatch.setattr(consumers, "COMMIT_LIMIT_S", 0.5, raising=False)
@@ -119,7 +91,7 @@ async def test_while_kafka_is_away_the_loops_go_round_and_then_all_events_arrive
         await tx.run("INSERT INTO probe.effects (consumer, key, n) VALUES ('l', $1, $2)", envelope.subject, event.n)
         if event.n == 3 and not away.is_set():
             # Between the events and the commit of their offsets.
-            broker.send(signal.SIGSTOP)
+            broker.freeze()
             away.set()
 
     events.on(Turned, service="listener")(handle)
@@ -138,7 +110,7 @@ async def test_while_kafka_is_away_the_loops_go_round_and_then_all_events_arrive
             for loop in loops:
                 loop.healthy()
         every(loops, 120.0)
-        broker.send(signal.SIGCONT)
+        broker.thaw()
         await turn(speaker, thing, 6)
         async with asyncio.timeout(40):
             while len(await effects()) < 6:  # noqa: ASYNC110  the database tells nobody
@@ -150,7 +122,7 @@ async def test_while_kafka_is_away_the_loops_go_round_and_then_all_events_arrive
         await sender.stop()
 
 
-async def test_what_kafka_refuses_is_not_overtaken(broker: Broker, speaker: str) -> None:
+async def test_what_kafka_refuses_is_not_overtaken(broker: OwnServer, speaker: str) -> None:
     """The first event of a key is too large for its topic, the rest would fit: none of them may go before it."""
     topic = kafka.topic(speaker)
     admin = AIOKafkaAdminClient(**kafka.connection())
@@ -167,9 +139,9 @@ async def test_what_kafka_refuses_is_not_overtaken(broker: Broker, speaker: str)
         await sender.publish_events()
     await sender.stop()
     assert len(await rows("SELECT 1 FROM hub.outbox")) == 3
-    async with AIOKafkaConsumer(topic, **kafka.connection(), auto_offset_reset="earliest") as reader:
-        polled: Any = await reader.getmany(timeout_ms=500)
-    assert polled == {}
+    async with AIOKafkaConsumer(topic, **kafka.connection()) as reader:
+        partition = TopicPartition(topic, 0)
+        assert await reader.end_offsets([partition]) == {partition: 0}
 
 
 def test_a_round_fits_into_one_record_batch_whatever_it_holds() -> None:
