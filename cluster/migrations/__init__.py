@@ -4,8 +4,10 @@ A service owns the schema of its name through the role `<stack>_<service>`, whic
 that inherits exactly the roles of the services it hosts (`ensure_login`), so that a query into another service's schema fails.
 """
 
+import asyncio
 import hashlib
 import hmac
+import logging
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,8 +20,14 @@ import asyncpg
 from cluster.services import table
 from cluster.settings import REPOSITORY, settings
 
+log = logging.getLogger(__name__)
+
 KERNEL = "hub"
 _LOCK = 0x1EA7_1166
+_LOCK_LIMIT_MS = 2000
+_PAUSE_S = 3.0
+_TRIES = 120
+"""Ten minutes: longer than a backup of a laptop or a report runs."""
 _FILE = re.compile(r"^(\d{4})_[a-z0-9_]+\.sql$")
 
 
@@ -112,18 +120,38 @@ async def _migrate(connection: Any) -> list[str]:
             await _ensure_role(connection, owner)
             await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{migration.service}" AUTHORIZATION "{owner}"')
             prepared.add(migration.service)
-        async with connection.transaction():
-            await connection.execute(f'SET LOCAL ROLE "{owner}"')
-            await connection.execute(migration.sql)
-            await connection.execute("RESET ROLE")
-            await connection.execute(
-                "INSERT INTO hub.migrations (service, name, sha256) VALUES ($1, $2, $3)",
-                migration.service,
-                migration.name,
-                migration.sha256,
-            )
+        await _apply(connection, migration, owner)
         done.append(f"{migration.service}/{migration.name}")
     return done
+
+
+async def _apply(connection: Any, migration: Migration, owner: str) -> None:
+    """Run a file, in a pause of those who use its tables.
+
+    ALTER TABLE waits for every running transaction, and all later ones wait behind it: so it waits a moment at a time.
+
+    Raises:
+        asyncpg.LockNotAvailableError: there was no such pause in `_TRIES`.
+    """
+    for again in reversed(range(_TRIES)):
+        try:
+            async with connection.transaction():
+                await connection.execute(f"SET LOCAL lock_timeout = '{_LOCK_LIMIT_MS}ms'")
+                await connection.execute(f'SET LOCAL ROLE "{owner}"')
+                await connection.execute(migration.sql)
+                await connection.execute("RESET ROLE")
+                await connection.execute(
+                    "INSERT INTO hub.migrations (service, name, sha256) VALUES ($1, $2, $3)",
+                    migration.service,
+                    migration.name,
+                    migration.sha256,
+                )
+            return
+        except asyncpg.LockNotAvailableError:
+            if not again:
+                raise
+            log.info("a table is in use, its migration waits", extra={"migration": migration.name})
+            await asyncio.sleep(_PAUSE_S)
 
 
 async def ensure_login(services: Iterable[str]) -> str:
