@@ -6,6 +6,7 @@ lost commit brings again, the inbox drops.
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ JOIN_LIMIT_S = 60.0
 COMMIT_LIMIT_S = 20.0
 """The client tries for ever; a step does not, or the host would seem to hang while Kafka is away."""
 _LEAVE_LIMIT_S = 5.0
+_DRAIN_S = 10.0
 
 _lag = Gauge("hub_consumer_lag", "Events that a service has not taken over yet", ["service"], registry=REGISTRY)
 
@@ -158,6 +160,33 @@ class Consumer:
         _lag.labels(self.service).set(sum(self._behind.values()))
 
 
+class Drainer:
+    """Works on what the services of this host have parked: each for itself, so that slow handlers hold up their own."""
+
+    def __init__(self, services: tuple[str, ...], turn: asyncio.Semaphore) -> None:
+        self._services = services
+        self._turn = turn
+        self._idle = Idle()
+        self.loop = Loop("drainer", self.step)
+
+    async def step(self) -> float:
+        """Give every service with due keys some seconds; return how long to rest."""
+        due = await inbox.due(self._services)
+        results = await asyncio.gather(*(self._drain(service) for service in due), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return self._idle.rest(worked=bool(due))
+
+    async def _drain(self, service: str) -> None:
+        until = time.monotonic() + _DRAIN_S
+        while time.monotonic() < until:
+            async with self._turn:
+                if not await inbox.drain_once((service,)):
+                    return
+            self.loop.beat()
+
+
 class Consumers:
     """All consumers of a worker host, and the drainer of what they parked."""
 
@@ -165,9 +194,7 @@ class Consumers:
         turn, joining = asyncio.Semaphore(_SIDE_BY_SIDE), asyncio.Semaphore(_SIDE_BY_SIDE)
         self._services = tuple(service for service in events.listening_services() if service in services)
         self._consumers = [Consumer(service, turn, joining) for service in self._services]
-        self._idle = Idle()
-        self._drainer = Loop("drainer", self._drain)
-        self.loops = (*(consumer.loop for consumer in self._consumers), self._drainer)
+        self.loops = (*(consumer.loop for consumer in self._consumers), Drainer(self._services, turn).loop)
 
     def start(self) -> None:
         for loop in self.loops:
@@ -177,6 +204,3 @@ class Consumers:
         """Finish the batches under way and leave the groups, so that others take the partitions over at once."""
         await asyncio.gather(*(loop.stop(grace_s=5.0) for loop in self.loops))
         await asyncio.gather(*(consumer.leave() for consumer in self._consumers))
-
-    async def _drain(self) -> float:
-        return self._idle.rest(worked=await inbox.drain_once(self._services))

@@ -302,6 +302,9 @@ def describe(error: BaseException) -> str:
     return text.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
+_DUE = """
+SELECT DISTINCT consumer FROM hub.parked_keys WHERE NOT dead AND retry_at <= now() AND consumer = ANY($1::text[])
+"""
 # SKIP LOCKED: several drainers share the keys, and one that a consumer is appending to waits for the next round.
 _NEXT_KEY = """
 SELECT consumer, key, attempts FROM hub.parked_keys
@@ -317,6 +320,12 @@ UPDATE hub.parked_keys SET attempts = $3::int + 1, retry_at = now() + $4, dead =
 WHERE consumer = $1 AND key = $2 AND attempts = $3::int AND NOT dead
 """
 _GO_ON = "UPDATE hub.parked_keys SET attempts = 0, retry_at = now() WHERE consumer = $1 AND key = $2"
+
+
+async def due(services: Iterable[str]) -> list[str]:
+    """Return the services that have a parked key to work on."""
+    async with read() as db:
+        return [row[0] for row in await db.rows(_DUE, list(services))]
 
 
 async def drain_once(services: Iterable[str]) -> bool:

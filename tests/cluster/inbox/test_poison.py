@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from actors.consumers import Drainer
 from cluster import events, inbox
 from cluster.events import Envelope
 from cluster.ids import new_id
@@ -144,3 +145,31 @@ async def test_a_batch_that_takes_too_long_is_taken_over_in_parts(monkeypatch: p
     assert await inbox.receive("strict", [counted(key, n) for n in range(5)]) == Receipt(handled=5)
     assert [n for (n,) in await rows("SELECT n FROM probe.effects ORDER BY position")] == list(range(5))
     assert len(set(transactions)) > 1
+
+
+@pytest.mark.usefixtures("registry")
+async def test_a_service_with_slow_handlers_does_not_hold_up_what_others_have_parked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(inbox, "HANDLER_LIMIT_S", 0.5)
+    failing = True
+
+    async def hang(tx: Transaction, envelope: Envelope, event: Counted) -> None:
+        if failing:
+            raise ValueError("park it")
+        await asyncio.sleep(60)
+
+    async def quick(tx: Transaction, envelope: Envelope, event: Counted) -> None:
+        if failing:
+            raise ValueError("park it")
+
+    events.on(Counted, service="slow")(hang)
+    events.on(Counted, service="quick")(quick)
+    for service in ("slow", "quick"):
+        await inbox.receive(service, [counted(new_id(), n) for n in range(5)])
+    failing = False
+    await run("UPDATE hub.parked_keys SET retry_at = now() - interval '1 s' * (1 + (consumer = 'slow')::int)")
+    drainer = Drainer(("quick", "slow"), asyncio.Semaphore(2))
+    await drainer.step()
+    assert await rows("SELECT count(*) FROM hub.parked_keys WHERE consumer = 'quick'") == [(0,)]
+    assert await rows("SELECT count(*) FROM hub.parked_keys WHERE consumer = 'slow'") == [(5,)]
