@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from api.core.auth import identity_store, mails, sessions, store
-from api.core.auth.addresses import parse_address
+from api.core.auth.addresses import key_of, parse_address
 from api.core.auth.contract import (
     Address,
     EmailTaken,
@@ -88,7 +88,7 @@ async def address_of(user_id: UserId) -> Address | None:
 async def owns_address(user_id: UserId, email: str) -> bool:
     """Tell whether a person has proven that this address is theirs."""
     async with read() as db:
-        identity = await identity_store.find_by_subject(db, parse_address(email).key)
+        identity = await identity_store.find_by_subject(db, key_of(email))
     return identity is not None and identity.user_id == user_id and identity.email_verified_at is not None
 
 

@@ -23,7 +23,7 @@ from api.core.organization.contract import (
 from api.core.organization.jobs import GrantInvited, grant_roles
 from api.core.organization.store import Invitation, Member, StoredOrganization
 from api.core.rbac.contract import BeyondOwnRights, RbacCalls
-from cluster.access import AddressSource, permit, reach_of, within
+from cluster.access import AddressSource, lacking, permit, reach_of, within
 from cluster.broadcast import announce
 from cluster.calls import RemoteUnavailable, client
 from cluster.events import emit
@@ -112,6 +112,7 @@ async def preview(token: str) -> tuple[Invitation, StoredOrganization]:
     organization = await permit(platform("organization"), "organization:read", guarded)
     if organization.state == "suspended":
         raise SuspendedOrganization("nobody can join it at present")
+    await _check_inviter(invitation)
     return invitation, organization
 
 
@@ -140,7 +141,6 @@ async def accept(principal: Principal, token: str) -> Member:
     await preview(token)
     if invitation.email is not None and not await client(AddressSource).owns_address(user_id, invitation.email):
         raise AddressNotVerified("sign in with the account of the address that was invited, and verify that address")
-    await _check_inviter(invitation)
     async with write(principal) as tx:
         locked = await invitation_store.lock_invitation(tx, invitation.id)
         if not await invitation_store.was_used_by(tx, invitation.id, user_id):
@@ -174,12 +174,14 @@ async def _grant_at_once(principal: Principal, invitation: Invitation, user_id: 
 
 
 async def _check_inviter(invitation: Invitation) -> None:
-    """Return while the inviter may give what the invitation promises.
+    """Return while the inviter may still invite, and give what the invitation promises.
 
     Raises:
         InvitationOver
     """
     inviter = Principal(kind="person", id=invitation.created_by)
+    if await lacking(inviter, ["invitation:manage"], within(org_id=invitation.org_id)):
+        raise InvitationOver("who invited you may not invite any more; ask somebody else for a new one")
     for role in invitation.roles:
         if await client(RbacCalls).lacking(inviter, role, invitation.org_id):
             raise InvitationOver("who invited you may not give its roles any more; ask for a new one")

@@ -33,11 +33,15 @@ async def grant_invited(run: JobRun, args: GrantInvited) -> None:
 
 
 async def grant_roles(invitation: Invitation, user_id: UserId) -> None:
-    """Give what the invitation promised, in the name of who made it."""
+    """Give what the invitation promised, in the name of who made it, unless the member leaves meanwhile."""
     for role in invitation.roles:
         await client(RbacCalls).grant(
             user_id, role, "organization", invitation.org_id, invitation.org_id, invitation.created_by
         )
+    async with read() as db:
+        member = await store.find_active_member(db, invitation.org_id, user_id)
+    if member is None:
+        await client(RbacCalls).revoke_all(user_id, invitation.org_id)
 
 
 @job("organization.discard_unfounded", attempts=20, timeout_s=30)

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from api.core.organization import members
 from api.core.organization.contract import ExternalIdTaken, MemberId, MemberNotActive, MemberNotFound, MemberState
+from api.core.organization.rules import SHOWN_LINE
 from api.core.organization.store import Member, MemberFilter
 from api.core.rbac.contract import BeyondOwnRights, LastOwner
 from cluster.http import Caller, IfMatch, Page, Paging, Patch, Router, Several, once, set_etag
@@ -18,7 +19,7 @@ from cluster.problems import Stale
 
 router = Router("organization")
 
-Line = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Line = Annotated[str, Field(min_length=1, max_length=200, pattern=SHOWN_LINE)]
 
 
 class MemberPatch(Patch):

@@ -94,7 +94,12 @@ async def suspend(principal: Principal, member_id: MemberId) -> Member:
     if seen.state == "left":
         raise MemberNotActive("who left is shut out already")
     await client(RbacCalls).suspend(seen.org_id, seen.user_id)
-    return await _move(principal, member_id, "active", "suspended")
+    try:
+        return await _move(principal, member_id, "active", "suspended")
+    except MemberNotActive:
+        # They left meanwhile: should they come back, nothing of theirs may rest without a suspension that shows.
+        await client(RbacCalls).resume(seen.org_id, seen.user_id)
+        raise
 
 
 async def reactivate(principal: Principal, member_id: MemberId) -> Member:
@@ -139,19 +144,25 @@ async def leave(principal: Principal, member_id: MemberId) -> Member:
 
 
 async def _leave(principal: Principal, member: Member, *, removed: bool) -> Member:
-    # Rights first: who is seen to have left must have none.
+    # Rights first: who is seen to have left must have none. And last: an acceptance under way may have given some meanwhile; if
+    # it gives them later, it sees that the member has left.
     await client(RbacCalls).revoke_all(member.user_id, member.org_id, principal.id)
     async with write(principal, result=member.id) as tx:
-        present = await store.lock_member(tx, member.id)
-        if present.state == "left":
-            return present
-        left = await store.update_member(
-            tx, present.id, display_name=present.display_name, external_id=None, email=present.email, state="left"
-        )
-        event = MemberLeft(member_id=left.id, org_id=left.org_id, user_id=left.user_id, removed=removed)
-        emit(tx, event, version=left.version)
-        for invitation in await invitation_store.revoke_of_inviter(tx, left.org_id, left.user_id):
-            revoked = InvitationRevoked(invitation_id=invitation.id, org_id=invitation.org_id)
-            emit(tx, revoked, version=invitation.version)
-        announce(tx, "access", {"user_id": str(left.user_id)})
+        left = await store.lock_member(tx, member.id)
+        if left.state != "left":
+            left = await _mark_left(tx, left, removed=removed)
+    await client(RbacCalls).revoke_all(member.user_id, member.org_id, principal.id)
+    return left
+
+
+async def _mark_left(tx: Transaction, present: Member, *, removed: bool) -> Member:
+    left = await store.update_member(
+        tx, present.id, display_name=present.display_name, external_id=None, email=present.email, state="left"
+    )
+    event = MemberLeft(member_id=left.id, org_id=left.org_id, user_id=left.user_id, removed=removed)
+    emit(tx, event, version=left.version)
+    for invitation in await invitation_store.revoke_of_inviter(tx, left.org_id, left.user_id):
+        revoked = InvitationRevoked(invitation_id=invitation.id, org_id=invitation.org_id)
+        emit(tx, revoked, version=invitation.version)
+    announce(tx, "access", {"user_id": str(left.user_id)})
     return left

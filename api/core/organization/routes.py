@@ -18,6 +18,7 @@ from api.core.organization.contract import (
 )
 from api.core.organization.invitation_routes import router as invitations
 from api.core.organization.member_routes import router as members
+from api.core.organization.rules import SHOWN_LINE
 from api.core.organization.store import StoredOrganization
 from api.core.rbac.contract import BeyondOwnRights, SuccessorIsSuspended
 from cluster.http import Body, Caller, IfMatch, Page, Paging, Patch, Router, Several, once, set_etag
@@ -28,9 +29,7 @@ router = Router("organization")
 router.include_router(members)
 router.include_router(invitations)
 
-Name = Annotated[
-    str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$")
-]
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=SHOWN_LINE)]
 Slug = Annotated[str, Field(max_length=100)]
 
 

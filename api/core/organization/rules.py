@@ -10,6 +10,11 @@ from cluster.problems import FieldError, Invalid
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 """A label of a host name (RFC 1123, section 2.1), so that it may become one."""
 
+_HIDDEN = r"\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+"""Control characters, line breaks, and what turns the direction of writing or shows nothing: a name must look like what it is."""
+SHOWN_LINE = rf"^[^{_HIDDEN}]*[^\s\u200c\u200d\u115f\u1160\u2800\u3164\uffa0{_HIDDEN}][^{_HIDDEN}]*$"
+"""One line in which something shows."""
+
 RESERVED_SLUGS = frozenset(
     {"admin", "api", "app", "assets", "auth", "blog", "catalog", "docs", "help", "hub", "login", "mail", "me", "new"}
     | {

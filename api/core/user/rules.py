@@ -12,6 +12,9 @@ SIGN_UP_LASTS = timedelta(seconds=10)
 _JOINERS = frozenset("\u200c\u200d")
 """Invisible, and part of how names are written in Persian and in several Indian scripts."""
 
+_SHOW_NOTHING = _JOINERS | frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Joiners alone, and letters that fill a place and are blank: who is called so looks like nobody."""
+
 
 def clean_name(text: str) -> str:
     """Return a name as it is kept: composed, without spaces around it.
@@ -20,7 +23,7 @@ def clean_name(text: str) -> str:
         Invalid
     """
     name = unicodedata.normalize("NFC", text).strip()
-    if not name:
+    if all(character.isspace() or character in _SHOW_NOTHING for character in name):
         raise Invalid(errors=(FieldError("/name", "name-empty", "write the name that others shall see"),))
     if any(
         unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") and character not in _JOINERS

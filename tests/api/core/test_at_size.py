@@ -39,8 +39,8 @@ FROM generate_series(1, {ROWS}) n;
 INSERT INTO "user".users (id, email, name, state, created_at, updated_at)
 SELECT pg_temp.id(2, n), n || '@people.example', 'Somebody', 'active', now(), now() FROM generate_series(1, {ROWS}) n;
 INSERT INTO audit.entries (id, chain, shard, action, actor_kind, actor, target_type, target, version, payload, at, trace_id)
-SELECT pg_temp.id(8, n), pg_temp.id(1, 7), 0, 'course.updated', 'person', 'person:' || n / 10, 'course', 'course-' || n / 10, 1,
-    '{}', now(), '' FROM generate_series(1, {ROWS}) n;
+SELECT pg_temp.id(8, n), pg_temp.id(1, 7 + n % 4), 0, 'course.updated', 'person', 'person:' || n / 40, 'course',
+    'course-' || n / 40, 1, '{}', now(), '' FROM generate_series(1, {ROWS}) n;
 ANALYZE audit.entries, organization.organizations, organization.members, organization.invitations;
 ANALYZE rbac.grants, auth.sessions, "user".users
 """.replace("{ROWS}", str(ROWS))

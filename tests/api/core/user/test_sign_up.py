@@ -93,6 +93,12 @@ async def test_each_fault_names_its_field(hub: Hub) -> None:
         assert all(error["detail"] for error in document["errors"])
 
 
+async def test_a_name_shows_something(hub: Hub) -> None:
+    for name in ("\u200d", "\u3164", "\u2800 \u2800", "\u115f\u1160", "\u200b", "Ada\u202eevE"):
+        document = problem(await hub.guest.post("/v1/users", new_user(new_email(), name=name)), 422)
+        assert [error["pointer"] for error in document["errors"]] == ["/name"]
+
+
 async def test_names_of_the_world_are_taken(hub: Hub) -> None:
     for name in ("Ada", "José Ángel", "李小龍", "نیما یوشیج‌ها", "O’Brien-Smith", "Nguyễn Thị", "😀 Ada"):
         assert done(await hub.guest.post("/v1/users", new_user(new_email(), name=name)), 201)["name"] == name
