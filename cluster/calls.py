@@ -79,10 +79,10 @@ def client(protocol: type[P]) -> P:
     """Return something that answers `protocol`, wherever its service runs.
 
     Raises:
-        RuntimeError: called inside a write transaction, which would hold locks while the network takes its time.
+        RuntimeError: called while a connection is held, see `postgres.holds_connection`.
     """
-    if postgres.in_transaction():
-        raise RuntimeError(f"{protocol.__name__} called inside a write transaction: call first, then write")
+    if postgres.holds_connection():
+        raise RuntimeError(f"{protocol.__name__} called while a connection is held: call before or after")
     return cast(P, _client(protocol))
 
 

@@ -19,7 +19,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from cluster.postgres import in_transaction
+from cluster.postgres import holds_connection
 from cluster.problems import Unavailable
 from cluster.settings import settings
 
@@ -446,5 +446,5 @@ async def _pause(failures: int, failure: Exception) -> None:
 
 
 def _outside_transaction() -> None:
-    if in_transaction():
-        raise RuntimeError("objects inside a write transaction: transfer first, then commit what is true")
+    if holds_connection():
+        raise RuntimeError("objects while a connection is held: transfer first, then commit what is true")

@@ -21,7 +21,7 @@ from cluster.principal import Principal
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-_in_transaction: ContextVar[bool] = ContextVar("in_transaction", default=False)
+_holds_connection: ContextVar[bool] = ContextVar("holds_connection", default=False)
 _counters: ContextVar["StatementCounter | None"] = ContextVar("statement_counter", default=None)
 
 AfterCommit = Callable[[], Awaitable[None]]
@@ -246,21 +246,34 @@ def pool() -> "asyncpg.Pool[asyncpg.Record]":
     return _pool
 
 
-def in_transaction() -> bool:
-    """Tell whether the current task holds a write transaction: calls and other network are refused then."""
-    return _in_transaction.get()
+def holds_connection() -> bool:
+    """Tell whether the current task has a connection: a second one, calls and other network are refused then.
+
+    A transaction would hold locks while the network takes its time, and a pool whose connections all wait for another
+    one stands still.
+    """
+    return _holds_connection.get()
 
 
 class read:
-    """Lend a connection without a transaction: each statement sees the newest commit."""
+    """Lend a connection without a transaction: each statement sees the newest commit.
 
-    __slots__ = ("_lent",)
+    Raises:
+        RuntimeError: the task has a connection already.
+    """
+
+    __slots__ = ("_lent", "_token")
 
     async def __aenter__(self) -> Connection:
+        if _holds_connection.get():
+            raise RuntimeError("a second connection while one is held: use that one, or give it back first")
         self._lent = pool().acquire()
-        return Connection(await self._lent.__aenter__())
+        raw = await self._lent.__aenter__()
+        self._token = _holds_connection.set(True)
+        return Connection(raw)
 
     async def __aexit__(self, *failure: object) -> None:
+        _holds_connection.reset(self._token)
         await self._lent.__aexit__(*failure)
 
 
@@ -277,8 +290,8 @@ async def write(principal: Principal, *, result: UUID | None = None, status: int
     """
     from cluster import idempotency
 
-    if _in_transaction.get():
-        raise RuntimeError("a write transaction inside another: one transaction per request; more is a process")
+    if _holds_connection.get():
+        raise RuntimeError("a write transaction while a connection is held: one per request; more is a process")
     async with pool().acquire() as raw, transaction(raw, principal) as tx:
         await idempotency.claim(tx, result, status)
         yield tx
@@ -292,7 +305,7 @@ async def transaction(raw: Any, principal: Principal) -> AsyncGenerator[Transact
     The caller awaits `tx.committed()` once the connection is given back.
     """
     tx = Transaction(raw, principal)
-    token = _in_transaction.set(True)
+    token = _holds_connection.set(True)
     try:
         _count("BEGIN")
         async with raw.transaction():
@@ -300,4 +313,4 @@ async def transaction(raw: Any, principal: Principal) -> AsyncGenerator[Transact
             await tx.flush()
         _count("COMMIT")
     finally:
-        _in_transaction.reset(token)
+        _holds_connection.reset(token)

@@ -213,9 +213,9 @@ async def test_a_key_whose_request_lost_against_a_twin_without_one_answers_the_t
     insert = store.insert_enrollment
 
     async def twin() -> None:
-        token = postgres._in_transaction.set(False)  # pyright: ignore[reportPrivateUsage]
+        token = postgres._holds_connection.set(False)  # pyright: ignore[reportPrivateUsage]
         done(await learner.post("/v1/enrollments", body), 201)
-        postgres._in_transaction.reset(token)  # pyright: ignore[reportPrivateUsage]
+        postgres._holds_connection.reset(token)  # pyright: ignore[reportPrivateUsage]
 
     async def insert_late(*args: Any, **fields: Any) -> Enrollment | None:
         monkeypatch.setattr(store, "insert_enrollment", insert)

@@ -151,11 +151,11 @@ async def test_a_heartbeat_during_a_write_is_not_taken_for_written(
         return totals
 
     async def _outside(beat: Any) -> None:
-        token = postgres._in_transaction.set(False)  # pyright: ignore[reportPrivateUsage]
+        token = postgres._holds_connection.set(False)  # pyright: ignore[reportPrivateUsage]
         try:
             await beat
         finally:
-            postgres._in_transaction.reset(token)  # pyright: ignore[reportPrivateUsage]
+            postgres._holds_connection.reset(token)  # pyright: ignore[reportPrivateUsage]
 
     monkeypatch.setattr(store, "upsert_watched", write_while_they_watch)
     await logic.flush_learners(PLATFORM, [EnrollmentId(UUID(viewer.enrollment_id))])
@@ -191,7 +191,8 @@ async def test_a_plan_that_was_lost_is_made_again_by_the_sweep(hub: Hub, cinema:
     shard = cache.shard_of(EnrollmentId(UUID(viewer.enrollment_id)))
     async with read() as db:
         await db.run("DELETE FROM hub.jobs WHERE kind = 'progress.flush'")
-        await logic.plan_lost(PLATFORM, datetime.now(UTC))
+    await logic.plan_lost(PLATFORM, datetime.now(UTC))
+    async with read() as db:
         planned = await db.value(
             "SELECT count(*) FROM hub.jobs WHERE kind = 'progress.flush' AND dedupe = $1 AND state = 'queued'",
             Flush.dedupe(shard),
