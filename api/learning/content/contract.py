@@ -193,54 +193,49 @@ class ContentCalls(Protocol):
         ...
 
 
-@event("block.created", subject="block_id")
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BlockCreated:
+class BlockEvent:
+    """What every event of a block of a working outline names."""
+
     block_id: BlockId
     type: str
     course_id: UUID
     org_id: OrgId
+
+
+@event("block.created", subject="block_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockCreated(BlockEvent):
+    """A block was put in."""
 
 
 @event("block.updated", subject="block_id")
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BlockUpdated:
-    block_id: BlockId
-    type: str
-    course_id: UUID
-    org_id: OrgId
+class BlockUpdated(BlockEvent):
+    """A block was changed where it stands."""
+
     fields: tuple[str, ...]
 
 
 @event("block.moved", subject="block_id")
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BlockMoved:
-    block_id: BlockId
-    type: str
-    course_id: UUID
-    org_id: OrgId
+class BlockMoved(BlockEvent):
+    """It and everything below it stands elsewhere."""
+
     parent_id: BlockId | None
     position: int
 
 
 @event("block.deleted", subject="block_id")
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BlockDeleted:
+class BlockDeleted(BlockEvent):
     """It and everything below it left the working outline."""
-
-    block_id: BlockId
-    type: str
-    course_id: UUID
-    org_id: OrgId
 
 
 @event("block.restored", subject="block_id")
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BlockRestored:
-    block_id: BlockId
-    type: str
-    course_id: UUID
-    org_id: OrgId
+class BlockRestored(BlockEvent):
+    """It and everything that was deleted with it is back."""
 
 
 @event("outline.changed", subject="course_id")

@@ -8,6 +8,7 @@ from api.learning.course.contract import (
     CoursePublished,
     CourseRestored,
     RunCreated,
+    RunEvent,
     RunUpdated,
 )
 from cluster.events import Envelope, on
@@ -53,7 +54,7 @@ async def on_run_updated(tx: Transaction, envelope: Envelope, event: RunUpdated)
     await _remember(tx, envelope, event)
 
 
-async def _remember(tx: Transaction, envelope: Envelope, event: RunCreated | RunUpdated) -> None:
+async def _remember(tx: Transaction, envelope: Envelope, event: RunEvent) -> None:
     await store.upsert_run(
         tx,
         run_id=event.run_id,

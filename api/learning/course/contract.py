@@ -122,9 +122,10 @@ class CourseStaffChanged:
     added: bool
 
 
-@event("run.created", subject="run_id")
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunCreated:
+class RunEvent:
+    """What a run shows to whom and when, as others follow it."""
+
     run_id: RunId
     course_id: CourseId
     org_id: OrgId
@@ -132,18 +133,18 @@ class RunCreated:
     ends_at: datetime | None
     pinned_revision: int | None
     pinned_frozen_id: FrozenId | None = None
+
+
+@event("run.created", subject="run_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunCreated(RunEvent):
+    """A run was opened."""
 
 
 @event("run.updated", subject="run_id")
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunUpdated:
-    run_id: RunId
-    course_id: CourseId
-    org_id: OrgId
-    starts_at: datetime | None
-    ends_at: datetime | None
-    pinned_revision: int | None
-    pinned_frozen_id: FrozenId | None = None
+class RunUpdated(RunEvent):
+    """A run was changed."""
 
 
 @event("run.ended", subject="run_id")

@@ -22,7 +22,7 @@ from cluster.jobs import enqueue
 from cluster.operations import Operation
 from cluster.postgres import Connection, Transaction, read, write
 from cluster.principal import Kind, Principal, platform
-from cluster.problems import Problem
+from cluster.problems import Problem, Unavailable
 
 State = Literal["copying", "creating", "done", "failed"]
 _PLATFORM = platform("course")
@@ -92,7 +92,10 @@ async def start(caller: Principal, source_id: CourseId, *, title: str | None, sl
 
 
 async def advance(rerun_id: UUID, *, last: bool) -> None:
-    """Take a rerun from the state it is in to its end. What repeating may mend is raised, but on the `last` attempt it fails."""
+    """Take a rerun from the state it is in to its end.
+
+    What repeating may mend is raised; on the `last` attempt the rerun fails, and says so to who waits for it.
+    """
     async with read() as db:
         rerun = await get_rerun(db, rerun_id)
     try:
@@ -102,7 +105,8 @@ async def advance(rerun_id: UUID, *, last: bool) -> None:
         if rerun.state in ("copying", "creating"):
             await _create(rerun)
             await _commit(rerun, "creating", "done", done=2)
-    except Problem as problem:
+    except Exception as error:
+        problem = error if isinstance(error, Problem) else Unavailable("something broke on our side; start it again")
         if problem.status >= 500 and not last:
             raise
         if await _exists(rerun.course_id):
@@ -112,6 +116,8 @@ async def advance(rerun_id: UUID, *, last: bool) -> None:
         async with write(_PLATFORM) as tx:
             if await _update_state(tx, rerun.id, ("copying", "creating"), "failed"):
                 await operations.fail(tx, rerun.id, problem)
+        if error is not problem:
+            raise
 
 
 async def _create(rerun: RerunRow) -> None:

@@ -14,6 +14,7 @@ from api.learning.course.contract import (
     Run,
     RunCreated,
     RunEnded,
+    RunEvent,
     RunHasEnded,
     RunId,
     RunNotFound,
@@ -55,19 +56,7 @@ async def create_run(caller: Principal, course_id: CourseId, fields: dict[str, A
     async with write(caller, result=run.id, status=201) as tx:
         run = replace(run, created_at=tx.now)
         await store.insert_run(tx, run)
-        emit(
-            tx,
-            RunCreated(
-                run_id=run.id,
-                course_id=course_id,
-                org_id=run.org_id,
-                starts_at=run.starts_at,
-                ends_at=run.ends_at,
-                pinned_revision=run.pinned_revision,
-                pinned_frozen_id=frozen_id,
-            ),
-            version=run.version,
-        )
+        emit(tx, _told(RunCreated, run, frozen_id), version=run.version)
     return run
 
 
@@ -103,19 +92,7 @@ async def change_run(caller: Principal, run_id: RunId, changes: dict[str, Any], 
         changed = await store.update_run(tx, wanted, expected_version)
         if changed is None:
             raise Stale(await store.version_of_run(tx, run_id))
-        emit(
-            tx,
-            RunUpdated(
-                run_id=run_id,
-                course_id=changed.course_id,
-                org_id=changed.org_id,
-                starts_at=changed.starts_at,
-                ends_at=changed.ends_at,
-                pinned_revision=changed.pinned_revision,
-                pinned_frozen_id=frozen_id,
-            ),
-            version=changed.version,
-        )
+        emit(tx, _told(RunUpdated, changed, frozen_id), version=changed.version)
     return changed
 
 
@@ -129,6 +106,18 @@ async def end_run(caller: Principal, run_id: RunId) -> Run:
         if ended is not None:
             emit(tx, RunEnded(run_id=run_id, course_id=run.course_id, org_id=run.org_id), version=ended.version)
     return ended or await get_run(caller, run_id)
+
+
+def _told(kind: type[RunEvent], run: Run, frozen_id: FrozenId | None) -> RunEvent:
+    return kind(
+        run_id=run.id,
+        course_id=run.course_id,
+        org_id=run.org_id,
+        starts_at=run.starts_at,
+        ends_at=run.ends_at,
+        pinned_revision=run.pinned_revision,
+        pinned_frozen_id=frozen_id,
+    )
 
 
 async def _see(caller: Principal, guarded: Guarded[T] | None, missing: type[NotFound]) -> T:

@@ -1,6 +1,7 @@
 """Use cases of staff: who teaches a course."""
 
 from api.core.rbac.contract import RbacCalls
+from api.core.user.contract import UserCalls, UserNotFound
 from api.learning.course import store as courses
 from api.learning.course.contract import CourseId, CourseNotFound, CourseStaffChanged
 from api.learning.course.staff import store
@@ -13,6 +14,8 @@ from cluster.ids import UserId
 from cluster.postgres import read, write
 from cluster.principal import Principal
 
+_ROLES = {"instructor", "assistant"}
+
 
 async def list_staff(caller: Principal, course_id: CourseId) -> list[StaffMember]:
     await _permitted(caller, "course:read", course_id)
@@ -21,33 +24,54 @@ async def list_staff(caller: Principal, course_id: CourseId) -> list[StaffMember
 
 
 async def appoint(caller: Principal, course_id: CourseId, user_id: UserId, role: str) -> list[StaffMember]:
-    """Put somebody on the staff, or change their role. The grant comes first, the visible row last.
+    """Put somebody on the staff, or change their role. The grant comes first, then the visible row.
 
     Raises:
+        UserNotFound
         Forbidden: the role may more than the caller does.
     """
     course = await _permitted(caller, "course:staff", course_id)
     here = within(org_id=course.org_id, course_id=course_id, public=True)
     for permission in permissions_of_role(role):
         await permit(caller, permission, here)
+    if not await client(UserCalls).profiles([user_id]):
+        raise UserNotFound("nobody has this id; who is to teach here signs up first")
     await client(RbacCalls).grant(user_id, role, "course", course_id, course.org_id, caller.id)
-    for other in {"instructor", "assistant"} - {role}:
-        await client(RbacCalls).revoke(user_id, other, "course", course_id, course.org_id, caller.id)
     async with write(caller, result=course_id) as tx:
         version = await store.upsert_staff(tx, course, user_id, role)
         emit(tx, _staff_changed(course, user_id, role, added=True), version=version)
+    await _align(caller, course, user_id)
     return await list_staff(caller, course_id)
 
 
 async def dismiss(caller: Principal, course_id: CourseId, user_id: UserId) -> None:
     """Take somebody off the staff: first what they may do, then that they are seen."""
     course = await _permitted(caller, "course:staff", course_id)
-    for role in ("instructor", "assistant"):
+    for role in _ROLES:
         await client(RbacCalls).revoke(user_id, role, "course", course_id, course.org_id, caller.id)
     async with write(caller, result=course_id, status=204) as tx:
         version = await store.delete_staff(tx, course_id, user_id)
         if version is not None:
             emit(tx, _staff_changed(course, user_id, "", added=False), version=version)
+    await _align(caller, course, user_id)
+
+
+async def _align(caller: Principal, course: Course, user_id: UserId) -> None:
+    """Make what somebody may do follow the row, however many change it at once: who comes last sees the last row."""
+    role = await _role_of(course.id, user_id)
+    while True:
+        if role is not None:
+            await client(RbacCalls).grant(user_id, role, "course", course.id, course.org_id, caller.id)
+        for other in _ROLES - {role}:
+            await client(RbacCalls).revoke(user_id, other, "course", course.id, course.org_id, caller.id)
+        before, role = role, await _role_of(course.id, user_id)
+        if role == before:
+            return
+
+
+async def _role_of(course_id: CourseId, user_id: UserId) -> str | None:
+    async with read() as db:
+        return await store.find_role(db, course_id, user_id)
 
 
 async def _permitted(caller: Principal, permission: str, course_id: CourseId) -> Course:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from api.core.user.contract import UserNotFound
 from api.learning.course.contract import CourseId, CourseNotFound
 from api.learning.course.staff import logic
 from api.learning.course.staff.store import StaffMember
@@ -37,7 +38,7 @@ async def list_staff(caller: Caller, course_id: UUID) -> StaffList:
     return _staff(await logic.list_staff(caller, CourseId(course_id)))
 
 
-@router.put("/v1/courses/{course_id}/staff/{user_id}", raises=(CourseNotFound,))
+@router.put("/v1/courses/{course_id}/staff/{user_id}", raises=(CourseNotFound, UserNotFound))
 async def appoint(caller: Caller, course_id: UUID, user_id: UUID, role: StaffRole) -> StaffList:
     """Put somebody on the staff, or change their role."""
     return _staff(await logic.appoint(caller, CourseId(course_id), UserId(user_id), role.role))

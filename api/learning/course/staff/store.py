@@ -44,6 +44,10 @@ async def delete_staff(tx: Transaction, course_id: CourseId, user_id: UserId) ->
     )
 
 
+async def find_role(db: Connection, course_id: CourseId, user_id: UserId) -> str | None:
+    return await db.value("SELECT role FROM course.staff WHERE course_id = $1 AND user_id = $2", course_id, user_id)
+
+
 async def list_staff(db: Connection, course_id: CourseId) -> list[StaffMember]:
     return await db.all(
         StaffMember,

@@ -1,6 +1,9 @@
+from typing import Any
 from uuid import UUID
 
-from api.learning.course import process
+import pytest
+
+from api.learning.course import logic, process
 from api.learning.course.contract import CourseId
 from cluster.ids import OrgId, UserId, new_id
 from cluster.job_runs import run_due_jobs
@@ -79,4 +82,25 @@ async def test_a_rerun_is_forgotten_thirty_days_later(hub: Hub, published: Draft
     async with read() as db:
         kept = await db.rows("SELECT id FROM course.reruns WHERE id = ANY($1::uuid[])", ids)
     assert [row["id"] for row in kept] == ids[1:]
+    await hub.settle()
+
+
+async def test_a_rerun_that_fails_in_an_unforeseen_way_ends_and_says_so(
+    hub: Hub, published: Draft, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = await published.owner.post(f"{published.path}/rerun")
+    rerun_id = UUID(done(started, 202)["id"])
+
+    async def breaks(*_: Any, **__: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(logic, "create_course", breaks)
+    with pytest.raises(ZeroDivisionError):
+        await process.advance(rerun_id, last=False)
+    assert done(await published.owner.get(started.headers["location"]))["state"] == "running"
+    with pytest.raises(ZeroDivisionError):
+        await process.advance(rerun_id, last=True)
+    operation = done(await published.owner.get(started.headers["location"]))
+    assert (operation["state"], operation["problem"]["status"]) == ("failed", 503)
+    assert "start it again" in operation["problem"]["detail"]
     await hub.settle()

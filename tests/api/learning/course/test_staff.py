@@ -5,7 +5,7 @@ import pytest
 
 from api.core.rbac import logic as rbac
 from api.core.rbac.contract import GrantId
-from cluster.access import GrantSource
+from cluster.access import GrantSource, permissions_of_role
 from cluster.calls import client
 from cluster.ids import new_id
 from cluster.principal import Principal
@@ -64,6 +64,13 @@ async def test_a_change_of_staff_leaves_an_authors_version_as_it_is(hub: Hub, dr
     await hub.settle()
 
 
+async def test_only_somebody_can_be_appointed(hub: Hub, draft: Draft) -> None:
+    nobody = f"{draft.path}/staff/{new_id()}"
+    problem(await draft.owner.put(nobody, {"role": "assistant"}), 404, "user-not-found")
+    assert len(done(await draft.owner.get(f"{draft.path}/staff"))["items"]) == 1
+    done(await draft.owner.delete(nobody), 204)
+
+
 async def test_a_refused_course_leaves_nobody_a_right(hub: Hub, school: School) -> None:
     taken = await new_course(school, slug="taken")
     assert await _courses_granted(school.owner) == [taken["id"]]
@@ -108,4 +115,25 @@ async def test_nobody_appoints_beyond_what_they_may_do_themselves(hub: Hub, draf
     problem(await clerk.put(f"{draft.path}/staff/{clerk.id}", {"role": "instructor"}), 403, "forbidden")
     problem(await clerk.post(f"{draft.path}/publish"), 403)
     done(await school.owner.put(f"{draft.path}/staff/{clerk.id}", {"role": "instructor"}))
+    await hub.settle()
+
+
+async def test_roles_that_are_changed_at_once_end_as_they_are_listed(
+    hub: Hub, draft: Draft, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teacher = await hub.person("teacher")
+    staff = f"{draft.path}/staff/{teacher.id}"
+    revoke = rbac.revoke
+
+    async def revoke_late(*args: Any) -> bool:
+        """Let another change begin and end before this one takes the old role away."""
+        monkeypatch.setattr(rbac, "revoke", revoke)
+        done(await asyncio.create_task(draft.owner.put(staff, {"role": "assistant"})))
+        return await revoke(*args)
+
+    monkeypatch.setattr(rbac, "revoke", revoke_late)
+    listed = done(await draft.owner.put(staff, {"role": "instructor"}))["items"]
+    [role] = [member["role"] for member in listed if member["user_id"] == str(teacher.id)]
+    granted = await client(GrantSource).grants_of(teacher.id)
+    assert [each.permissions for each in granted] == [permissions_of_role(role)]
     await hub.settle()
