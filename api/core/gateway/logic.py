@@ -14,6 +14,7 @@ from cluster.principal import Principal
 from cluster.services import Service, table
 
 _HEALTH_LIMIT_S = 2.0
+_HEALTH_KEPT_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,28 @@ class Entry:
     health: Literal["healthy", "unhealthy"]
 
 
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """Asking every service once. `until`: whoever comes before shares it."""
+
+    answers: asyncio.Task[list[Entry]]
+    until: float
+
+
+_round: _Round | None = None
+
+
 async def directory() -> list[Entry]:
+    """Return every service with its health. All who ask within 2 s share a round: guests may ask, and a round is many requests."""
+    global _round
+    loop = asyncio.get_running_loop()
+    if _round is None or _round.until <= loop.time():
+        _round = _Round(loop.create_task(_ask_all()), loop.time() + _HEALTH_KEPT_S)
+    # Who leaves takes the answer from nobody else.
+    return await asyncio.shield(_round.answers)
+
+
+async def _ask_all() -> list[Entry]:
     """Ask every service for its health, all at once, at most 2 s each."""
     services = list(table().values())
     answers = await asyncio.gather(*(calls.is_healthy(service, _HEALTH_LIMIT_S) for service in services))

@@ -1,3 +1,4 @@
+import asyncio
 import base64
 import re
 
@@ -5,11 +6,12 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from api.core.gateway import logic
 from cluster import calls, operations
 from cluster.ids import new_id
 from cluster.postgres import write
 from cluster.principal import PLATFORM
-from cluster.services import table
+from cluster.services import Service, table
 from tests.harness import PASSWORD, Hub, done, problem
 
 
@@ -64,10 +66,25 @@ async def test_the_directory_lists_every_service_with_its_health(hub: Hub) -> No
 
 
 async def test_a_service_that_does_not_answer_is_unhealthy(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logic, "_round", None)
     monkeypatch.setattr(calls, "_hosted", set(table()) - {"audit"})
     monkeypatch.setattr(calls, "_base", lambda _service: "http://127.0.0.1:9")  # pyright: ignore[reportUnknownLambdaType]
     listed = done(await hub.guest.get("/v1/gateway/-/services"))["items"]
     assert [each["name"] for each in listed if each["health"] == "unhealthy"] == ["audit"]
+
+
+async def test_guests_who_ask_together_cost_one_round(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    async def answers(service: Service, _limit_s: float) -> bool:
+        asked.append(service.name)
+        await asyncio.sleep(0)
+        return True
+
+    monkeypatch.setattr(logic, "_round", None, raising=False)
+    monkeypatch.setattr(calls, "is_healthy", answers)
+    await asyncio.gather(*(hub.guest.get("/v1/gateway/-/services") for _ in range(10)))
+    assert sorted(asked) == sorted(table())
 
 
 async def test_an_operation_is_seen_and_cancelled_by_its_owner_alone(hub: Hub) -> None:
