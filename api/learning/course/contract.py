@@ -188,6 +188,10 @@ class RevisionNotFound(NotFound):
     title = "No such revision"
 
 
+class RevisionUnknown(Invalid):
+    title = "There is no such revision to show"
+
+
 class SlugTaken(Conflict):
     title = "Another course of this organization has this slug"
 

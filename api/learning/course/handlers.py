@@ -2,6 +2,7 @@
 
 from api.learning.content.contract import OutlineChanged
 from api.learning.course import store
+from api.learning.course.catalog import store as catalog
 from api.learning.course.contract import CourseId
 from api.learning.enrollment.contract import (
     EnrollmentCancelled,
@@ -41,6 +42,6 @@ async def _count(
     *,
     active: bool,
 ) -> None:
-    await store.count_learner(
+    await catalog.count_learner(
         tx, CourseId(event.course_id), event.enrollment_id, active=active, version=envelope.version
     )

@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
 import asyncpg
@@ -15,6 +14,7 @@ import asyncpg
 from api.core.rbac.contract import RbacCalls
 from api.learning.content.contract import ContentCalls, Frozen, FrozenId
 from api.learning.course import rules, store
+from api.learning.course.catalog import store as catalog
 from api.learning.course.contract import (
     CategoryUnknown,
     CourseArchived,
@@ -87,8 +87,7 @@ async def create_course(
     await client(RbacCalls).grant(author, "instructor", "course", course_id, org_id)
     try:
         async with write(caller, result=course_id, status=201) as tx:
-            insert = partial(
-                store.insert_course,
+            course = await store.insert_course(
                 tx,
                 course_id=course_id,
                 org_id=org_id,
@@ -104,10 +103,6 @@ async def create_course(
                 source_course_id=source,
                 created_by=author,
             )
-            course = await insert()
-            if course is None and details.slug is None:
-                # A twin took the slug at this moment; from here on it is seen.
-                course = await insert()
             if course is None:
                 raise SlugTaken("choose another slug, or leave it out and get one made of the title", pointer="/slug")
             emit(
@@ -232,10 +227,13 @@ async def roll_back(caller: Principal, course_id: CourseId, revision: int) -> Co
     """Publish an old revision's content again as a new revision. The working copy stays as it is."""
     course = await _permitted(caller, "course:publish", course_id)
     _refuse_archived(course)
+    newest = course.published_revision
+    if newest is None:
+        raise RevisionNotFound("nothing was published yet")
+    if not 1 <= revision <= newest:
+        raise RevisionNotFound(f"this course has the revisions 1 to {newest}")
     async with read() as db:
-        old = await store.find_revision(db, course_id, revision)
-    if old is None:
-        raise RevisionNotFound(f"this course has the revisions 1 to {course.published_revision or 0}")
+        old = await store.get_revision(db, course_id, revision)
     async with write(caller, result=course_id) as tx:
         published = await store.update_rolled_back(tx, course_id, old.frozen_id)
         if published is None:
@@ -332,7 +330,7 @@ async def _check_categories(categories: Sequence[str]) -> None:
     if not categories:
         return
     async with read() as db:
-        unknown = await store.list_unknown_categories(db, categories)
+        unknown = await catalog.list_unknown_categories(db, categories)
     if unknown:
         raise CategoryUnknown(
             errors=tuple(

@@ -1,6 +1,5 @@
-"""The SQL of course: working copies, revisions and learner counts. Runs, staff and the catalogue have stores of their own."""
+"""The SQL of course: working copies and revisions. Runs, staff and the catalogue have stores of their own."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -116,6 +115,30 @@ async def list_courses(
     )
 
 
+_INSERT_COURSE = (
+    """WITH taken AS (
+               SELECT EXISTS (SELECT 1 FROM course.courses WHERE org_id = $2 AND slug = $4) AS yes
+           ), course AS (
+               INSERT INTO course.courses (id, org_id, default_run_id, slug, title, summary, language, categories, tags,
+                                           visibility, source_course_id, created_by, created_at, updated_at)
+               SELECT $1, $2, $3, CASE WHEN taken.yes AND NOT $5 THEN left($4, 66) || '-' || right($1::uuid::text, 12) ELSE $4 END,
+                      $6, $7, $8, $9, $10, $11, $12, $13, $14, $14
+               FROM taken
+               ON CONFLICT (org_id, slug) DO NOTHING
+               RETURNING """
+    + _COURSE
+    + """
+           ), run AS (
+               INSERT INTO course.runs (id, course_id, org_id, title, pace, is_default, created_at)
+               SELECT $3, id, org_id, title, 'self', true, created_at FROM course
+           ), staff AS (
+               INSERT INTO course.staff (course_id, user_id, org_id, role, added_at)
+               SELECT id, $13, org_id, 'instructor', created_at FROM course
+           )
+           SELECT * FROM course"""
+)
+
+
 async def insert_course(
     tx: Transaction,
     *,
@@ -135,30 +158,9 @@ async def insert_course(
 ) -> Course | None:
     """Insert a course, its first run and its first instructor. A slug that nobody chose is made unique by its id.
 
-    Returns None when the chosen slug is taken, or a twin takes the slug that nobody chose at this moment.
+    Returns None when the chosen slug is taken.
     """
-    return await tx.maybe(
-        Course,
-        """WITH taken AS (
-               SELECT EXISTS (SELECT 1 FROM course.courses WHERE org_id = $2 AND slug = $4) AS yes
-           ), course AS (
-               INSERT INTO course.courses (id, org_id, default_run_id, slug, title, summary, language, categories, tags,
-                                           visibility, source_course_id, created_by, created_at, updated_at)
-               SELECT $1, $2, $3, CASE WHEN taken.yes AND NOT $5 THEN left($4, 66) || '-' || right($1::uuid::text, 12) ELSE $4 END,
-                      $6, $7, $8, $9, $10, $11, $12, $13, $14, $14
-               FROM taken
-               ON CONFLICT (org_id, slug) DO NOTHING
-               RETURNING """
-        + _COURSE
-        + """
-           ), run AS (
-               INSERT INTO course.runs (id, course_id, org_id, title, pace, is_default, created_at)
-               SELECT $3, id, org_id, title, 'self', true, created_at FROM course
-           ), staff AS (
-               INSERT INTO course.staff (course_id, user_id, org_id, role, added_at)
-               SELECT id, $13, org_id, 'instructor', created_at FROM course
-           )
-           SELECT * FROM course""",
+    args = (
         course_id,
         org_id,
         run_id,
@@ -174,16 +176,11 @@ async def insert_course(
         created_by,
         tx.now,
     )
-
-
-async def list_unknown_categories(db: Connection, slugs: Sequence[str]) -> list[str]:
-    """Return those that nothing can be filed under, in their order."""
-    rows = await db.rows(
-        """SELECT slug FROM unnest($1::text[]) WITH ORDINALITY AS wanted (slug, position)
-           WHERE slug NOT IN (SELECT slug FROM course.categories) ORDER BY position LIMIT 100""",
-        slugs,
-    )
-    return [row["slug"] for row in rows]
+    course = await tx.maybe(Course, _INSERT_COURSE, *args)
+    if course is None and not slug_is_chosen:
+        # A twin took the slug at this moment; from here on it is seen.
+        course = await tx.maybe(Course, _INSERT_COURSE, *args)
+    return course
 
 
 async def update_course(
@@ -315,14 +312,16 @@ async def insert_revision(
     )
 
 
+_FIND_REVISION = """SELECT course_id, revision, frozen_id, details, restored_revision, note, published_by, published_at
+    FROM course.revisions WHERE course_id = $1 AND revision = $2"""
+
+
+async def get_revision(db: Connection, course_id: CourseId, revision: int) -> Revision:
+    return await db.one(Revision, _FIND_REVISION, course_id, revision)
+
+
 async def find_revision(db: Connection, course_id: CourseId, revision: int) -> Revision | None:
-    return await db.maybe(
-        Revision,
-        """SELECT course_id, revision, frozen_id, details, restored_revision, note, published_by, published_at
-           FROM course.revisions WHERE course_id = $1 AND revision = $2""",
-        course_id,
-        revision,
-    )
+    return await db.maybe(Revision, _FIND_REVISION, course_id, revision)
 
 
 async def list_revisions(db: Connection, course_id: CourseId, *, before: int | None, limit: int) -> list[Revision]:
@@ -330,7 +329,7 @@ async def list_revisions(db: Connection, course_id: CourseId, *, before: int | N
     return await db.all(
         Revision,
         """SELECT course_id, revision, frozen_id, details, restored_revision, note, published_by, published_at
-           FROM course.revisions WHERE course_id = $1 AND ($2::int IS NULL OR revision < $2)
+           FROM course.revisions WHERE course_id = $1 AND ($2::bigint IS NULL OR revision < $2)
            ORDER BY revision DESC LIMIT $3""",
         course_id,
         before,
@@ -400,23 +399,4 @@ async def update_outline_version(tx: Transaction, course_id: CourseId, outline_v
         "UPDATE course.courses SET outline_version = $2 WHERE id = $1 AND outline_version < $2",
         course_id,
         outline_version,
-    )
-
-
-async def count_learner(
-    tx: Transaction, course_id: CourseId, enrollment_id: object, *, active: bool, version: int
-) -> None:
-    """Count an enrolment in or out of its course. Older news than what is known changes nothing."""
-    await tx.run(
-        """WITH news AS (
-               INSERT INTO course.learner_counts (course_id, enrollment_id, active, version) VALUES ($1, $2, $3, $4)
-               ON CONFLICT (course_id, enrollment_id) DO UPDATE SET active = excluded.active, version = excluded.version
-               WHERE learner_counts.version < excluded.version
-               RETURNING new.active::int - coalesce(old.active::int, 0) AS change
-           )
-           UPDATE course.catalog SET learners = learners + news.change FROM news WHERE course_id = $1""",
-        course_id,
-        enrollment_id,
-        active,
-        version,
     )

@@ -1,5 +1,6 @@
-"""The SQL of the catalogue: published courses with their runs, and facets."""
+"""The SQL of the catalogue: published courses with their runs and learners, facets and categories."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from api.learning.course.contract import CourseId, Visibility
 from cluster.access import Guarded
 from cluster.ids import OrgId
-from cluster.postgres import Connection
+from cluster.postgres import Connection, Transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,3 +133,32 @@ async def list_facets(db: Connection, org_ids: tuple[OrgId, ...], filters: Filte
 
 async def list_categories(db: Connection) -> list[Category]:
     return await db.all(Category, "SELECT slug, title FROM course.categories ORDER BY position LIMIT 100")
+
+
+async def list_unknown_categories(db: Connection, slugs: Sequence[str]) -> list[str]:
+    """Return those that nothing can be filed under, in their order."""
+    rows = await db.rows(
+        """SELECT slug FROM unnest($1::text[]) WITH ORDINALITY AS wanted (slug, position)
+           WHERE slug NOT IN (SELECT slug FROM course.categories) ORDER BY position LIMIT 100""",
+        slugs,
+    )
+    return [row["slug"] for row in rows]
+
+
+async def count_learner(
+    tx: Transaction, course_id: CourseId, enrollment_id: object, *, active: bool, version: int
+) -> None:
+    """Count an enrolment in or out of its course. Older news than what is known changes nothing."""
+    await tx.run(
+        """WITH news AS (
+               INSERT INTO course.learner_counts (course_id, enrollment_id, active, version) VALUES ($1, $2, $3, $4)
+               ON CONFLICT (course_id, enrollment_id) DO UPDATE SET active = excluded.active, version = excluded.version
+               WHERE learner_counts.version < excluded.version
+               RETURNING new.active::int - coalesce(old.active::int, 0) AS change
+           )
+           UPDATE course.catalog SET learners = learners + news.change FROM news WHERE course_id = $1""",
+        course_id,
+        enrollment_id,
+        active,
+        version,
+    )

@@ -10,7 +10,7 @@ from api.learning.course import store as courses
 from api.learning.course.contract import (
     CourseId,
     CourseNotFound,
-    RevisionNotFound,
+    RevisionUnknown,
     Run,
     RunCreated,
     RunEnded,
@@ -36,7 +36,7 @@ async def create_run(caller: Principal, course_id: CourseId, fields: dict[str, A
 
     Raises:
         DatesOutOfOrder: its dates do not follow each other.
-        RevisionNotFound: it pins a revision that was never published.
+        RevisionUnknown: it pins a revision that was never published.
     """
     async with read() as db:
         guarded = await courses.find_course(db, course_id)
@@ -78,7 +78,7 @@ async def change_run(caller: Principal, run_id: RunId, changes: dict[str, Any], 
 
     Raises:
         Stale: somebody changed it since.
-        RunHasEnded, DatesOutOfOrder, RevisionNotFound: see `create_run`.
+        RunHasEnded, DatesOutOfOrder, RevisionUnknown: see `create_run`.
     """
     async with read() as db:
         guarded = await store.find_run(db, run_id)
@@ -140,5 +140,5 @@ async def _pinned(run: Run) -> FrozenId | None:
     async with read() as db:
         revision = await courses.find_revision(db, run.course_id, run.pinned_revision)
     if revision is None:
-        raise RevisionNotFound("pin a revision that was published, or null for the newest", pointer="/pinned_revision")
+        raise RevisionUnknown("pin a revision that was published, or null for the newest", pointer="/pinned_revision")
     return revision.frozen_id

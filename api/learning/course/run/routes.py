@@ -10,7 +10,7 @@ from api.learning.course.contract import (
     CourseId,
     CourseNotFound,
     DatesOutOfOrder,
-    RevisionNotFound,
+    RevisionUnknown,
     RunHasEnded,
     RunId,
     RunNotFound,
@@ -23,7 +23,7 @@ from cluster.problems import Stale, Unauthorized
 router = Router("course")
 
 
-@router.post("/v1/runs", status_code=201, raises=(CourseNotFound, DatesOutOfOrder, RevisionNotFound))
+@router.post("/v1/runs", status_code=201, raises=(CourseNotFound, DatesOutOfOrder, RevisionUnknown))
 async def create_run(caller: Caller, new: NewRun, response: Response) -> RunView:
     """Open a further run of a course."""
     fields = new.model_dump(exclude={"course_id"})
@@ -53,7 +53,7 @@ async def get_run(caller: Caller, run_id: UUID, response: Response) -> RunView:
     return RunView.of(run)
 
 
-@router.patch("/v1/runs/{run_id}", raises=(RunNotFound, RunHasEnded, DatesOutOfOrder, RevisionNotFound, Stale))
+@router.patch("/v1/runs/{run_id}", raises=(RunNotFound, RunHasEnded, DatesOutOfOrder, RevisionUnknown, Stale))
 async def change_run(
     caller: Caller, run_id: UUID, changes: RunChanges, version: IfMatch, response: Response
 ) -> RunView:

@@ -10,6 +10,7 @@ from cluster.http import Body, Patch
 from cluster.ids import OrgId
 
 Seats = Annotated[int | None, Field(gt=0, le=1_000_000, description="Places; null: as many as come")]
+Pinned = Annotated[int | None, Field(gt=0, lt=2**31, description="Show this revision for ever; null: the newest")]
 Title = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -67,9 +68,7 @@ class NewRun(Body):
     enrolment_opens_at: AwareDatetime | None = None
     enrolment_closes_at: AwareDatetime | None = None
     seats: Seats = None
-    pinned_revision: Annotated[int | None, Field(gt=0, description="Show this revision for ever; null: the newest")] = (
-        None
-    )
+    pinned_revision: Pinned = None
 
 
 class RunChanges(Patch):
@@ -82,4 +81,4 @@ class RunChanges(Patch):
     enrolment_opens_at: AwareDatetime | None = None
     enrolment_closes_at: AwareDatetime | None = None
     seats: Seats = None
-    pinned_revision: Annotated[int | None, Field(gt=0)] = None
+    pinned_revision: Pinned = None

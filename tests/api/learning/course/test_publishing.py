@@ -8,6 +8,7 @@ from api.learning.content.contract import Frozen
 from api.learning.course import logic
 from api.learning.course.contract import CourseCalls, CourseId, PublishAt
 from cluster.calls import client
+from cluster.http.paging import encode_cursor, fingerprint
 from cluster.postgres import read
 from cluster.problems import Unavailable
 from tests.api.learning.course.conftest import Draft, add_lesson, new_course
@@ -69,6 +70,20 @@ async def test_rolling_back_publishes_the_old_text_as_a_new_revision(hub: Hub, p
     restored = [r["restored_revision"] for r in done(await owner.get(f"{path}/revisions"))["items"]]
     assert restored == [1, None, None]
     problem(await owner.post(f"{path}/revisions/9/restore"), 404, "revision-not-found")
+
+
+async def test_a_revision_that_cannot_be_is_not_found(hub: Hub, draft: Draft) -> None:
+    for revision in (0, 1, 2**31, 10**30, -1):
+        path = f"{draft.path}/revisions/{revision}/restore"
+        refused = problem(await draft.owner.post(path), 404, "revision-not-found")
+        assert refused["detail"] == "nothing was published yet"
+    problem(await draft.owner.post(f"{draft.path}/revisions/x/restore"), 422)
+
+
+async def test_a_cursor_that_was_never_given_breaks_nothing(published: Draft) -> None:
+    cursor = encode_cursor((2**40,), fingerprint("-revision", {"course": published.id}))
+    page = done(await published.owner.get(f"{published.path}/revisions", params={"cursor": cursor}))
+    assert [each["revision"] for each in page["items"]] == [1]
 
 
 async def test_an_archived_course_leaves_the_catalogue_and_comes_back(hub: Hub, published: Draft) -> None:

@@ -38,7 +38,9 @@ async def test_a_run_pins_a_published_revision_and_follows_the_newest_again(publ
     owner = published.owner
     path = f"/v1/runs/{published.course['default_run_id']}"
     etag = {"If-Match": (await owner.get(path)).headers["etag"]}
-    problem(await owner.patch(path, {"pinned_revision": 7}, headers=etag), 404, "revision-not-found")
+    for revision in (7, 2**31, 10**30):
+        refused = problem(await owner.patch(path, {"pinned_revision": revision}, headers=etag), 422)
+        assert [error["pointer"] for error in refused["errors"]] == ["/pinned_revision"]
     pinned = await owner.patch(path, {"pinned_revision": 1}, headers=etag)
     assert done(pinned)["pinned_revision"] == 1
     problem(await owner.patch(path, {"seats": 3}, headers=etag), 412, "stale")
