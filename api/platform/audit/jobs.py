@@ -1,6 +1,6 @@
-"""Durable work of audit: chaining."""
+"""Durable work of audit: chaining, and noting the ends of chains elsewhere."""
 
-from api.platform.audit import logic
+from api.platform.audit import checkpoints, logic
 from api.platform.audit.contract import SHARDS, Seal
 from cluster.job_runs import JobRun
 from cluster.jobs import cron, enqueue, perform
@@ -18,3 +18,9 @@ async def sweep(run: JobRun) -> None:
     async with write(run.principal) as tx:
         for shard in range(SHARDS):
             enqueue(tx, Seal(shard=shard), dedupe=f"audit:seal:{shard}")
+
+
+@cron("audit.checkpoint", "*/15 * * * *")
+async def checkpoint(run: JobRun) -> None:
+    """Note the ends of chains that have grown outside the database."""
+    await checkpoints.note_ends(run.principal)

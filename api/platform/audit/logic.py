@@ -1,13 +1,15 @@
 """Use cases of audit: read the trail, chain what arrived, prove that nothing was changed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
 from api.platform.audit import rules, store
 from api.platform.audit.contract import OrganizationUnknown
 from api.platform.audit.rules import PERSON, Entry
+from api.platform.audit.store import End
 from cluster.access import permit, within
 from cluster.ids import OrgId
 from cluster.postgres import Connection, read, write
@@ -80,27 +82,31 @@ async def seal(caller: Principal, shard: int) -> None:
             return
 
 
-async def verify(progress: Callable[[int], None]) -> tuple[int, list[Broken]]:
+async def verify(
+    progress: Callable[[int], None], noted: Mapping[UUID, End] = MappingProxyType({})
+) -> tuple[int, list[Broken]]:
     """Compute every chain again; returns how many entries hold, and where chains do not.
 
-    Finds changed, added, deleted and swapped entries. Whoever rewrites a chain to its very end, and its end too, is found only
-    by comparing with an end that was noted elsewhere.
+    Finds changed, added, deleted and swapped entries. Whoever rewrites a chain to its very end, and its end too, is found by what
+    was noted of it elsewhere (`checkpoints.read_noted`).
     """
     holding = 0
     broken: list[Broken] = []
     async with read() as db:
-        for chain in await store.list_chains(db):
+        for chain in sorted({*await store.list_chains(db), *noted}):
             # One snapshot per chain: what is sealed meanwhile is no fault.
             async with db.raw.transaction(isolation="repeatable_read", readonly=True):
-                count, fault = await _verify_chain(db, chain, progress)
+                count, fault = await _verify_chain(db, chain, noted.get(chain), progress)
             holding += count
             if fault is not None:
                 broken.append(fault)
     return holding, broken
 
 
-async def _verify_chain(db: Connection, chain: UUID, progress: Callable[[int], None]) -> tuple[int, Broken | None]:
-    end, end_hash = await store.find_end(db, chain)
+async def _verify_chain(
+    db: Connection, chain: UUID, noted: End | None, progress: Callable[[int], None]
+) -> tuple[int, Broken | None]:
+    end = await store.find_end(db, chain)
     seq, before = 0, rules.GENESIS
     while page := await store.list_sealed(db, chain, seq, _VERIFY_PAGE):
         progress(len(page))
@@ -109,11 +115,17 @@ async def _verify_chain(db: Connection, chain: UUID, progress: Callable[[int], N
                 return seq, Broken(chain, seq + 1, f"entries {seq + 1} to {entry.seq - 1} are missing")
             if rules.hash_of(entry, entry.seq, before) != entry.hash:
                 return seq, Broken(chain, entry.seq, f"entry {entry.id} is not what was sealed")
+            if noted is not None and entry.seq == noted.seq and entry.hash != noted.hash:
+                return 0, Broken(
+                    chain, entry.seq, "a checkpoint holds another hash: entries up to here were written anew"
+                )
             seq, before = entry.seq, entry.hash
-    if not end:
+    if noted is not None and seq < noted.seq:
+        return seq, Broken(chain, seq + 1, f"a checkpoint holds {noted.seq} entries, and there are {seq}")
+    if end is None:
         return seq, Broken(chain, 1, "the chain has entries and no end")
-    if (seq, before) != (end, end_hash):
-        return seq, Broken(chain, seq + 1, f"the chain ends at {seq} instead of {end}")
+    if (seq, before) != (end.seq, end.hash):
+        return seq, Broken(chain, seq + 1, f"the chain ends at {seq} instead of {end.seq}")
     return seq, None
 
 

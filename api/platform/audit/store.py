@@ -1,6 +1,7 @@
 """The SQL of audit."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from api.platform.audit.contract import shard_of
@@ -65,12 +66,14 @@ async def insert_entries(tx: Transaction, entries: Sequence[Entry]) -> None:
     )
 
 
-LIST_ENTRIES = f"""
-SELECT {_ENTRY} FROM audit.entries
+LIST_ENTRIES = (
+    "SELECT "
+    + _ENTRY
+    + """ FROM audit.entries
 WHERE chain = $1 AND ($2::text[] IS NULL OR action = ANY($2)) AND ($3::text IS NULL OR actor = $3)
     AND ($4::text[] IS NULL OR target = ANY($4)) AND ($5::uuid IS NULL OR id < $5)
-ORDER BY id DESC LIMIT $6
-"""
+ORDER BY id DESC LIMIT $6"""
+)
 
 
 async def list_entries(
@@ -138,10 +141,40 @@ async def list_chains(db: Connection) -> list[UUID]:
     return [row["chain"] for row in rows]
 
 
-async def find_end(db: Connection, chain: UUID) -> tuple[int, bytes]:
-    """Return the number and hash of a chain's end; (0, b"") when it has none."""
-    rows = await db.rows("SELECT seq, hash FROM audit.chains WHERE chain = $1", chain)
-    return (rows[0]["seq"], rows[0]["hash"]) if rows else (0, b"")
+@dataclass(frozen=True, slots=True)
+class End:
+    """The last entry of a chain: its number and hash."""
+
+    chain: UUID
+    seq: int
+    hash: bytes
+
+
+async def find_end(db: Connection, chain: UUID) -> End | None:
+    return await db.maybe(End, "SELECT chain, seq, hash FROM audit.chains WHERE chain = $1", chain)
+
+
+async def list_unnoted(db: Connection, limit: int) -> list[End]:
+    """Return ends that no checkpoint holds."""
+    return await db.all(
+        End, "SELECT chain, seq, hash FROM audit.chains WHERE seq > noted_seq ORDER BY chain LIMIT $1", limit
+    )
+
+
+async def insert_checkpoint(tx: Transaction, key: str, sha256: bytes, ends: Sequence[End]) -> None:
+    """Record that a checkpoint holds these ends."""
+    await tx.run("INSERT INTO audit.checkpoints (key, sha256, noted_at) VALUES ($1, $2, $3)", key, sha256, tx.now)
+    await tx.run(
+        """UPDATE audit.chains c SET noted_seq = greatest(c.noted_seq, n.seq)
+           FROM unnest($1::uuid[], $2::bigint[]) AS n (chain, seq) WHERE c.chain = n.chain""",
+        [end.chain for end in ends],
+        [end.seq for end in ends],
+    )
+
+
+async def list_checkpoints(db: Connection) -> dict[str, bytes]:
+    """Return the keys and hashes of all checkpoints; complete, because each missing one must be found."""
+    return {row["key"]: row["sha256"] for row in await db.rows("SELECT key, sha256 FROM audit.checkpoints")}
 
 
 async def list_sealed(db: Connection, chain: UUID, after: int, limit: int) -> list[SealedEntry]:

@@ -1,4 +1,4 @@
-"""`./hub audit verify`: compute every chain of the audit trail again and say where one does not hold."""
+"""`./hub audit verify`: compute every chain of the audit trail again, compare it with its checkpoints, and say what differs."""
 
 import asyncio
 import sys
@@ -6,8 +6,9 @@ import sys
 from rich.console import Console
 from rich.progress import Progress
 
-from api.platform.audit import logic, store
-from cluster import migrations, postgres
+from api.platform.audit import checkpoints, logic, store
+from cluster import migrations, objects, postgres
+from cluster.problems import Unavailable
 
 
 async def _verify(console: Console) -> int:
@@ -16,15 +17,22 @@ async def _verify(console: Console) -> int:
         async with postgres.read() as db:
             total = await store.count_sealed(db)
             unsealed = await store.count_unsealed(db)
+        try:
+            noted = await checkpoints.read_noted()
+        except Unavailable as error:
+            noted = checkpoints.Noted({}, [f"the checkpoints cannot be read ({error.detail}): repeat it when they can"])
         with Progress(console=console) as bar:
             task = bar.add_task("Entries", total=total)
-            holding, broken = await logic.verify(lambda count: bar.advance(task, count))
+            holding, broken = await logic.verify(lambda count: bar.advance(task, count), noted.ends)
     finally:
+        await objects.close()
         await postgres.disconnect()
     for fault in broken:
         console.print(f"[red]organization {fault.chain}: at {fault.seq}: {fault.why}[/red]")
+    for fault in noted.faults:
+        console.print(f"[red]{fault}[/red]")
     console.print(f"{holding} entries hold, {len(broken)} chains do not, {unsealed} entries wait to be sealed")
-    return 1 if broken else 0
+    return 1 if broken or noted.faults else 0
 
 
 if __name__ == "__main__":
