@@ -28,7 +28,7 @@ from cluster import broadcast
 from cluster.access import permit, reach_of, within
 from cluster.calls import client
 from cluster.events import emit
-from cluster.ids import UserId, new_id
+from cluster.ids import OrgId, UserId, new_id
 from cluster.postgres import Transaction, read, write
 from cluster.principal import Principal
 
@@ -45,12 +45,12 @@ async def enrol(
         RunChoiceNeeded: the course has several open runs.
         RunNotOpen, RunFull
     """
-    await permit(caller, "enrollment:create", within())
     user_id = caller.person()
     async with read() as db:
         mine = await store.list_mine(db, user_id, run_id=run_id, course_id=course_id)
     for known in mine:
         if known.state != "cancelled":
+            await _permit_in(caller, known.org_id)
             return known, False
     open_run = await _choose(caller, run_id, course_id, now)
     left = next((each for each in mine if each.run_id == open_run.run.id), None)
@@ -190,6 +190,7 @@ async def _choose(caller: Principal, run_id: RunId | None, course_id: CourseId |
     if runs[0].visibility == "organization":
         # Before anything is told of it.
         await permit(caller, "catalog:read-organization", within(org_id=runs[0].run.org_id), missing=NotEnrollable)
+    await _permit_in(caller, runs[0].run.org_id)
     takers = [each for each in runs if each.open]
     if not takers:
         raise RunNotOpen("choose another run or course, or come back when enrolment opens")
@@ -198,6 +199,15 @@ async def _choose(caller: Principal, run_id: RunId | None, course_id: CourseId |
             "send run_id with one of `runs`", pointer="/run_id", runs=[str(each.run.id) for each in takers]
         )
     return takers[0]
+
+
+async def _permit_in(caller: Principal, org_id: OrgId) -> None:
+    """Check that the caller may enrol in this organization's courses: a session or a token may be for another's alone.
+
+    Raises:
+        Forbidden
+    """
+    await permit(caller, "enrollment:create", within(org_id=org_id, public=True))
 
 
 async def _take_seat(tx: Transaction, open_run: OpenRun) -> None:
