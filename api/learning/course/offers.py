@@ -16,6 +16,7 @@ OFFERS = (
     Permission("course:staff", "Choose who teaches", _AUTHORS),
     Permission("run:manage", "Open, change and end runs", _AUTHORS),
     Permission("run:read", "See a run that the catalogue does not show", ("learner", *_STAFF)),
+    Permission("run:read-organization", "See a run of a course for members only", ("member", "learner", *_STAFF)),
     Permission("catalog:read", "See what is published", ("anyone",)),
-    Permission("catalog:read-organization", "See what is published for members only", ("member", "learner", *_STAFF)),
+    Permission("catalog:read-organization", "See what is published for members only", ("member", *_STAFF)),
 )

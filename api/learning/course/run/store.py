@@ -15,7 +15,7 @@ _RUN_OF_COURSE = """r.id, r.course_id, r.org_id, r.title, r.pace, r.is_default, 
 _SEEN_BY: dict[Visibility | None, str] = {
     "public": "catalog:read",
     "unlisted": "catalog:read",
-    "organization": "catalog:read-organization",
+    "organization": "run:read-organization",
     None: "run:read",
 }
 """What it takes to see a course's runs, by whom the catalogue shows it to; None: to nobody, it is a draft or archived."""

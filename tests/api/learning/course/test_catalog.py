@@ -73,3 +73,12 @@ async def test_categories_are_listed_in_their_order(hub: Hub) -> None:
     categories = done(await hub.guest.get("/v1/catalog/-/categories"))
     assert categories[0] == {"slug": "arts", "title": "Arts and humanities"}
     assert categories[-1]["slug"] == "other"
+
+
+async def test_a_list_asks_for_the_callers_organizations_and_nothing_else_of_them(hub: Hub, published: Draft) -> None:
+    learner = await hub.person("learner")
+    done(await learner.post("/v1/enrollments", {"course_id": published.id}), 201)
+    await hub.settle()
+    with hub.statements() as counted:
+        done(await learner.get("/v1/catalog"))
+    assert not [sql for sql in counted.sql if "enrollment." in sql]
