@@ -4,17 +4,20 @@ import asyncio
 import logging
 import time
 from collections import Counter
+from typing import Any, cast
 from uuid import UUID
 
 from actors.loops import Idle, Loop
 from cluster import job_runs, jobs
 from cluster.job_runs import LEASE_S, Taken
+from cluster.postgres import Connection, pool
 from cluster.wake import Bell
 
 log = logging.getLogger(__name__)
 
 SIDE_BY_SIDE = 16
 _KEEP_S = 3.0
+_AGAIN_S = 0.3
 _GRACE_S = 8.0
 
 
@@ -26,6 +29,7 @@ class JobWorker:
         self._bell = bell
         self._running: dict[UUID, tuple[Taken, asyncio.Task[None]]] = {}
         self._kept_at = time.monotonic()
+        self._own: Connection | None = None
         self._idle = Idle()
         self._starter = Loop("jobs", self.start_due, wait=lambda rest_s: bell.wait("jobs", rest_s))
         self._keeper = Loop("job leases", self.keep_leases)
@@ -45,6 +49,7 @@ class JobWorker:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._keeper.stop()
+        await self._let_go()
 
     async def start_due(self) -> float:
         """Start what is due and has a free slot; return how long to rest."""
@@ -54,10 +59,11 @@ class JobWorker:
             for declared in jobs.job_types(self._services)
             if declared.concurrency > busy[declared.kind]
         }
+        asked_at = time.monotonic()
         taken = await job_runs.take(free, SIDE_BY_SIDE - len(self._running))
         for job in taken:
             if not self._running:
-                self._kept_at = time.monotonic()
+                self._kept_at = asked_at
             task = asyncio.create_task(self._run(job), name=f"job {job.kind}")
             self._running[job.id] = (job, task)
         return self._idle.rest(worked=bool(taken))
@@ -77,22 +83,39 @@ class JobWorker:
     async def keep_leases(self) -> float:
         """Extend all leases.
 
-        Stop the jobs whose lease is gone, or may be because the database has not answered for so long.
+        Stop the jobs whose lease is gone, or may soon be because the database has not answered for so long.
         """
         held = dict(self._running)
         if not held:
+            await self._own_connection()
             return _KEEP_S
-        asked_at = time.monotonic()
-        try:
-            async with asyncio.timeout(LEASE_S - _KEEP_S):
-                ours = await job_runs.keep([taken for taken, _ in held.values()])
-        except Exception:
-            if time.monotonic() - self._kept_at > LEASE_S - _KEEP_S:
-                self._give_up(held, set())
-            raise
-        self._kept_at = asked_at
-        self._give_up(held, ours)
-        return _KEEP_S
+        sure_until = max(self._kept_at + LEASE_S - _KEEP_S, time.monotonic() + 1.0)
+        while True:
+            asked_at = time.monotonic()
+            try:
+                async with asyncio.timeout(sure_until - asked_at):
+                    ours = await job_runs.keep(await self._own_connection(), [taken for taken, _ in held.values()])
+            except Exception:
+                if time.monotonic() + _AGAIN_S > sure_until:
+                    self._give_up(held, set())
+                    raise
+                await asyncio.sleep(_AGAIN_S)
+            else:
+                self._kept_at = asked_at
+                self._give_up(held, ours)
+                return _KEEP_S
+
+    async def _own_connection(self) -> Connection:
+        """Return the connection that is kept for leases: jobs may hold all others for longer than a lease lasts."""
+        if self._own is None or self._own.raw.is_closed():
+            await self._let_go()
+            self._own = Connection(await pool().acquire())
+        return self._own
+
+    async def _let_go(self) -> None:
+        own, self._own = self._own, None
+        if own is not None:
+            await pool().release(cast(Any, own.raw))
 
     def _give_up(self, held: dict[UUID, tuple[Taken, asyncio.Task[None]]], ours: set[UUID]) -> None:
         for id, (taken, task) in held.items():

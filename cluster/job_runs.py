@@ -24,6 +24,7 @@ from cluster.jobs import GiveUp, JobType, job_type, job_types, perform_of
 from cluster.postgres import Connection, read
 from cluster.principal import Principal, platform
 from cluster.telemetry import REGISTRY, span_from
+from cluster.wake import cancelled
 
 log = logging.getLogger(__name__)
 
@@ -162,12 +163,11 @@ SELECT id FROM hub.jobs JOIN unnest($1::uuid[], $2::uuid[]) AS held (id, lease) 
 """
 
 
-async def keep(held: Sequence[Taken]) -> set[UUID]:
+async def keep(db: Connection, held: Sequence[Taken]) -> set[UUID]:
     """Extend the leases and return the ids of the jobs that are still ours."""
     ids, leases = [job.id for job in held], [job.lease for job in held]
-    async with read() as db:
-        await db.run(_KEEP, ids, leases, timedelta(seconds=LEASE_S))
-        return {row[0] for row in await db.rows(_HELD, ids, leases)}
+    await db.run(_KEEP, ids, leases, timedelta(seconds=LEASE_S))
+    return {row[0] for row in await db.rows(_HELD, ids, leases)}
 
 
 async def run(taken: Taken) -> None:
@@ -184,7 +184,10 @@ async def run(taken: Taken) -> None:
     ):
         try:
             await _perform(declared, taken)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
+            if not cancelled():
+                await _failed(taken, error, labels)
+                return
             await asyncio.shield(_release(taken))
             raise
         except LeaseLost:
@@ -221,7 +224,7 @@ async def _perform(declared: JobType, taken: Taken) -> None:
         await perform_of(taken.kind)(started, args)
 
 
-async def _failed(taken: Taken, error: Exception, labels: dict[str, Any]) -> None:
+async def _failed(taken: Taken, error: BaseException, labels: dict[str, Any]) -> None:
     if isinstance(error, GiveUp) or taken.attempts + 1 >= taken.max_attempts:
         log.error("a job is dead", extra=labels, exc_info=error)
         await _finish(taken, "dead", describe(error))
@@ -292,11 +295,11 @@ async def run_due_jobs(services: tuple[str, ...] | None = None) -> int:
 
 
 _PURGE = """
-DELETE FROM hub.jobs WHERE id IN (
+DELETE FROM hub.jobs WHERE id = ANY(ARRAY(
     SELECT id FROM hub.jobs
     WHERE state IN ('succeeded', 'cancelled') AND finished_at < now() - interval '1 day'
     ORDER BY finished_at LIMIT $1 FOR UPDATE SKIP LOCKED
-)
+))
 """
 
 

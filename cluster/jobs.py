@@ -139,7 +139,8 @@ class _Enqueued:
     id: UUID
     declared: JobType
     args: Any
-    due_at: datetime
+    due_at: datetime | None
+    """None: as soon as the transaction has committed."""
     dedupe: str | None
 
 
@@ -163,7 +164,7 @@ def enqueue_as(
 ) -> UUID:
     """`enqueue` for arguments that several kinds share (`CronSlot`)."""
     id = new_id()
-    tx.buffer("jobs", _Enqueued(id, declared, msgspec.to_builtins(args), at or tx.now, dedupe), _flush)
+    tx.buffer("jobs", _Enqueued(id, declared, msgspec.to_builtins(args), at, dedupe), _flush)
     return id
 
 
@@ -175,10 +176,11 @@ def cancel_jobs(tx: Transaction, dedupe: str) -> None:
 _CANCEL = """
 UPDATE hub.jobs SET state = 'cancelled', finished_at = now() WHERE state = 'queued' AND dedupe = ANY($1::text[])
 """
+# now() is the database's clock, by which jobs are taken; that of this process may be ahead.
 # Sorted, so that two transactions with the same dedupe texts wait for each other instead of deadlocking.
 _INSERT = """
 INSERT INTO hub.jobs (id, kind, service, args, due_at, dedupe, max_attempts, actor, traceparent)
-SELECT id, kind, service, args, due_at, dedupe, max_attempts, $8, $9
+SELECT id, kind, service, args, coalesce(due_at, now()), dedupe, max_attempts, $8, $9
 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::timestamptz[], $6::text[], $7::int[])
     AS job (id, kind, service, args, due_at, dedupe, max_attempts)
 ORDER BY kind, dedupe, id
@@ -204,8 +206,12 @@ async def _flush(tx: Transaction) -> None:
         msgspec.to_builtins(Actor.of(tx.principal)),
         telemetry.traceparent(),
     )
-    if any(job.due_at <= tx.now for job in jobs):
+    if any(job.due_at is None or job.due_at <= tx.now for job in jobs):
         tx.after_commit(partial(wake.signal, "jobs"))
+
+
+def _sooner(at: datetime | None, other: datetime | None) -> bool:
+    return other is not None and (at is None or at < other)
 
 
 def _net(buffered: list[Any]) -> tuple[list[str], list[_Enqueued]]:
@@ -220,6 +226,6 @@ def _net(buffered: list[Any]) -> tuple[list[str], list[_Enqueued]]:
         job: _Enqueued = item
         key: object = job.id if job.dedupe is None else (job.declared.kind, job.dedupe)
         earlier = jobs.get(key)
-        if earlier is None or job.due_at < earlier.due_at:
+        if earlier is None or _sooner(job.due_at, earlier.due_at):
             jobs[key] = job
     return list(cancelled), list(jobs.values())

@@ -83,6 +83,11 @@ async def take(count: int = 10) -> list[Taken]:
     return await job_runs.take({"probe.errand": count}, count)
 
 
+async def keep(held: list[Taken]) -> set[UUID]:
+    async with read() as db:
+        return await job_runs.keep(db, held)
+
+
 async def lease_ends() -> None:
     await run("UPDATE hub.jobs SET due_at = now() WHERE state = 'running'")
 
@@ -196,8 +201,8 @@ async def test_a_dead_workers_job_is_taken_again_and_the_late_end_of_the_first_d
     await lease_ends()
     [second] = await take()
     assert (second.id, second.starts, second.attempts) == (id, 2, 0)
-    assert await job_runs.keep([first]) == set()
-    assert await job_runs.keep([second]) == {id}
+    assert await keep([first]) == set()
+    assert await keep([second]) == {id}
     await job_runs.run(first)
     assert await states() == {id: "running"}
     await job_runs.run(second)
@@ -234,7 +239,7 @@ async def test_a_lease_cannot_be_taken_while_its_holder_writes() -> None:
         await raw.execute(holder, taken.id, taken.lease)
         assert await take() == []
         # The keeper passes over the locked row instead of waiting, and knows that it is still held.
-        assert await job_runs.keep([taken]) == {taken.id}
+        assert await keep([taken]) == {taken.id}
     assert len(await take()) == 1
 
 
@@ -311,7 +316,7 @@ async def test_a_started_job_is_not_cancelled_with_its_text_but_an_operator_can_
     assert await states() == {id: "running"}
     async with read() as db:
         assert await parked.cancel_job(db, id)
-    assert await job_runs.keep([taken]) == set()
+    assert await keep([taken]) == set()
     async with read() as db:
         with pytest.raises(LeaseLost):
             await job_runs.job_run(taken, jobs.job_type(taken.kind)).still_mine(db)
