@@ -6,64 +6,27 @@ may run inside a write transaction.
 """
 
 import asyncio
-import threading
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Iterable
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from typing import Any
 
 import aiohttp
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
-from cluster.postgres import holds_connection
+from cluster import s3
 from cluster.problems import Unavailable
+from cluster.s3 import CONFIG, Bytes, ObjectMissing, ObjectRefused, close
 from cluster.settings import settings
 
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
-P = ParamSpec("P")
-T = TypeVar("T")
-Bytes = bytes | bytearray | memoryview
+__all__ = ["CONFIG", "PART_BYTES", "Bucket", "ObjectMissing", "ObjectRefused", "Stored", "bucket", "close"]
 
 PART_BYTES = 8 * 1024 * 1024
 """Size of the parts of `write_stream`. S3 wants at least 5 MiB (but for the last) and at most 10,000 of them."""
 
-CONFIG = Config(
-    signature_version="s3v4",
-    connect_timeout=5,
-    read_timeout=30,
-    max_pool_connections=16,
-    retries={"mode": "standard", "total_max_attempts": 1},
-    # Not every S3 knows the trailing checksums that newer clients send by default.
-    request_checksum_calculation="when_required",
-    response_checksum_validation="when_required",
-    proxies={},
-)
-_PIECE_BYTES = 256 * 1024
-_ATTEMPTS = 3
-_FIRST_PAUSE_S = 0.1
-_SLOWEST_BYTES_PER_S = 128 * 1024
 _SIGNED_FOR_S = 3600
-_CONNECTIONS = 64
-_MISSING = ("404", "NoSuchKey", "NotFound", "NoSuchBucket", "NoSuchUpload")
-_PASSING = ("SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "500", "502", "503", "504")
-
-
-class ObjectMissing(Exception):
-    """There is no object (or no bucket, or no multipart upload) of that name."""
-
-
-class ObjectRefused(Exception):
-    """S3 understood the request and will not do it: a fault of ours or of the settings."""
-
-
-class _Passing(Exception):
-    """S3 did not answer, or asked to be left alone for a moment: the same request may succeed shortly."""
+_PAGE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +87,7 @@ class Bucket:
         Raises:
             ObjectMissing, Unavailable
         """
-        _outside_transaction()
+        s3.outside_transaction()
         position, failures = start, 0
         while end is None or position < end:
             before = position
@@ -133,9 +96,9 @@ class Bucket:
                     position += len(chunk)
                     yield chunk
                 return
-            except _Passing as failure:
+            except s3.Passing as failure:
                 failures = failures + 1 if position == before else 1
-                await _pause(failures, failure)
+                await s3.pause(failures, failure)
 
     async def read(self, key: str, start: int = 0, end: int | None = None) -> bytes:
         """Return a small object, or a range of one.
@@ -152,7 +115,7 @@ class Bucket:
             Unavailable
         """
         try:
-            found = await _control((await _client()).head_object, Bucket=self.name, Key=key)
+            found = await s3.control((await s3.client()).head_object, Bucket=self.name, Key=key)
         except ObjectMissing:
             return None
         return Stored(key, found["ContentLength"], found["LastModified"])
@@ -163,15 +126,15 @@ class Bucket:
         Raises:
             Unavailable
         """
-        client = await _client()
+        client = await s3.client()
         waiting = iter(keys)
         while batch := list(islice(waiting, 1000)):
             try:
                 wanted: Any = {"Objects": [{"Key": key} for key in batch], "Quiet": True}
-                answer = await _control(client.delete_objects, Bucket=self.name, Delete=wanted)
+                answer = await s3.control(client.delete_objects, Bucket=self.name, Delete=wanted)
             except ObjectMissing:
                 return
-            kept = [error for error in answer.get("Errors", []) if error.get("Code") not in _MISSING]
+            kept = [error for error in answer.get("Errors", []) if error.get("Code") not in s3.MISSING]
             if kept:
                 raise Unavailable(f"{len(kept)} objects could not be deleted; repeat it")
 
@@ -181,11 +144,11 @@ class Bucket:
         Raises:
             Unavailable
         """
-        client = await _client()
+        client = await s3.client()
         more: dict[str, Any] = {}
         while True:
             try:
-                page = await _control(client.list_objects_v2, Bucket=self.name, Prefix=prefix, **more)
+                page = await s3.control(client.list_objects_v2, Bucket=self.name, Prefix=prefix, **more)
             except ObjectMissing:
                 return
             for found in page.get("Contents", []):
@@ -200,19 +163,25 @@ class Bucket:
         Raises:
             Unavailable
         """
-        client = await _client()
-        try:
-            page = await _control(client.list_multipart_uploads, Bucket=self.name)
-        except ObjectMissing:
-            return 0
-        stale = [found for found in page.get("Uploads", []) if found.get("Initiated", before) < before]
-        for found in stale:
-            await self._abort(found.get("Key", ""), found.get("UploadId", ""))
-        return len(stale)
+        client = await s3.client()
+        freed = 0
+        more: dict[str, Any] = {}
+        while True:
+            try:
+                page = await s3.control(client.list_multipart_uploads, Bucket=self.name, MaxUploads=_PAGE, **more)
+            except ObjectMissing:
+                return freed
+            for found in page.get("Uploads", []):
+                if found.get("Initiated", before) < before:
+                    await self._abort(found.get("Key", ""), found.get("UploadId", ""))
+                    freed += 1
+            if not page.get("IsTruncated"):
+                return freed
+            more = {"KeyMarker": page.get("NextKeyMarker"), "UploadIdMarker": page.get("NextUploadIdMarker")}
 
     async def url(self, key: str, *, valid_for: timedelta = timedelta(hours=1)) -> str:
         """Sign a URL under which programs of ours read the object, ranges too. It never goes to a client."""
-        client = await _client()
+        client = await s3.client()
         return client.generate_presigned_url(
             "get_object", Params={"Bucket": self.name, "Key": key}, ExpiresIn=int(valid_for.total_seconds())
         )
@@ -226,7 +195,7 @@ class Bucket:
         where = settings().s3_region
         place: Any = {} if where == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": where}}
         try:
-            await _control((await _client()).create_bucket, Bucket=self.name, **place)
+            await s3.control((await s3.client()).create_bucket, Bucket=self.name, **place)
         except ObjectRefused as error:
             if "BucketAlready" not in str(error):
                 raise
@@ -236,17 +205,17 @@ class Bucket:
         headers = {"Range": f"bytes={start}-{'' if end is None else end - 1}"} if start or end is not None else {}
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=30)
         try:
-            async with _session().get(address, headers=headers, timeout=timeout) as response:
+            async with s3.session().get(address, headers=headers, timeout=timeout) as response:
                 if response.status == 416:
                     return
-                await _check(response)
+                await s3.check(response)
                 # Some stores answer a range with status 200; only Content-Range tells that it was understood.
                 if headers and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
                     raise ObjectRefused("the store does not answer ranges")
                 async for chunk in response.content.iter_any():
                     yield chunk
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise _Passing(repr(error)) from error
+            raise s3.Passing(repr(error)) from error
 
     @asynccontextmanager
     async def _multipart(self, key: str, content_type: str) -> AsyncGenerator[Callable[[Bytes], Awaitable[None]]]:
@@ -262,10 +231,10 @@ class Bucket:
 
         try:
             yield add_part
-            client = await _client()
+            client = await s3.client()
             done: Any = {"Parts": parts}
             with _forgotten():
-                await _control(
+                await s3.control(
                     client.complete_multipart_upload,
                     Bucket=self.name,
                     Key=key,
@@ -278,10 +247,10 @@ class Bucket:
             raise
 
     async def _begin(self, key: str, content_type: str) -> str:
-        client = await _client()
+        client = await s3.client()
         for made in (False, True):
             try:
-                begun = await _control(
+                begun = await s3.control(
                     client.create_multipart_upload, Bucket=self.name, Key=key, ContentType=content_type
                 )
                 return begun["UploadId"]
@@ -293,7 +262,7 @@ class Bucket:
 
     async def _abort(self, key: str, upload_id: str) -> None:
         try:
-            await _control((await _client()).abort_multipart_upload, Bucket=self.name, Key=key, UploadId=upload_id)
+            await s3.control((await s3.client()).abort_multipart_upload, Bucket=self.name, Key=key, UploadId=upload_id)
         except ObjectMissing:
             return
 
@@ -305,8 +274,8 @@ class Bucket:
 
     async def _send(self, operation: str, parameters: dict[str, Any], body: Bytes, headers: dict[str, str]) -> str:
         """PUT `body` to a signed URL and return the ETag."""
-        _outside_transaction()
-        client = await _client()
+        s3.outside_transaction()
+        client = await s3.client()
         bucket_made = False
         failures = 0
         while True:
@@ -314,15 +283,15 @@ class Bucket:
                 operation, Params={"Bucket": self.name, **parameters}, ExpiresIn=_SIGNED_FOR_S
             )
             try:
-                return await _put(address, body, headers)
+                return await s3.put(address, body, headers)
             except ObjectMissing:
                 if bucket_made or "UploadId" in parameters:
                     raise
                 await self.ensure()
                 bucket_made = True
-            except _Passing as failure:
+            except s3.Passing as failure:
                 failures += 1
-                await _pause(failures, failure)
+                await s3.pause(failures, failure)
 
 
 @contextmanager
@@ -337,114 +306,3 @@ def _forgotten() -> Generator[None]:
 def bucket(purpose: str) -> Bucket:
     """Name this stack's bucket for a purpose."""
     return Bucket(f"{settings().stack}-{purpose}".replace("_", "-"))
-
-
-async def close() -> None:
-    """Close this process's connections to S3."""
-    global _http, _s3
-    http, _http, _s3 = _http, None, None
-    if http is not None:
-        await http.close()
-
-
-_http: aiohttp.ClientSession | None = None
-_s3: "S3Client | None" = None
-_making = threading.Lock()
-
-
-def _session() -> aiohttp.ClientSession:
-    global _http
-    if _http is None or _http.closed:
-        connector = aiohttp.TCPConnector(limit=_CONNECTIONS, keepalive_timeout=30)
-        _http = aiohttp.ClientSession(connector=connector, auto_decompress=False, trust_env=False)
-    return _http
-
-
-async def _client() -> "S3Client":
-    # Making a client reads botocore's models from disk: in a thread, once.
-    _outside_transaction()
-    return _s3 if _s3 is not None else await asyncio.to_thread(_make_client)
-
-
-def _make_client() -> "S3Client":
-    global _s3
-    with _making:
-        if _s3 is None:
-            where = settings()
-            _s3 = cast("Any", boto3).client(
-                "s3",
-                endpoint_url=where.s3_endpoint,
-                aws_access_key_id=where.s3_access_key,
-                aws_secret_access_key=where.s3_secret_key,
-                region_name=where.s3_region,
-                config=CONFIG,
-            )
-        return cast("S3Client", _s3)
-
-
-async def _control(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a boto3 call in a thread, again when S3 was away. Every call used here may be repeated."""
-    _outside_transaction()
-    failures = 0
-    while True:
-        try:
-            return await asyncio.to_thread(call, *args, **kwargs)
-        except ClientError as error:
-            code = str(error.response.get("Error", {}).get("Code", ""))
-            if code in _MISSING:
-                raise ObjectMissing(str(error)) from error
-            if code not in _PASSING:
-                raise ObjectRefused(str(error)) from error
-            failure: Exception = error
-        except BotoCoreError as error:
-            failure = error
-        failures += 1
-        await _pause(failures, failure)
-
-
-async def _put(address: str, body: Bytes, headers: dict[str, str]) -> str:
-    # The whole request has a time limit: an answer comes only after the last byte, so silence says nothing.
-    timeout = aiohttp.ClientTimeout(total=30 + len(body) / _SLOWEST_BYTES_PER_S, sock_connect=5)
-    headers = headers | {"Content-Length": str(len(body))}
-    try:
-        async with _session().put(address, data=_pieces(body), headers=headers, timeout=timeout) as response:
-            await _check(response)
-            return response.headers.get("ETag", "")
-    except (aiohttp.ClientError, TimeoutError) as error:
-        raise _Passing(repr(error)) from error
-
-
-async def _pieces(body: Bytes) -> AsyncGenerator[memoryview, None]:
-    # Copied to the socket piece by piece: one large write would double the memory.
-    view = memoryview(body)
-    for start in range(0, len(view), _PIECE_BYTES):
-        yield view[start : start + _PIECE_BYTES]
-
-
-async def _check(response: aiohttp.ClientResponse) -> None:
-    if response.status < 300:
-        return
-    said = (await response.text())[:500]
-    if response.status == 404:
-        raise ObjectMissing(said)
-    if response.status >= 500 or response.status in (408, 429):
-        raise _Passing(said)
-    raise ObjectRefused(f"{response.status}: {said}")
-
-
-async def _pause(failures: int, failure: Exception) -> None:
-    """Wait a little before the next attempt.
-
-    Raises:
-        Unavailable: there were enough.
-    """
-    if failures >= _ATTEMPTS:
-        raise Unavailable(
-            "the file store does not answer; nothing that was stored is lost, repeat it shortly"
-        ) from failure
-    await asyncio.sleep(_FIRST_PAUSE_S * 4 ** (failures - 1))
-
-
-def _outside_transaction() -> None:
-    if holds_connection():
-        raise RuntimeError("objects while a connection is held: transfer first, then commit what is true")

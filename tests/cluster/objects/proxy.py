@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from cluster import objects, settings
+from cluster import objects, s3, settings
 
 
 class Proxy:
@@ -98,6 +98,6 @@ async def between(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Proxy]:
     async with Proxy() as proxy:
         pointed = replace(settings.settings(), s3_endpoint=proxy.endpoint)
         with monkeypatch.context() as patched:
-            patched.setattr(objects, "settings", lambda: pointed)
+            patched.setattr(s3, "settings", lambda: pointed)
             yield proxy
             await objects.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster import objects, settings
+from cluster import objects, s3, settings
 from cluster.problems import Unavailable
 from cluster.servers.home import Home
 from cluster.servers.s3 import S3
@@ -60,7 +60,7 @@ async def store_of_its_own(path: Path, monkeypatch: pytest.MonkeyPatch) -> Async
     )
     try:
         with monkeypatch.context() as patched:
-            patched.setattr(objects, "settings", lambda: pointed)
+            patched.setattr(s3, "settings", lambda: pointed)
             yield store
             await objects.close()
     finally:
