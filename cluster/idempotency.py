@@ -79,11 +79,12 @@ SELECT CASE WHEN fingerprint = $2 THEN 'replayed' ELSE 'reused' END AS outcome, 
 FROM hub.idempotency_keys WHERE key_hash = $1 AND created_at > now() - interval '24 hours'
 """
 CLAIM = "SELECT outcome, result_id, status FROM hub.claim_idempotency($1, $2, $3, $4)"
+# An array, because a join would read the whole table.
 PURGE = """
-DELETE FROM hub.idempotency_keys WHERE key_hash IN (
+DELETE FROM hub.idempotency_keys WHERE key_hash = ANY(ARRAY(
     SELECT key_hash FROM hub.idempotency_keys WHERE created_at < now() - interval '24 hours'
     ORDER BY created_at LIMIT 10000 FOR UPDATE SKIP LOCKED
-)
+))
 """
 
 

@@ -76,9 +76,9 @@ WHERE id = $1 AND state IN ('queued', 'running')
 """
 FIND = f"SELECT {_COLUMNS} FROM hub.operations WHERE id = $1"  # noqa: S608 (constant columns)
 PURGE = """
-DELETE FROM hub.operations WHERE id IN (
+DELETE FROM hub.operations WHERE id = ANY(ARRAY(
     SELECT id FROM hub.operations WHERE finished_at < now() - interval '30 days' ORDER BY finished_at LIMIT 10000
-)
+))
 """
 
 

@@ -82,22 +82,22 @@ async def _flush(tx: Transaction) -> None:
 
 
 # Two constant statements: while Kafka is away, its rows must not stand in front of the broadcasts.
-_NEXT_EVENTS = """
+NEXT_EVENTS = """
 SELECT seq, id, topic, key, envelope FROM hub.outbox
 WHERE topic <> 'broadcast' AND shard = ANY($1::smallint[]) ORDER BY seq LIMIT $2
 """
-_NEXT_BROADCASTS = """
+NEXT_BROADCASTS = """
 SELECT seq, id, topic, key, envelope FROM hub.outbox
 WHERE topic = 'broadcast' AND shard = ANY($1::smallint[]) ORDER BY seq LIMIT $2
 """
 
 
 async def next_events(db: Connection, shards: Sequence[int], limit: int) -> list[Waiting]:
-    return await db.all(Waiting, _NEXT_EVENTS, shards, limit)
+    return await db.all(Waiting, NEXT_EVENTS, shards, limit)
 
 
 async def next_broadcasts(db: Connection, shards: Sequence[int], limit: int) -> list[Waiting]:
-    return await db.all(Waiting, _NEXT_BROADCASTS, shards, limit)
+    return await db.all(Waiting, NEXT_BROADCASTS, shards, limit)
 
 
 async def delete(db: Connection, rows: Sequence[Waiting]) -> None:
