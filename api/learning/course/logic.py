@@ -194,6 +194,7 @@ async def publish(
 ) -> Course:
     """Freeze the outline and make it and the working copy the next revision.
 
+    An outline that was changed and changed back is published already: it only shows no draft changes any more.
     With `scheduled_at` it does nothing once the schedule was moved or taken back.
 
     Raises:
@@ -218,7 +219,10 @@ async def publish(
             if scheduled_at not in (None, current.publish_at):
                 return current
             _refuse_archived(current)
-            raise NothingToPublish("change the course or its outline first")
+            same = await store.update_same_outline(tx, course_id, frozen.frozen_id, frozen.outline_version)
+            if same is None or scheduled_at is not None:
+                raise NothingToPublish("change the course or its outline first")
+            return same
         await _commit_revision(tx, published, frozen.frozen_id, _details(published), note=note)
     return published
 
@@ -262,7 +266,7 @@ async def schedule(caller: Principal, course_id: CourseId, publish_at: datetime,
         scheduled = await store.update_schedule(tx, course_id, publish_at)
         if scheduled is None:
             raise CourseArchivedAlready
-        cancel_jobs(tx, PublishAt.dedupe(course_id))
+        cancel_jobs(tx, PublishAt, PublishAt.dedupe(course_id))
         enqueue(
             tx, PublishAt(course_id=course_id, publish_at=publish_at), at=publish_at, dedupe=PublishAt.dedupe(course_id)
         )
@@ -290,7 +294,7 @@ async def unschedule(caller: Principal, course_id: CourseId) -> Course:
         changed = await store.update_schedule(tx, course_id, None)
         if changed is None:
             raise CourseArchivedAlready
-        cancel_jobs(tx, PublishAt.dedupe(course_id))
+        cancel_jobs(tx, PublishAt, PublishAt.dedupe(course_id))
         emit(
             tx,
             CourseUpdated(course_id=course_id, org_id=course.org_id, fields=("publish_at",)),
@@ -305,7 +309,7 @@ async def archive(caller: Principal, course_id: CourseId) -> Course:
     async with write(caller, result=course_id) as tx:
         changed = await store.update_archived(tx, course_id, archived=True)
         if changed is not None:
-            cancel_jobs(tx, PublishAt.dedupe(course_id))
+            cancel_jobs(tx, PublishAt, PublishAt.dedupe(course_id))
             emit(tx, CourseArchived(course_id=course_id, org_id=course.org_id), version=changed.version)
     return changed or await get_course(caller, course_id)
 

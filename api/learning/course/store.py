@@ -259,6 +259,25 @@ async def update_published(
     )
 
 
+async def update_same_outline(
+    tx: Transaction, course_id: CourseId, frozen_id: FrozenId, outline_version: int
+) -> Course | None:
+    """Note that an outline of a newer version is what is published. None when that is known, or it is another.
+
+    The version stays, as it does when the outline changes.
+    """
+    return await tx.maybe(
+        Course,
+        """UPDATE course.courses SET published_outline_version = $3
+           WHERE id = $1 AND published_frozen_id = $2 AND published_outline_version < $3
+           RETURNING """
+        + _COURSE,
+        course_id,
+        frozen_id,
+        outline_version,
+    )
+
+
 async def update_rolled_back(tx: Transaction, course_id: CourseId, frozen_id: FrozenId) -> Course | None:
     """Count up the revision for old content that comes back; the working copy keeps its own text. None when archived."""
     return await tx.maybe(

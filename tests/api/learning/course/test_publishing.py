@@ -11,7 +11,7 @@ from cluster.calls import client
 from cluster.http.paging import encode_cursor, fingerprint
 from cluster.postgres import read
 from cluster.problems import Unavailable
-from tests.api.learning.course.conftest import Draft, add_lesson, new_course
+from tests.api.learning.course.conftest import Draft, add_block, add_lesson, new_course
 from tests.harness import Hub, School, done, problem
 
 
@@ -34,6 +34,18 @@ async def test_publish_lists_everything_that_is_missing(hub: Hub, school: School
 
 async def test_publish_twice_without_a_change_is_refused(published: Draft) -> None:
     problem(await published.owner.post(f"{published.path}/publish"), 409, "nothing-to-publish")
+
+
+async def test_an_outline_that_was_changed_and_changed_back_is_published_already(hub: Hub, published: Draft) -> None:
+    owner, path = published.owner, published.path
+    module = await add_block(owner, published.id, None, "module")
+    done(await owner.delete(f"/v1/blocks/{module}"), 204)
+    await hub.settle()
+    assert done(await owner.get(path))["has_draft_changes"] is True
+    course = done(await owner.post(f"{path}/publish"))
+    assert (course["published_revision"], course["has_draft_changes"]) == (1, False)
+    assert await hub.events("course.published") == []
+    problem(await owner.post(f"{path}/publish"), 409, "nothing-to-publish")
 
 
 async def test_publishing_twins_make_one_revision(draft: Draft) -> None:
