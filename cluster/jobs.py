@@ -146,6 +146,7 @@ class _Enqueued:
 
 @dataclass(frozen=True, slots=True)
 class _Cancelled:
+    kind: str
     dedupe: str
 
 
@@ -168,13 +169,15 @@ def enqueue_as(
     return id
 
 
-def cancel_jobs(tx: Transaction, dedupe: str) -> None:
-    """Cancel the jobs that wait under this text; those that have started go on."""
-    tx.buffer("jobs", _Cancelled(dedupe), _flush)
+def cancel_jobs(tx: Transaction, args: type, dedupe: str) -> None:
+    """Cancel the jobs with such arguments that wait under this text; those that have started go on."""
+    tx.buffer("jobs", _Cancelled(_by_class[args].kind, dedupe), _flush)
 
 
 _CANCEL = """
-UPDATE hub.jobs SET state = 'cancelled', finished_at = now() WHERE state = 'queued' AND dedupe = ANY($1::text[])
+UPDATE hub.jobs SET state = 'cancelled', finished_at = now()
+FROM unnest($1::text[], $2::text[]) AS unwanted (kind, dedupe)
+WHERE jobs.kind = unwanted.kind AND jobs.dedupe = unwanted.dedupe AND state = 'queued'
 """
 # now() is the database's clock, by which jobs are taken; that of this process may be ahead.
 # Sorted, so that two transactions with the same dedupe texts wait for each other instead of deadlocking.
@@ -191,7 +194,7 @@ ON CONFLICT (kind, dedupe) WHERE state = 'queued' DO UPDATE SET due_at = least(j
 async def _flush(tx: Transaction) -> None:
     cancelled, jobs = _net(tx.buffers["jobs"])
     if cancelled:
-        await tx.run(_CANCEL, cancelled)
+        await tx.run(_CANCEL, [each.kind for each in cancelled], [each.dedupe for each in cancelled])
     if not jobs:
         return
     await tx.run(
@@ -214,14 +217,14 @@ def _sooner(at: datetime | None, other: datetime | None) -> bool:
     return other is not None and (at is None or at < other)
 
 
-def _net(buffered: list[Any]) -> tuple[list[str], list[_Enqueued]]:
-    """Reduce what was asked for, in order, to texts to cancel and then jobs to insert, no two with one dedupe text."""
-    cancelled: dict[str, None] = {}
+def _net(buffered: list[Any]) -> tuple[list[_Cancelled], list[_Enqueued]]:
+    """Reduce what was asked for, in order, to what to cancel and then jobs to insert, no two of a kind with one text."""
+    cancelled: dict[_Cancelled, None] = {}
     jobs: dict[object, _Enqueued] = {}
     for item in buffered:
         if isinstance(item, _Cancelled):
-            cancelled[item.dedupe] = None
-            jobs = {key: job for key, job in jobs.items() if job.dedupe != item.dedupe}
+            cancelled[item] = None
+            jobs = {key: job for key, job in jobs.items() if key != (item.kind, item.dedupe)}
             continue
         job: _Enqueued = item
         key: object = job.id if job.dedupe is None else (job.declared.kind, job.dedupe)

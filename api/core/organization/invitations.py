@@ -170,7 +170,7 @@ async def _grant_at_once(principal: Principal, invitation: Invitation, user_id: 
     except RemoteUnavailable:
         return
     async with write(principal) as tx:
-        cancel_jobs(tx, f"{invitation.id} {user_id}")
+        cancel_jobs(tx, GrantInvited, f"{invitation.id} {user_id}")
 
 
 async def _check_inviter(invitation: Invitation) -> None:

@@ -299,7 +299,7 @@ async def test_cancelling_and_enqueueing_count_in_their_order() -> None:
     await enqueued(dedupe="one", note="old", at=datetime.now(UTC) + timedelta(hours=1))
     async with committed() as tx:
         enqueue(tx, Errand(thing_id=new_id(), note="never"), dedupe="one")
-        cancel_jobs(tx, "one")
+        cancel_jobs(tx, Errand, "one")
         enqueue(tx, Errand(thing_id=new_id(), note="new"), dedupe="one")
         enqueue(tx, Errand(thing_id=new_id(), note="twin"), dedupe="one", at=datetime.now(UTC) + timedelta(hours=1))
     assert sorted(await rows("SELECT state, args ->> 'note' FROM hub.jobs")) == [
@@ -308,11 +308,26 @@ async def test_cancelling_and_enqueueing_count_in_their_order() -> None:
     ]
 
 
+async def test_a_jobs_text_is_its_kinds_own() -> None:
+    """Two services name their jobs after the same id; what one cancels is not the other's."""
+    async with committed() as tx:
+        enqueue(tx, Errand(thing_id=new_id()), dedupe="one")
+        slow = enqueue(tx, Slow(thing_id=new_id()), dedupe="one")
+    async with committed() as tx:
+        cancel_jobs(tx, Errand, "one")
+        enqueue(tx, Slow(thing_id=new_id()), dedupe="one")
+    assert await rows("SELECT kind, state FROM hub.jobs ORDER BY kind") == [
+        ("probe.errand", "cancelled"),
+        ("probe.slow", "queued"),
+    ]
+    assert (await states())[slow] == "queued"
+
+
 async def test_a_started_job_is_not_cancelled_with_its_text_but_an_operator_can_stop_it() -> None:
     id = await enqueued(dedupe="one")
     [taken] = await take()
     async with committed() as tx:
-        cancel_jobs(tx, "one")
+        cancel_jobs(tx, Errand, "one")
     assert await states() == {id: "running"}
     async with read() as db:
         assert await parked.cancel_job(db, id)
