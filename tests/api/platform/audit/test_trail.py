@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 from contextvars import Context
 from typing import Any
 from uuid import UUID
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from api.platform.audit import logic
 from api.platform.audit.rules import SealedEntry
 from cluster import postgres
+from cluster.events import event_types
 from cluster.ids import new_id
 from cluster.postgres import Connection, pool
 from tests.api.learning.course.conftest import Draft, draft, published, school
@@ -189,6 +191,18 @@ async def test_a_person_is_found_as_a_target(hub: Hub, published: Draft) -> None
         await store.insert_entries(tx, [rules.entry_of(envelope, pseudonyms)])
     (entry,) = await _entries(published.school, target_id=str(person))
     assert (entry["action"], entry["target"]["id"]) == ("profile.flagged", str(person))
+
+
+def test_whoever_stands_in_an_event_is_hidden_in_the_trail() -> None:
+    from api.platform.audit.rules import names_a_person
+    from cluster.registry import load
+    from cluster.services import table
+
+    load(tuple(table()), "contract")
+    fields = [(event.name, field) for event in event_types() for field in dataclasses.fields(event.python)]
+    named = {(name, field.name) for name, field in fields if "UserId" in str(field.type)}
+    assert len(named) > 15
+    assert [each for each in sorted(named) if not names_a_person(each[1])] == []
 
 
 async def _admin() -> Any:
