@@ -89,6 +89,9 @@ class Envelope:
         """
         try:
             read = orjson.loads(document)
+            if not isinstance(read["subject"], str) or not isinstance(read["type"], str) or "\0" in read["subject"]:
+                # The database would refuse it as a key, and a batch that cannot be taken over comes again for ever.
+                raise TypeError("subject and type are texts")
             return cls(
                 id=UUID(read["id"]),
                 type=read["type"],

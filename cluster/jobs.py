@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 import msgspec
-from croniter import croniter
+from croniter import CroniterError, croniter
 
 from cluster import telemetry, wake
 from cluster.events import Actor
@@ -102,8 +102,11 @@ def cron(
     name: str, expression: str, *, attempts: int = 3, timeout_s: float = 300, service: str | None = None
 ) -> Callable[[Callable[["JobRun"], Awaitable[None]]], Callable[["JobRun"], Awaitable[None]]]:
     """Run the function below at the times of a crontab line (UTC). After an outage only the latest missed one runs."""
-    if not croniter.is_valid(expression):
-        raise ValueError(f"{name}: {expression} is not a crontab expression")
+    try:
+        croniter(expression).get_next()
+    except CroniterError as error:
+        # Also a day that never comes: the scheduler would look for it, and do nothing else.
+        raise ValueError(f"{name}: {expression} is not a crontab expression, or names no time at all") from error
 
     def register(function: Callable[["JobRun"], Awaitable[None]]) -> Callable[["JobRun"], Awaitable[None]]:
         async def perform_slot(run: "JobRun", slot: CronSlot) -> None:  # noqa: ARG001

@@ -75,14 +75,14 @@ async def test_a_step_deletes_one_lot_and_the_next_goes_on(monkeypatch: pytest.M
     with registries_kept():
         events.on_all(note, service="listener")
         work = Upkeep()
-        left: list[int] = []
-        for _ in range(6):
-            assert await work.step() == 0.0
-            left += [count for (count,) in await rows("SELECT count(*) FROM hub.inbox")]
+        left = [30_000]
         rest_s = 0.0
         while not rest_s:
             rest_s = await work.step()
-    assert left[:4] == [22_000, 14_000, 6_000, 0]
+            [(count,)] = await rows("SELECT count(*) FROM hub.inbox")
+            if count != left[-1]:
+                left.append(count)
+    assert left == [30_000, 22_000, 14_000, 6_000, 0]
     assert await rows("SELECT count(*) FROM hub.idempotency_keys WHERE created_at < now() - interval '1 day'") == [(0,)]
     assert await rows("SELECT count(*) FROM hub.operations WHERE finished_at < now() - interval '30 d'") == [(0,)]
 

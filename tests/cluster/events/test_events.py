@@ -86,7 +86,15 @@ async def test_a_released_event_is_still_read() -> None:
     assert envelope.traceparent is None
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"id": 3}', '"text"', "null"])
+_KEYS = (
+    '{"id":"01a204e2-b58f-751c-b80a-482a35648ab6","source":"s","type":"t","subject":%s,"time":"2026-01-02T03:04:05Z",'
+    '"subjectversion":1,"schemaversion":1,"actorkind":"platform","data":{}}'
+)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"id": 3}', '"text"', "null", _KEYS % 7, _KEYS % "null", _KEYS % r'"\u0000"']
+)
 def test_what_is_no_event_of_ours_is_refused(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  the message is the parser's
         Envelope.decode(text)

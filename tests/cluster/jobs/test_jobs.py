@@ -381,6 +381,12 @@ async def test_a_slot_is_enqueued_once_and_of_missed_ones_only_the_latest() -> N
     assert CronSlot(at=friday).at == friday
 
 
+@pytest.mark.parametrize("expression", ["every night", "0 0 30 2 *", "61 * * * *"])
+def test_a_time_that_never_comes_is_refused(expression: str) -> None:
+    with pytest.raises(ValueError, match="names no time at all"):
+        jobs.cron("probe.never", expression, service="speaker")
+
+
 _WORKER = """
 import asyncio, sys
 from tests.cluster.jobs import test_jobs
