@@ -37,4 +37,4 @@ async def sweep(run: JobRun) -> None:
     """Delete objects that killed or overtaken requests left behind."""
     before = logic.older_than_a_day(datetime.now(UTC))
     await bucket("media").abort_stale_multiparts(before)
-    await logic.remove_unreferenced(bucket("media"), "", before=before)
+    await logic.remove_unreferenced(bucket("media"), "", before=before, beat=run.extend)

@@ -1,6 +1,6 @@
 """Use cases of assets: see, list, download, delete, claim, and what time does to them."""
 
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -25,6 +25,7 @@ from cluster.objects import Bucket
 from cluster.postgres import Transaction, read, write
 from cluster.principal import Principal, platform
 
+_BATCH = 1000
 _REASONS = {
     "empty": "the file is empty",
     "type-unknown": "what the file is cannot be told from its content",
@@ -154,19 +155,29 @@ async def purge(now: datetime) -> int:
         return await store.purge_deleted(tx, now - rules.KEEP_DELETED_FOR)
 
 
-async def remove_unreferenced(bucket: Bucket, prefix: str, *, before: datetime | None) -> int:
+async def remove_unreferenced(
+    bucket: Bucket, prefix: str, *, before: datetime | None, beat: Callable[[], Awaitable[None]] | None = None
+) -> int:
     """Delete the objects under `prefix` that no asset refers to and that are older than `before`; return how many.
+
+    What is not named like an object of an asset stays: somebody else put it there. `beat` is called while work goes on.
 
     Raises:
         Unavailable
     """
-    removed = 0
+    removed = listed = 0
     batch: dict[str, UUID] = {}
     async for stored in bucket.list(prefix):
+        listed += 1
+        if beat is not None and listed % _BATCH == 0:
+            await beat()
         if before is not None and stored.modified_at >= before:
             continue
-        batch[stored.key] = UUID(stored.key.partition("/")[0])
-        if len(batch) == 1000:
+        try:
+            batch[stored.key] = UUID(stored.key.partition("/")[0])
+        except ValueError:
+            continue
+        if len(batch) == _BATCH:
             removed += await _remove_batch(bucket, batch)
             batch = {}
     return removed + await _remove_batch(bucket, batch)

@@ -94,7 +94,7 @@ async def get_asset(caller: Caller, asset_id: UUID, response: Response) -> Asset
     "/v1/assets/{asset_id}/content",
     raises=(AssetNotFound, AssetNotReady, AssetRejected, RangeNotSatisfiable),
     response_class=StreamingResponse,
-    responses={206: {"description": "The range that was asked for"}},
+    responses={206: {"description": "The range that was asked for"}, 304: {"description": "The client has it"}},
 )
 async def get_content(
     request: Request,
@@ -102,10 +102,14 @@ async def get_content(
     asset_id: UUID,
     range: Annotated[str | None, Header()] = None,
     if_range: Annotated[str | None, Header()] = None,
-) -> StreamingResponse:
+    if_none_match: Annotated[str | None, Header()] = None,
+) -> Response:
     """Download the original. One range at a time."""
     request.scope["state"]["become_stream"]()
     asset, span, content = await logic.open_content(caller, AssetId(asset_id), range, if_range)
+    known = {"ETag": f'"{asset.sha256}"', "Cache-Control": "private, no-cache"}
+    if known["ETag"] in [each.strip().removeprefix("W/") for each in (if_none_match or "").split(",")]:
+        return Response(status_code=304, headers=known)
     # The store must answer before we do: afterwards there is no way to say 503.
     first = await anext(content, b"")
 
@@ -116,13 +120,11 @@ async def get_content(
                 yield chunk
 
     start, end = span or (0, asset.size_bytes)
-    headers = {
+    headers = known | {
         "Content-Length": str(end - start),
         "Content-Disposition": rules.attachment(asset.filename),
         "Content-Security-Policy": "sandbox; default-src 'none'",
         "Accept-Ranges": "bytes",
-        "Cache-Control": "private, no-cache",
-        "ETag": f'"{asset.sha256}"',
     }
     if span is not None:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{asset.size_bytes}"

@@ -26,7 +26,7 @@ from cluster import idempotency
 from cluster.http import once, problem_of, problem_response
 from cluster.http.rendering import MethodNotAllowed
 from cluster.principal import Principal
-from cluster.problems import UnsupportedMediaType
+from cluster.problems import Problem, Unavailable, UnsupportedMediaType
 from cluster.registry import offers
 
 Scope = MutableMapping[str, Any]
@@ -128,6 +128,8 @@ async def _create(caller: Principal, headers: Headers, receive: Receive) -> Resp
         query=b"",
         body=f"{size} {headers.get('upload-metadata')}".encode(),
     )
+    # Read before anything is made: what cannot be read makes nothing.
+    checksum = tus.parse_checksum(headers.get("upload-checksum"))
     response = Response(status_code=201)
     progress = await once(
         response, lambda: logic.begin(caller, new), again=lambda id: logic.progress(caller, AssetId(id))
@@ -135,7 +137,7 @@ async def _create(caller: Principal, headers: Headers, receive: Receive) -> Resp
     # The body of a repeated request was dealt with by the first one; the offset says how much of it arrived.
     with_bytes = headers.get("content-type") == tus.OFFSET_TYPE and "idempotent-replayed" not in response.headers
     if with_bytes:
-        progress = await _receive(caller, progress.asset.id, 0, headers, receive)
+        progress = await _receive_first(caller, progress.asset.id, headers, receive, checksum)
     response.headers["Location"] = f"{PREFIX}/{progress.asset.id}"
     response.headers.update(_moved(progress))
     return response
@@ -145,11 +147,37 @@ async def _append(caller: Principal, asset_id: AssetId, headers: Headers, receiv
     if headers.get("content-type") != tus.OFFSET_TYPE:
         raise UnsupportedMediaType(f"send {tus.OFFSET_TYPE}")
     offset = tus.parse_number("Upload-Offset", headers.get("upload-offset"))
-    return await _receive(caller, asset_id, offset, headers, receive)
+    return await _receive(
+        caller, asset_id, offset, headers, receive, tus.parse_checksum(headers.get("upload-checksum"))
+    )
+
+
+async def _receive_first(
+    caller: Principal, asset_id: AssetId, headers: Headers, receive: Receive, checksum: tus.Checksum | None
+) -> logic.Progress:
+    """Take the bytes that came with a creation. The upload is made: its client must learn where, or its room is given back."""
+    try:
+        return await _receive(caller, asset_id, 0, headers, receive, checksum)
+    except (Unavailable, _Stalled):
+        # Said as 201 with what counts: the client goes on from there.
+        return await logic.progress(caller, asset_id)
+    except _Left:
+        # Only a key finds the upload again.
+        if "idempotency-key" not in headers:
+            await logic.end(caller, asset_id)
+        raise
+    except Problem:
+        await logic.end(caller, asset_id)
+        raise
 
 
 async def _receive(
-    caller: Principal, asset_id: AssetId, offset: int, headers: Headers, receive: Receive
+    caller: Principal,
+    asset_id: AssetId,
+    offset: int,
+    headers: Headers,
+    receive: Receive,
+    checksum: tus.Checksum | None,
 ) -> logic.Progress:
     length = headers.get("content-length")
     return await logic.receive(
@@ -158,7 +186,7 @@ async def _receive(
         offset=offset,
         body=_body(receive),
         declared_bytes=None if length is None else tus.parse_number("Content-Length", length),
-        checksum=tus.parse_checksum(headers.get("upload-checksum")),
+        checksum=checksum,
     )
 
 

@@ -1,6 +1,8 @@
 """Assets: seen by whom they concern, listed by index, downloaded in ranges, claimed, released, expired."""
 
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from uuid import UUID
 
 import httpx
@@ -14,7 +16,7 @@ from cluster.calls import client
 from cluster.events import envelope_of
 from cluster.ids import UserId, new_id
 from cluster.inbox import receive
-from cluster.objects import ObjectMissing, bucket
+from cluster.objects import Bucket, ObjectMissing, bucket
 from cluster.postgres import pool
 from cluster.principal import Principal
 from tests.harness import done, problem
@@ -66,6 +68,11 @@ async def test_downloads_in_ranges(teacher: Teacher) -> None:
     assert (stale.status_code, len(stale.content)) == (200, 100_000)
     same = await teacher.http.get(path, headers={"Range": "bytes=5-9", "If-Range": whole.headers["ETag"]})
     assert same.status_code == 206
+    for kept in (whole.headers["ETag"], f'"other", W/{whole.headers["ETag"]}'):
+        unchanged = await teacher.http.get(path, headers={"If-None-Match": kept})
+        assert (unchanged.status_code, unchanged.content) == (304, b"")
+        assert unchanged.headers["ETag"] == whole.headers["ETag"]
+    assert (await teacher.http.get(path, headers={"If-None-Match": '"other"'})).status_code == 200
 
 
 async def test_lists_by_organization_target_and_owner_with_cursors(teacher: Teacher) -> None:
@@ -170,6 +177,51 @@ async def test_the_sweep_deletes_what_nothing_refers_to(teacher: Teacher) -> Non
     after = {stored.key async for stored in bucket("media").list()}
     assert orphan not in after
     assert {key.partition("/")[0] for key in after} >= {str(asset_id), str(unfinished)}
+
+
+async def test_the_sweep_gets_past_what_it_does_not_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    beats = 0
+    monkeypatch.setattr(logic, "_BATCH", 1)
+
+    async def beat() -> None:
+        nonlocal beats
+        beats += 1
+
+    foreign, orphan = "!not-ours.txt", f"{new_id()}/parts/000000-orphan"
+    for key in (foreign, orphan):
+        await bucket("media").put(key, b"x")
+    await logic.remove_unreferenced(bucket("media"), "", before=datetime.now(UTC) + timedelta(days=1), beat=beat)
+    left = {stored.key async for stored in bucket("media").list()}
+    assert (foreign in left, orphan in left) == (True, False)
+    assert beats > 0
+    await bucket("media").delete([foreign])
+
+
+async def test_a_check_shows_that_it_lives_however_slow_the_store_is(
+    teacher: Teacher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beats: list[float] = []
+
+    async def beat() -> None:
+        beats.append(clock)
+
+    clock = 0.0
+    read = Bucket.get
+
+    async def slow(self: Bucket, key: str, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
+        nonlocal clock
+        async for chunk in read(self, key, start, end):
+            for at in range(0, len(chunk), 1000):
+                clock += 5
+                yield chunk[at : at + 1000]
+
+    monkeypatch.setattr(Bucket, "get", slow)
+    monkeypatch.setattr(checking, "monotonic", lambda: clock)
+    asset_id = await teacher.begin(60_000)
+    await teacher.send(asset_id, film(60_000))
+    await checking.check(teacher.principal, asset_id, beat=beat, last=False)
+    assert len(beats) > 10
+    assert max(after - before for before, after in pairwise([*beats, clock])) <= 20
 
 
 async def test_checking_again_after_a_crash_changes_nothing(teacher: Teacher) -> None:

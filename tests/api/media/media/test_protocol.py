@@ -3,14 +3,16 @@
 import asyncio
 import base64
 import hashlib
+from typing import Any
 
 import httpx
 import pytest
 
 from cluster.postgres import pool
+from tests.cluster.objects.proxy import between
 from tests.harness import problem
 
-from .conftest import Teacher, film, new_teacher, settle
+from .conftest import Teacher, app_of, film, new_teacher, settle
 
 TUS = {"Tus-Resumable": "1.0.0"}
 BYTES = {"Content-Type": "application/offset+octet-stream"}
@@ -76,6 +78,50 @@ async def test_an_upload_from_creation_to_ready(teacher: Teacher) -> None:
 async def test_creation_with_upload(teacher: Teacher) -> None:
     answer = await teacher.http.post("/v1/uploads", headers=creation(teacher, 100) | BYTES, content=film(40))
     assert (answer.status_code, answer.headers["Upload-Offset"]) == (201, "40")
+
+
+async def test_a_creation_whose_bytes_are_refused_leaves_nothing(teacher: Teacher) -> None:
+    async def refused(status: int, content: bytes, **change: str) -> None:
+        headers = creation(teacher, 100) | BYTES | change
+        problem(await teacher.http.post("/v1/uploads", headers=headers, content=content), status)
+        assert await used_bytes(teacher) == 0
+
+    await refused(413, bytes(101))
+    await refused(460, film(40), **{"Upload-Checksum": f"md5 {base64.b64encode(bytes(16)).decode()}"})
+    await refused(400, film(40), **{"Upload-Checksum": "crc32 AAAA"})
+
+
+async def test_a_creation_without_the_file_store_says_where_to_go_on(
+    teacher: Teacher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = film(60)
+    async with between(monkeypatch) as proxy:
+        proxy.refuses = True
+        answer = await teacher.http.post("/v1/uploads", headers=creation(teacher, 60) | BYTES, content=content)
+    assert (answer.status_code, answer.headers["Upload-Offset"]) == (201, "0")
+    again = await teacher.http.patch(answer.headers["Location"], headers=append(0), content=content)
+    assert (again.status_code, again.headers["Upload-Offset"]) == (204, "60")
+
+
+async def test_a_creation_whose_client_leaves_takes_no_room(teacher: Teacher) -> None:
+    messages = [{"type": "http.request", "body": film(40), "more_body": True}, {"type": "http.disconnect"}]
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        raise AssertionError("nobody is there")
+
+    raw = [(name.lower().encode(), value.encode()) for name, value in (creation(teacher, 100) | BYTES).items()]
+    scope = {"type": "http", "method": "POST", "path": "/v1/uploads", "query_string": b"", "headers": raw}
+    await app_of(teacher.principal)(scope, receive, send)
+    assert await used_bytes(teacher) == 0
+
+
+async def used_bytes(teacher: Teacher) -> int:
+    return await pool().fetchval(
+        "SELECT coalesce(sum(used_bytes), 0) FROM media.quotas WHERE holder_id = $1", teacher.org_id
+    )
 
 
 async def test_a_repeated_creation_with_a_key_is_the_same_upload(teacher: Teacher) -> None:
