@@ -1,6 +1,6 @@
 """Durable work that needs no encoder: tidying up, and finding films that nobody works on. Transcoding is in `actors`."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from api.media.media.contract import MediaCalls
 from api.media.video_processing import logic
@@ -11,6 +11,8 @@ from cluster.jobs import cron, perform
 from cluster.objects import bucket
 
 _BATCH = 1000
+_STILL_RUNNING = timedelta(days=1)
+"""No piece runs longer: what is older and belongs to no take that counts is nobody's."""
 
 
 @perform(RemoveFilmObjects)
@@ -30,6 +32,14 @@ async def remove_objects(run: JobRun, args: RemoveFilmObjects) -> None:
 @perform(ReleaseUpload)
 async def release_upload(run: JobRun, args: ReleaseUpload) -> None:
     await client(MediaCalls).release_asset(args.asset_id, logic.CLAIMANT)
+
+
+@cron("video_processing.sweep", "11 4 * * *", timeout_s=3600)
+async def sweep(run: JobRun) -> None:
+    """Delete what killed and overtaken attempts left behind, whatever became of the jobs that should have."""
+    before = datetime.now(UTC) - _STILL_RUNNING
+    await bucket(logic.BUCKET).abort_stale_multiparts(before)
+    await logic.remove_stale_takes(before, beat=run.extend)
 
 
 @cron("video_processing.rescue", "*/5 * * * *")

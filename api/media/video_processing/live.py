@@ -5,6 +5,7 @@ has it. Source: HTML, section 9.2 (Server-sent events).
 """
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ PING_S = 15.0
 LOOK_S = 3.0
 """How late a change is told while broadcasts are away."""
 _RETRY_MS = 2000
+_VERSION = re.compile(r"\d{1,18}", re.ASCII)
 
 _watchers: dict[UUID, set[asyncio.Event]] = {}
 
@@ -38,7 +40,7 @@ broadcast.listen(logic.TOPIC, _wake)
 
 def seen_version(last_event_id: str | None) -> int:
     """Return the version that a client has seen; 0 for none, or for an id that was not given here."""
-    return int(last_event_id) if last_event_id and last_event_id.isascii() and last_event_id.isdigit() else 0
+    return int(last_event_id) if last_event_id and _VERSION.fullmatch(last_event_id) else 0
 
 
 def is_last(film: Film, seen: int) -> bool:

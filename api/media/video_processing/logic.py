@@ -1,6 +1,6 @@
 """Use cases of films: make one of an upload, look at it, stop its processing, start it again."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -29,7 +29,7 @@ from cluster.calls import client
 from cluster.events import emit
 from cluster.ids import OrgId, new_id
 from cluster.jobs import enqueue
-from cluster.objects import bucket
+from cluster.objects import Bucket, bucket
 from cluster.postgres import Transaction, read, write
 from cluster.principal import Principal, platform
 
@@ -41,6 +41,7 @@ _STRAGGLERS = timedelta(seconds=30)
 """How long pieces of a film that was stopped may still be writing."""
 _FORSAKEN_AFTER = timedelta(minutes=15)
 _RESCUES = 2
+_BATCH = 1000
 
 
 class _FilmExists(Exception):
@@ -184,6 +185,39 @@ async def rescue(now: datetime) -> int:
                 enqueue(tx, Transcode(video_id=video_id), dedupe=Transcode.dedupe(video_id))
                 announce_change(tx, film)
     return len(forsaken)
+
+
+async def remove_stale_takes(before: datetime, *, beat: Callable[[], Awaitable[None]]) -> int:
+    """Delete objects, older than `before`, of takes that are no film's present one; return how many.
+
+    Raises:
+        Unavailable
+    """
+    films = bucket(BUCKET)
+    removed = listed = 0
+    batch: dict[str, tuple[VideoId, int]] = {}
+    async for stored in films.list():
+        listed += 1
+        if listed % _BATCH == 0:
+            await beat()
+        take = rules.take_of(stored.key)
+        if take is None or stored.modified_at >= before:
+            continue
+        batch[stored.key] = take
+        if len(batch) == _BATCH:
+            removed += await _remove_stale(films, batch)
+            batch = {}
+    return removed + await _remove_stale(films, batch)
+
+
+async def _remove_stale(films: Bucket, takes: dict[str, tuple[VideoId, int]]) -> int:
+    if not takes:
+        return 0
+    async with read() as db:
+        kept = await store.list_takes(db, {video_id for video_id, _ in takes.values()})
+    stale = [key for key, take in takes.items() if take not in kept]
+    await films.delete(stale)
+    return len(stale)
 
 
 def announce_change(tx: Transaction, film: Film) -> None:

@@ -1,6 +1,7 @@
 """Decisions about films that need no database: what may be one, where its objects lie, how far its processing is."""
 
 from collections.abc import Sequence
+from uuid import UUID
 
 from api.media.video_processing.contract import FileIsNoFilm, VideoId, VideoState
 from api.media.video_processing.film.faults import MESSAGES
@@ -38,6 +39,16 @@ def check_type(content_type: str | None) -> None:
 def take_prefix(video_id: VideoId, take: int) -> str:
     """Return where everything lies that one take of a film makes."""
     return f"{video_id}/{take}/"
+
+
+def take_of(key: str) -> tuple[VideoId, int] | None:
+    """Return whose take an object belongs to; None when it is not named like one of ours."""
+    video_id, _, rest = key.partition("/")
+    take, slash, _ = rest.partition("/")
+    try:
+        return (VideoId(UUID(video_id)), int(take)) if slash else None
+    except ValueError:
+        return None
 
 
 def hls_prefix(video_id: VideoId, take: int) -> str:

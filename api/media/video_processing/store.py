@@ -1,5 +1,6 @@
 """The SQL of films as people see them. What their processing needs has a store of its own."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -145,6 +146,16 @@ async def update_restarted(tx: Transaction, video_id: VideoId) -> Film | None:
         + " FROM begun",
         *(video_id, tx.now),
     )
+
+
+async def list_takes(db: Connection, video_ids: Collection[VideoId]) -> set[tuple[VideoId, int]]:
+    """Return the takes of these films whose objects are used, or being made."""
+    rows = await db.rows(
+        """SELECT id, take FROM video_processing.videos
+           WHERE id = ANY($1::uuid[]) AND state IN ('queued', 'processing', 'ready')""",
+        list(video_ids),
+    )
+    return {(row["id"], row["take"]) for row in rows}
 
 
 async def list_forsaken(db: Connection, before: datetime, limit: int) -> list[VideoId]:

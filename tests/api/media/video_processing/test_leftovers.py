@@ -1,6 +1,6 @@
 """What attempts leave behind: neither taken for finished work by the next one, nor kept for ever."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from api.media.video_processing import logic
@@ -9,6 +9,7 @@ from api.media.video_processing.rules import take_prefix
 from api.media.video_processing.transcode.pieces import Piece
 from api.media.video_streaming.rules import file_names
 from cluster.calls import client
+from cluster.ids import new_id
 from cluster.objects import bucket
 from cluster.postgres import read
 from tests.api.media.video_processing.conftest import Counting, FilmMaker, Teacher, video_id_of, work
@@ -55,3 +56,33 @@ async def test_a_film_that_was_given_up_starts_from_nothing_when_it_is_tried_aga
     await work()
     assert (await teacher.video(video["id"]))["state"] == "ready"
     assert await is_whole(video["id"])
+
+
+async def test_the_sweep_deletes_takes_that_do_not_count_and_no_others(
+    teacher: Teacher, executor: Counting, film: FilmMaker
+) -> None:
+    async def beat() -> None: ...
+
+    content = await film(duration_s=1)
+    ready, queued, cancelled = [await teacher.new_video(content + bytes(number)) for number in range(3)]
+    done(await teacher.person.post(f"/v1/videos/{cancelled['id']}/cancel"))
+    films = bucket(logic.BUCKET)
+    done(await teacher.person.post(f"/v1/videos/{queued['id']}/cancel"))
+    await work()
+    done(await teacher.person.post(f"/v1/videos/{queued['id']}/retry"))
+    keys = {
+        f"{queued['id']}/1/hls/180p/late.m4s": False,
+        f"{queued['id']}/2/hls/180p/now.m4s": True,
+        f"{cancelled['id']}/1/hls/180p/late.m4s": False,
+        f"{new_id()}/1/poster.jpg": False,
+        "!not-ours.txt": True,
+    }
+    for key in keys:
+        await films.put(key, b"x")
+    now = datetime.now(UTC)
+    await logic.remove_stale_takes(now - timedelta(hours=1), beat=beat)
+    assert {key: bool(await films.head(key)) for key in keys} == dict.fromkeys(keys, True)
+    await logic.remove_stale_takes(now + timedelta(hours=1), beat=beat)
+    assert {key: bool(await films.head(key)) for key in keys} == keys
+    assert await is_whole(ready["id"])
+    await films.delete(["!not-ours.txt"])

@@ -80,3 +80,8 @@ async def test_a_broadcast_wakes_watchers_in_every_process(
     done(await teacher.person.post(f"{path}/cancel"))
     told = parse((await asyncio.wait_for(watching, 10)).text)
     assert [document["state"] for _, document in told] == ["queued", "cancelled"]
+
+
+@pytest.mark.parametrize(("said", "seen"), [("7", 7), ("", 0), ("٣", 0), ("-1", 0), ("9" * 5000, 0)])
+def test_any_last_event_id_is_a_version_or_none(said: str, seen: int) -> None:
+    assert live.seen_version(said) == seen
