@@ -82,14 +82,16 @@ async def deliver(scope: Scope, receive: Receive, send: Send) -> None:
         return
     # A range of something else than the client has a part of already is of no use to it (RFC 9110, section 13.1.5).
     same = wanted.get("if-range", etag) == etag
-    span = rules.requested_range(wanted.get("range"), file.size_bytes) if same else None
+    # Ranges are defined for GET alone (RFC 9110, section 14.2).
+    ranged = same and scope["method"] == "GET"
+    span = rules.requested_range(wanted.get("range"), file.size_bytes) if ranged else None
     start, end = span or (0, file.size_bytes)
     if span is not None:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{file.size_bytes}"
     headers["Content-Length"] = str(end - start)
     headers["Content-Type"] = rules.content_type(file.name)
     if scope["method"] == "HEAD":
-        await Response(None, 206 if span else 200, headers)(scope, receive, send)
+        await Response(None, 200, headers)(scope, receive, send)
         return
     await _send(receive, send, file.read(start, end), 206 if span else 200, headers)
 
