@@ -193,6 +193,7 @@ def main(argv: list[str]) -> None:
         "coded_height": frame.height,
         "rotation": round(frame.rotation) % 360,
         "interlaced": bool(frame.interlaced_frame),
+        "transfer": int(frame.color_trc),
     }
     print(json.dumps(facts))  # noqa: T201
 

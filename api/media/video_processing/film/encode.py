@@ -157,7 +157,8 @@ async def extract_poster(
     with _work_files(out.parent, 1) as (file,):
         # `thumbnail` takes the picture nearest to the mean of its batch, which is not the black one after a cut.
         size = f"scale={width}:{height}:out_range=full,setsar=1,format=yuvj420p"
-        filters = f"[0:{probe.video_stream_index}]thumbnail=n=24,{size}[o]"
+        steps = ["thumbnail=n=24", *_tone_map(probe.hdr_transfer), size]
+        filters = f"[0:{probe.video_stream_index}]{','.join(steps)}[o]"
         argv = [*_input(source, limits, seek_us=plan.poster_seek_us), "-filter_complex", filters, "-map", "[o]"]
         argv += [
             "-frames:v",
@@ -217,6 +218,7 @@ def _filters(chunk: Chunk, renditions: Sequence[Rendition]) -> str:
     if kept := ":".join(f"{name}={tick}" for name, tick in bounds.items() if tick is not None):
         steps.append(f"trim={kept}")
     steps.append(f"setpts=PTS-({chunk.origin_ticks - _SHIFT_S * TICKS_PER_S})")
+    steps += _tone_map(chunk.hdr_transfer)
     outputs = [
         f"scale={r.width}:{r.height}:out_range=tv,setsar=1,format=yuv420p[o{n}]" for n, r in enumerate(renditions)
     ]
@@ -225,6 +227,18 @@ def _filters(chunk: Chunk, renditions: Sequence[Rendition]) -> str:
         return f"{chain},{outputs[0]}"
     pads = "".join(f"[s{n}]" for n in range(len(outputs)))
     return ";".join([f"{chain},split={len(outputs)}{pads}", *(f"[s{n}]{output}" for n, output in enumerate(outputs))])
+
+
+def _tone_map(hdr_transfer: str | None) -> list[str]:
+    """Return the filters that bring pictures of high dynamic range to BT.709, none for others.
+
+    203 cd/m2 is the white of graphics in such pictures. Source: ITU-R BT.2408, section 2.
+    """
+    if hdr_transfer is None:
+        return []
+    # Without subsampling, so that odd sizes pass.
+    to_light = f"format=yuv444p10le,zscale=tin={hdr_transfer}:pin=bt2020:min=bt2020nc:t=linear:npl=203,format=gbrpf32le"
+    return [to_light, "zscale=p=bt709,tonemap=mobius:desat=0,zscale=t=bt709:m=bt709:r=tv,format=yuv444p"]
 
 
 def _x264(chunk: Chunk, rendition: Rendition, output: int, threads: int) -> list[str]:

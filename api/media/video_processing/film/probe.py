@@ -32,6 +32,8 @@ VIDEO_CODECS: Final = frozenset((
 
 _DEMUX: Final = str(Path(__file__).with_name("demux.py"))
 _MIN_VARIATION: Final = 0.1
+_HDR_TRANSFERS: Final = {16: "smpte2084", 18: "arib-std-b67"}
+"""PQ and HLG. Source: ITU-T H.273, table 3."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,8 @@ class Probe:
     duration_s: float
     timeline: Timeline
     audio: AudioTrack | None
+    hdr_transfer: str | None = None
+    """How a film of high dynamic range codes light, by ffmpeg's name; None: it has the range of every screen."""
     needs_remux: bool
     """The container's times or seeks are not exact: `remux` it before it is cut, and probe the result."""
 
@@ -162,6 +166,7 @@ def _accept(facts: dict[str, Any], limits: ProbeLimits) -> Probe:
         height=height,
         rotation=facts["rotation"],
         interlaced=facts["interlaced"],
+        hdr_transfer=_HDR_TRANSFERS.get(facts["transfer"]),
         frame_rate_num=rate.numerator,
         frame_rate_den=rate.denominator,
         is_vfr=is_vfr,

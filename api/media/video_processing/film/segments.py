@@ -56,6 +56,8 @@ class Chunk:
     stream_index: int
     cap_frame_rate: bool
     deinterlace: bool
+    hdr_transfer: str | None = None
+    """Of the source's pictures; they are mapped to the range of every screen."""
 
     @property
     def duration_s(self) -> float:
@@ -125,6 +127,7 @@ def plan(probe: Probe, *, chunk_s: float = CHUNK_S, segment_s: float = SEGMENT_S
                 stream_index=probe.video_stream_index,
                 cap_frame_rate=is_capped(probe),
                 deinterlace=probe.interlaced,
+                hdr_transfer=probe.hdr_transfer,
             )
         )
     all_starts = tuple(segment.start_ticks for chunk in chunks for segment in chunk.segments)

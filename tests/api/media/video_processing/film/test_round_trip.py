@@ -6,6 +6,7 @@ from pathlib import Path
 import av
 import pytest
 
+from api.media.video_processing.film.encode import extract_poster
 from api.media.video_processing.film.probe import probe
 from api.media.video_processing.film.sample import Recipe, make_demo_film
 
@@ -106,3 +107,21 @@ async def test_a_real_film_is_probed() -> None:
     found = await probe(source)
     assert (found.frame_count, found.duration_s, found.frame_rate) == (720, 30.0, 24)
     assert found.keyframes_s == pytest.approx((0, 10.416667, 11.875, 15.75, 23.041667), abs=1e-5)
+
+
+@pytest.mark.parametrize("transfer", ["arib-std-b67", "smpte2084"])
+async def test_a_film_with_high_dynamic_range_is_shown_in_the_range_of_every_screen(
+    transfer: str, film: FilmMaker, process: Processor
+) -> None:
+    tags = f"format=yuv420p10le,setparams=color_primaries=bt2020:color_trc={transfer}:colorspace=bt2020nc"
+    video = ("-vf", tags, "-c:v", "libx264", "-preset", "ultrafast")
+    done = await process(await film(f"{transfer}.mp4", Recipe(duration_s=1, sound=False, video=video)))
+    for rendition in done.film.renditions:
+        after = pictures(done.folder / rendition.name / "index.m3u8")
+        assert len(after) == done.plan.frames
+        # Without VIDEO-RANGE a playlist says SDR, so the pictures must be: BT.709 in all three (ITU-T H.273, tables 2 to 4).
+        assert {(f.color_primaries, f.color_trc, f.colorspace, f.format.name) for f in after} == {(1, 1, 1, "yuv420p")}
+        assert len(set(thumbnail(after[0]))) > 20
+    poster = done.folder / "poster.jpg"
+    await extract_poster(done.source, done.probe, done.plan, poster)
+    assert len(set(thumbnail(pictures(poster)[0]))) > 20
