@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from api.learning.content.contract import BlockId, ContentCalls
+from api.learning.content.contract import BlockId, BlockNotFound, ContentCalls
 from api.learning.enrollment.contract import EnrollmentCalls
 from api.media.video_processing.contract import Video, VideoCalls, VideoId
 from api.media.video_streaming import rules, store
@@ -32,7 +32,10 @@ async def play_block(caller: Principal, run_id: UUID, block_id: BlockId, now: da
         BlockHasNoFilm, FilmNotReady
     """
     user_id = caller.person()
-    block = await client(ContentCalls).may_open(user_id, run_id, block_id, fresh=True)
+    found = await client(ContentCalls).may_open(user_id, run_id, block_id, fresh=True)
+    # That was about the person; this is about the token they came with.
+    own = Guarded(found, org_id=found.org_id, course_id=found.course_id, run_id=run_id, owner_id=user_id)
+    block = await permit(caller, "playback:start", own, missing=BlockNotFound)
     if block.type != "video":
         raise BlockHasNoFilm(f"it is of the type {block.type}", pointer="/block_id")
     video_id = VideoId(UUID(str(block.body["video_id"])))

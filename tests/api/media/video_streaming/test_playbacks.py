@@ -1,17 +1,20 @@
 """Who is let in to a film, and for how long."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 
+from api.learning.content.contract import BlockId
 from api.media.video_processing.contract import Video, VideoCalls, VideoId
 from api.media.video_streaming import logic, rules, store
 from api.media.video_streaming.contract import PlaybackId, VideoStreamingCalls
 from cluster.calls import client
-from cluster.ids import new_id
+from cluster.ids import OrgId, new_id
 from cluster.postgres import read, write
-from cluster.principal import PLATFORM
+from cluster.principal import PLATFORM, Principal
+from cluster.problems import NotFound
 from tests.api.learning.course.conftest import add_block, new_course
 from tests.api.media.video_streaming.conftest import DURATION_S, Cinema
 from tests.harness import Hub, done, problem
@@ -49,6 +52,19 @@ async def test_who_is_not_enrolled_is_refused_and_what_is_unknown_is_not_found(h
     problem(await viewer.person.post("/v1/playbacks", new | {"block_id": cinema.text}), 409, "block-has-no-film")
     for wrong in ({}, {"block_id": cinema.film}, new | {"video_id": cinema.video_id}):
         problem(await viewer.person.post("/v1/playbacks", wrong), 422)
+
+
+async def test_a_token_starts_what_it_is_for_and_nothing_in_another_organization(hub: Hub, cinema: Cinema) -> None:
+    viewer = await cinema.learner()
+    run_id, film = UUID(cinema.run_id), BlockId(UUID(cinema.film))
+    learner = Principal(kind="person", id=viewer.person.id)
+    now = datetime.now(UTC)
+    for token in (replace(learner, bound_org=OrgId(new_id())), replace(learner, scopes=frozenset({"course:read"}))):
+        with pytest.raises(NotFound):
+            await logic.play_block(token, run_id, film, now)
+    here = replace(learner, bound_org=OrgId(cinema.teacher.school.org_id), scopes=frozenset({"playback:start"}))
+    assert (await logic.play_block(here, run_id, film, now)).user_id == viewer.person.id
+    await hub.settle()
 
 
 async def test_whoever_left_starts_no_playback_from_that_moment_on(hub: Hub, cinema: Cinema) -> None:
