@@ -1,7 +1,8 @@
 """Checkpoints: the ends of chains, signed and kept in S3, so that who rewrites the database is found by comparing.
 
-Found is whoever can write the database, or the bucket, or both, and does not know HUB_SECRET. Who knows it and may write both is
-found only where the bucket keeps every version (S3 Object Lock) or somebody keeps copies.
+Found is whoever can write the database or the bucket alone, and whoever writes both without knowing HUB_SECRET and keeps the
+checkpoints. Who removes the newest checkpoints together with what they vouch for, or knows the secret and writes both, is found
+only where the bucket keeps every version (S3 Object Lock) or somebody keeps copies.
 """
 
 import hashlib
