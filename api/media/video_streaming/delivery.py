@@ -26,6 +26,9 @@ Send = Callable[[Message], Awaitable[None]]
 
 PREFIX = "/v1/playbacks/-"
 
+STALLED_S = 60.0
+"""How long a client may take nothing: a connection to the store waits with it. It asks again for the rest by a range."""
+
 _PLAYLIST_CACHE = "private, max-age=60"
 _SEGMENT_CACHE = "private, max-age=86400, immutable"
 
@@ -109,7 +112,7 @@ async def _find(film: films.Film, name: str) -> File:
 async def _send(
     receive: Receive, send: Send, chunks: AsyncGenerator[bytes, None], status: int, headers: dict[str, str]
 ) -> None:
-    """Send the bytes, and stop reading the store as soon as the client leaves."""
+    """Send the bytes, and stop reading the store as soon as the client leaves, or takes nothing any more."""
     pump = asyncio.create_task(_pump(send, chunks, status, headers))
     leaving = asyncio.create_task(_client_left(receive))
     try:
@@ -131,9 +134,18 @@ async def _pump(send: Send, chunks: AsyncGenerator[bytes, None], status: int, he
         except ObjectMissing as error:
             raise FilmNotFound("this part of the film is gone") from error
         await send({"type": "http.response.start", "status": status, "headers": raw})
-        await send({"type": "http.response.body", "body": first, "more_body": True})
-        async for chunk in chunks:
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        try:
+            async with asyncio.timeout(STALLED_S) as patience:
+                await send({"type": "http.response.body", "body": first, "more_body": True})
+                patience.reschedule(None)
+                async for chunk in chunks:
+                    patience.reschedule(asyncio.get_running_loop().time() + STALLED_S)
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                    # The store's silence has limits of its own.
+                    patience.reschedule(None)
+        except TimeoutError:
+            # Left unfinished, the answer does not look whole.
+            return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

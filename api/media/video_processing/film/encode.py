@@ -5,6 +5,8 @@ a task per rendition spreads further. Both give the same timestamps.
 """
 
 import asyncio
+import errno
+import os
 import secrets
 from bisect import bisect_right
 from collections.abc import Callable, Generator, Sequence
@@ -276,6 +278,9 @@ async def _ffmpeg(
         ),
         on_line=on_line,
     )
+    if os.strerror(errno.ENOSPC) in ended.stderr and ended.status != 0:
+        # Neither the film's fault nor the encoder's: there may be room later, or elsewhere.
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if ended.timed_out or ended.status != 0:
         raise _fault(ended, limits)
 

@@ -12,7 +12,7 @@ import av
 import httpx
 import pytest
 
-from api.media.video_streaming import films, rules
+from api.media.video_streaming import delivery, films, rules
 from cluster.http.edge import Edge
 from cluster.objects import Bucket
 from cluster.problems import Unavailable
@@ -235,3 +235,32 @@ async def test_tokens_reach_no_log(hub: Hub, master: str, capfd: pytest.CaptureF
     metrics = (await hub.guest.get("/metrics")).text
     assert "/v1/playbacks/-/*" in metrics
     assert token not in metrics
+
+
+async def test_a_client_that_stops_reading_is_let_go(hub: Hub, master: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    segment = await _segment(hub, master)
+    closed = asyncio.Event()
+
+    async def endless(bucket: Bucket, key: str, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
+        try:
+            while True:
+                yield b"x" * 1024
+        finally:
+            closed.set()
+
+    monkeypatch.setattr(Bucket, "get", endless)
+    monkeypatch.setattr(delivery, "STALLED_S", 0.05)
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+        if len(sent) == 4:
+            await asyncio.Event().wait()
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    scope = {"type": "http", "method": "GET", "path": segment, "query_string": b"", "headers": []}
+    await asyncio.wait_for(hub.host(scope, receive, send), 20)
+    assert closed.is_set()
+    assert sent[-1]["more_body"], "a film that was broken off must not look whole"

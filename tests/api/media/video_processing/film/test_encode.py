@@ -1,6 +1,7 @@
 """Tasks can be repeated, split, watched and stopped."""
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import av
 import psutil
 import pytest
 
+from api.media.video_processing.film import encode
 from api.media.video_processing.film.encode import EncodedTrack, EncodeLimits, encode_chunk, extract_poster
 from api.media.video_processing.film.faults import EncodingFailed
 from api.media.video_processing.film.ladder import ladder
@@ -126,3 +128,10 @@ async def test_the_poster_is_a_jpeg_of_the_film(film: FilmMaker, tmp_path: Path)
         picture = next(container.decode(video=0))
     assert (picture.width, picture.height) == (720, 1280)
     assert max(bytes(picture.reformat(format="gray").planes[0])) > 150
+
+
+async def test_a_full_disk_is_not_the_encoders_fault() -> None:
+    argv = ["-f", "lavfi", "-i", "testsrc2=d=1:s=64x64", "-f", "rawvideo", "file:/dev/full"]
+    with pytest.raises(OSError, match="No space left") as full:
+        await encode._ffmpeg(argv, EncodeLimits(), 1 << 30, None)  # pyright: ignore[reportPrivateUsage]
+    assert full.value.errno == errno.ENOSPC
