@@ -25,10 +25,10 @@ def test_a_new_service_is_well_formed_typed_and_declared(tmp_path: Path, namespa
 
 def test_the_plural_is_as_told(tmp_path: Path) -> None:
     (tmp_path / "deployments").mkdir()
-    written = write_service("fresh", "quiz", tmp_path, things="quizzes")
-    assert 'areas=("quizzes",)' in (tmp_path / "deployments" / "fresh.py").read_text()
-    assert not [path for path in written if "quizs" in path.read_text()]
-    assert 'await hub.events("quiz.created")' in (tmp_path / "tests/api/fresh/quiz/test_quiz.py").read_text()
+    written = write_service("fresh", "mailbox", tmp_path, things="mailboxes")
+    assert 'areas=("mailboxes",)' in (tmp_path / "deployments" / "fresh.py").read_text()
+    assert not [path for path in written if "mailboxs" in path.read_text()]
+    assert 'await hub.events("mailbox.created")' in (tmp_path / "tests/api/fresh/mailbox/test_mailbox.py").read_text()
 
 
 @pytest.mark.parametrize("name", ["course", "Über", "two words", "../x"])
