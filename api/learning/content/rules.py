@@ -218,14 +218,15 @@ def in_tree_order(blocks: Iterable[P]) -> list[P]:
 def release_times(blocks: Sequence[FrozenBlock], starts_at: datetime | None) -> dict[BlockId, datetime | None]:
     """Return when each block opens in a run that starts at `starts_at`; None: it always was.
 
-    A block opens with the latest of its own date and those of the blocks around it. `blocks` are in tree order.
+    A block opens with the latest of the run's start, its own date and those of the blocks around it. `blocks` are in
+    tree order.
     """
     times: dict[BlockId, datetime | None] = {}
     for block in blocks:
         own = block.release_at
         if block.release_after_days is not None and starts_at is not None:
             own = starts_at + timedelta(days=block.release_after_days)
-        above = None if block.parent_id is None else times[block.parent_id]
+        above = starts_at if block.parent_id is None else times[block.parent_id]
         times[block.id] = max(own, above) if own is not None and above is not None else own or above
     return times
 

@@ -11,6 +11,7 @@ from cluster.ids import OrgId
 
 Seats = Annotated[int | None, Field(gt=0, le=1_000_000, description="Places; null: as many as come")]
 Pinned = Annotated[int | None, Field(gt=0, lt=2**31, description="Show this revision for ever; null: the newest")]
+Start = Annotated[AwareDatetime | None, Field(description="Its content opens then; null: at once")]
 Title = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -63,7 +64,7 @@ class NewRun(Body):
     course_id: CourseId
     title: Title
     pace: Pace = "self"
-    starts_at: AwareDatetime | None = None
+    starts_at: Start = None
     ends_at: AwareDatetime | None = None
     enrolment_opens_at: AwareDatetime | None = None
     enrolment_closes_at: AwareDatetime | None = None
@@ -76,7 +77,7 @@ class RunChanges(Patch):
 
     title: Title = ""
     pace: Pace = "self"
-    starts_at: AwareDatetime | None = None
+    starts_at: Start = None
     ends_at: AwareDatetime | None = None
     enrolment_opens_at: AwareDatetime | None = None
     enrolment_closes_at: AwareDatetime | None = None

@@ -169,16 +169,23 @@ async def test_release_follows_the_start_of_each_run(hub: Hub, author: Author) -
         new = {"course_id": author.course_id, "title": "Run", "starts_at": start.isoformat()}
         return done(await author.person.post("/v1/runs", new), 201)["id"]
 
-    early, late = await run(-11), await run(-9)
+    early, late, coming = await run(-11), await run(-9), await run(1)
     await hub.settle()
     learner = await hub.person("learner")
-    for each in (early, late, author.run_id):
+    for each in (early, late, coming, author.run_id):
         done(await learner.post("/v1/enrollments", {"run_id": each}), 201)
 
-    async def released(run_id: str) -> bool:
-        return flat(done(await learner.get(f"/v1/outlines/{run_id}"))["blocks"])[-1]["released"]
+    async def released(run_id: str) -> list[bool]:
+        blocks = flat(done(await learner.get(f"/v1/outlines/{run_id}"))["blocks"])
+        return [blocks[0]["released"], blocks[-1]["released"]]
 
-    assert [await released(each) for each in (early, late, author.run_id)] == [True, False, True]
+    assert [await released(each) for each in (early, late, author.run_id)] == [
+        [True, True],
+        [True, False],
+        [True, True],
+    ]
+    # Nothing of a run opens before the run does.
+    assert await released(coming) == [False, False]
     block_id = BlockId(UUID(text))
     assert (await client(ContentCalls).may_open(learner.id, UUID(early), block_id)).preview is False
     with pytest.raises(BlockNotReleased) as refused:

@@ -188,7 +188,7 @@ def test_a_block_opens_with_the_latest_date_around_it() -> None:
         module.id: week,
         early.id: week,
         late.id: NOW + timedelta(days=30),
-        free.id: None,
+        free.id: NOW,
     }
 
 
