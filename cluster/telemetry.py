@@ -3,6 +3,7 @@
 Without a collector (`HUB_OTLP_ENDPOINT`) a trace is two random numbers that travel along; no SDK is loaded then.
 """
 
+import json
 import logging
 import os
 import re
@@ -122,7 +123,11 @@ class JsonLines(logging.Formatter):
         if record.exc_info:
             # PostgreSQL's DETAIL quotes the row: an address, a name.
             line["exception"] = re.sub(r"\nDETAIL: .*", "", self.formatException(record.exc_info))
-        return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        try:
+            return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        except TypeError:
+            # A text with a lone surrogate: what a program wrote that was not UTF-8, or a file's name. It is escaped.
+            return json.dumps(line, default=str)
 
 
 def process_name() -> str:

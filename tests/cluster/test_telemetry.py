@@ -175,6 +175,11 @@ def test_a_request_is_exported_as_a_span_without_its_raw_path(collector: tuple[s
     assert attributes["http.response.status_code"].int_value == 500
 
 
+def test_a_text_that_is_no_utf_8_is_logged_all_the_same() -> None:
+    record = logging.makeLogRecord({"msg": "ffmpeg says: \udcff", "name": "film"})
+    assert json.loads(JsonLines().format(record))["message"] == "ffmpeg says: \udcff"
+
+
 _LOGS_AND_DIES = """
 import logging, os, signal
 from cluster import telemetry
