@@ -20,12 +20,13 @@ _FILM_TTL_S = 60.0
 
 
 class Recent(Generic[K, V]):
-    """Remembers the values used last, at most `size` of them, each for `ttl_s`."""
+    """Remembers the values used last, each for `ttl_s`, as long as all together weigh at most `size`."""
 
     def __init__(self, size: int, ttl_s: float) -> None:
         self._size = size
         self._ttl_s = ttl_s
-        self._kept: OrderedDict[K, tuple[float, V]] = OrderedDict()
+        self._kept: OrderedDict[K, tuple[float, V, int]] = OrderedDict()
+        self._weight = 0
 
     def get(self, key: K) -> V | None:
         kept = self._kept.get(key)
@@ -34,14 +35,16 @@ class Recent(Generic[K, V]):
         self._kept.move_to_end(key)
         return kept[1]
 
-    def put(self, key: K, value: V) -> None:
-        self._kept[key] = (time.monotonic() + self._ttl_s, value)
-        self._kept.move_to_end(key)
-        if len(self._kept) > self._size:
-            self._kept.popitem(last=False)
+    def put(self, key: K, value: V, weight: int = 1) -> None:
+        before = self._kept.pop(key, None)
+        self._kept[key] = (time.monotonic() + self._ttl_s, value, weight)
+        self._weight += weight - (before[2] if before else 0)
+        while self._weight > self._size and len(self._kept) > 1:
+            self._weight -= self._kept.popitem(last=False)[1][2]
 
     def clear(self) -> None:
         self._kept.clear()
+        self._weight = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,8 @@ class Film:
         return self.stream.key_prefix + name
 
 
-_films: Recent[UUID, Film] = Recent(500, _FILM_TTL_S)
+# By the number of their files: an hour has thousands, and each of them takes about 200 bytes here.
+_films: Recent[UUID, Film] = Recent(200_000, _FILM_TTL_S)
 _sizes: Recent[tuple[str, str], int] = Recent(100_000, 24 * 3600)
 
 
@@ -75,7 +79,7 @@ async def get_film(video_id: UUID) -> Film:
         if stream is None:
             raise FilmNotFound
         film = Film(stream, rules.file_names(stream.playlists))
-        _films.put(video_id, film)
+        _films.put(video_id, film, len(film.names))
     return film
 
 
