@@ -11,7 +11,7 @@ from uuid import UUID
 import httpx
 
 from actors import performers
-from cluster import broadcast, events, inbox, outbox, postgres
+from cluster import broadcast, events, identity, inbox, outbox, postgres
 from cluster.events import Envelope
 from cluster.host import ServiceHost
 from cluster.ids import OrgId, UserId, new_id
@@ -90,6 +90,8 @@ class Hub:
 
     async def start(self) -> None:
         await self.host.start()
+        # People of a whole module are signed in once, and a busy machine takes longer over it than a token lives.
+        identity.ACCESS_TOKEN_LIFETIME_S = 3600
         load(self.services, "handlers", "jobs")
         performers.load()
 

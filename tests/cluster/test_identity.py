@@ -118,7 +118,9 @@ async def test_what_is_not_ours_is_refused(signer: Signer, fault: str) -> None:
     headers = {"kid": signer.kid}
     public = signer.key.public_key().public_bytes_raw()
     token = {
-        "expired": lambda: signer.token(new_id(), UserId(new_id()), now=now - timedelta(seconds=301)),
+        "expired": lambda: signer.token(
+            new_id(), UserId(new_id()), now=now - timedelta(seconds=identity.ACCESS_TOKEN_LIFETIME_S + 1)
+        ),
         "future": lambda: signer.token(new_id(), UserId(new_id()), now=now + timedelta(minutes=5)),
         "issuer": lambda: jwt.encode(claims | {"iss": "https://evil.example"}, signer.key, "EdDSA", headers),
         "key": lambda: jwt.encode(claims, Ed25519PrivateKey.generate(), "EdDSA", headers),

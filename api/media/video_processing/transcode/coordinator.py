@@ -148,7 +148,8 @@ class Coordinator:
             done[piece.number] = await self._encode(piece)
             self._done_weight += self._weights[piece.number]
 
-        await side_by_side((encode(piece) for piece in pieces if piece.number not in done), self._executor.side_by_side)
+        missing = [piece for piece in pieces if piece.number not in done]
+        await side_by_side(encode, missing, self._executor.side_by_side)
         await self._publish(planned, await self._package(planned, done))
 
     def _pieces(self, planned: FilmPlan) -> list[Piece]:

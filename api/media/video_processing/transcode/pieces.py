@@ -3,10 +3,10 @@
 import asyncio
 import shutil
 import tempfile
-from collections.abc import AsyncGenerator, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
 
 from api.media.video_processing.film.encode import EncodedTrack, encode_audio, encode_chunk
 from api.media.video_processing.film.fragments import INIT_NAME
@@ -15,6 +15,8 @@ from api.media.video_processing.film.segments import CHUNK_S, SEGMENT_S, AudioPl
 from api.media.video_processing.transcode import scratch
 from api.media.video_processing.transcode.scratch import Source
 from cluster.objects import PART_BYTES, Bucket
+
+T = TypeVar("T")
 
 _UPLOADS = 4
 _READ_BYTES = 1 << 20
@@ -148,19 +150,18 @@ async def _store(piece: Piece, tracks: tuple[EncodedTrack, ...], out: Path) -> N
     files = [out / track.name / segment.file_name for track in tracks for segment in track.segments]
     # The init segment is the same for all chunks of a rendition, so the first one's is enough.
     files += [out / track.name / INIT_NAME for track in tracks if track.chunk == 0]
-    await side_by_side((put(file) for file in files), _UPLOADS)
+    await side_by_side(put, files, _UPLOADS)
 
 
-async def side_by_side(work: Iterable[Coroutine[Any, Any, None]], most: int) -> None:
-    """Do everything, `most` at a time; the first failure ends the rest and is raised as it is."""
+async def side_by_side(do: Callable[[T], Awaitable[None]], things: Iterable[T], most: int) -> None:
+    """Do it to each of the things, `most` at a time; the first failure ends the rest and is raised as it is."""
     room = asyncio.Semaphore(most)
 
-    async def one(each: Coroutine[Any, Any, None]) -> None:
+    async def one(thing: T) -> None:
         async with room:
-            await each
+            await do(thing)
 
-    waiting = list(work)
-    tasks = [asyncio.create_task(one(each)) for each in waiting]
+    tasks = [asyncio.create_task(one(thing)) for thing in things]
     try:
         # Wakes on the first failure; waiting for them in order would meet it late.
         await asyncio.gather(*tasks)
@@ -168,8 +169,6 @@ async def side_by_side(work: Iterable[Coroutine[Any, Any, None]], most: int) -> 
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for each in waiting:
-            each.close()
 
 
 async def read_file(path: Path) -> AsyncGenerator[bytes, None]:
