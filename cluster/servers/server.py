@@ -92,7 +92,8 @@ async def run_once(launch: Launch) -> str:
         process.kill()
         # A child of it may hold the pipe open, and then asyncio does not see the end.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), 3)
+            async with asyncio.timeout(3):
+                await process.wait()
         raise
     if process.returncode != 0:
         raise RuntimeError(f"{Path(launch.argv[0]).name} failed with {process.returncode}: {output.strip()}")

@@ -41,6 +41,7 @@ class Supervisor:
         self._state = State(uuid.uuid4().hex, me.pid, me.create_time(), servers_only, "starting")
         self._keepers: list[asyncio.Task[None]] = []
         self._leaving = asyncio.Event()
+        self._stopping = False
 
     async def run(self) -> bool:
         """Start everything, keep it alive until told to leave, stop it; return whether it all started."""
@@ -136,7 +137,12 @@ class Supervisor:
         try:
             while not ended.done() and time.monotonic() < deadline:
                 try:
-                    await asyncio.wait_for(server.ready(), 10)
+                    # Not wait_for: before Python 3.12 it forgets a cancellation that comes together with the answer.
+                    async with asyncio.timeout(10):
+                        await server.ready()
+                    if self._stopping:
+                        # A client library forgot it.
+                        raise asyncio.CancelledError
                     return process
                 except Exception as latest:
                     error = latest
@@ -189,7 +195,8 @@ class Supervisor:
         with suppress(ProcessLookupError):
             process.send_signal(polite)
         try:
-            await asyncio.wait_for(process.wait(), grace_s)
+            async with asyncio.timeout(grace_s):
+                await process.wait()
         except TimeoutError:
             _log.warning("%s did not stop within %s s: killed", name, grace_s)
             process.kill()
@@ -197,6 +204,7 @@ class Supervisor:
         kill(belonging(self._state, name))
 
     async def _stop(self, *, failed: bool) -> None:
+        self._stopping = True
         self._tell("stopping")
         if len(self._keepers) > len(self._servers):
             # The platform first: it uses the servers until its last request.
