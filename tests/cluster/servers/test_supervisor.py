@@ -5,18 +5,21 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from cluster.servers import Home
 from cluster.servers.server import Launch, inherited_environment
-from cluster.servers.state import left_behind, read
+from cluster.servers.state import Phase, left_behind, read
 from cluster.servers.supervisor import Supervisor
 
 
 @dataclass
 class Sleeper:
-    """A server whose client library takes the end of its task for an answer."""
+    """A server that answers at the moment when it is told to stop, or whose client library takes that for an answer."""
 
     home: Home
     asked: asyncio.Event
+    answer: asyncio.Event
     name: str = "sleeper"
     places: tuple[Path, ...] = ()
     ports: tuple[str, ...] = ()
@@ -32,7 +35,7 @@ class Sleeper:
     async def ready(self) -> None:
         self.asked.set()
         try:
-            await asyncio.sleep(60)
+            await self.answer.wait()
         except asyncio.CancelledError:
             return
 
@@ -48,10 +51,22 @@ class Broken(Sleeper):
         raise OSError("its disk is gone")
 
 
-async def test_a_start_fails_and_leaves_nothing_whatever_forgets_that_it_was_cancelled(tmp_path: Path) -> None:
-    home, asked = Home(tmp_path), asyncio.Event()
+@pytest.mark.parametrize("answers", [True, False])
+async def test_a_start_fails_and_leaves_nothing_whatever_forgets_that_it_was_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: bool
+) -> None:
+    home, asked, answer = Home(tmp_path), asyncio.Event(), asyncio.Event()
+    tell = Supervisor._tell  # pyright: ignore[reportPrivateUsage]
+
+    def tell_and_answer(self: Supervisor, phase: Phase) -> None:
+        if phase == "stopping" and answers:
+            answer.set()
+        tell(self, phase)
+
+    monkeypatch.setattr(Supervisor, "_tell", tell_and_answer)
+    servers = [Sleeper(home, asked, answer), Broken(home, asked, answer)]
     async with asyncio.timeout(60):
-        started = await Supervisor(home, [Sleeper(home, asked), Broken(home, asked)], servers_only=True).run()
+        started = await Supervisor(home, servers, servers_only=True).run()
     assert not started
     state = read(home)
     assert (state.phase, "its disk is gone" in state.error) == ("failed", True)
