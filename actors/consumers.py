@@ -17,9 +17,9 @@ from aiokafka.errors import CommitFailedError, IllegalStateError
 from prometheus_client import Gauge
 
 from actors.loops import Idle, Loop
-from cluster import events, inbox, kafka
-from cluster.events import Envelope
-from cluster.telemetry import REGISTRY
+from cluster import events
+from cluster.base.telemetry import REGISTRY
+from cluster.events import Envelope, inbox, kafka
 
 log = logging.getLogger(__name__)
 

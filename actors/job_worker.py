@@ -8,10 +8,12 @@ from typing import Any, cast
 from uuid import UUID
 
 from actors.loops import Idle, Loop
-from cluster import job_runs, jobs
-from cluster.job_runs import LEASE_S, Taken
-from cluster.postgres import Connection, pool
-from cluster.wake import Bell
+from cluster import jobs
+from cluster.data import Connection
+from cluster.data.postgres import pool
+from cluster.jobs import run as job_runs
+from cluster.jobs.run import LEASE_S, Taken
+from cluster.signals.wake import Bell
 
 log = logging.getLogger(__name__)
 

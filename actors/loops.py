@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
-from cluster.wake import cancelled, end
+from cluster.signals.wake import cancelled, end
 
 log = logging.getLogger(__name__)
 

@@ -21,11 +21,13 @@ from aiokafka import AIOKafkaProducer
 from prometheus_client import Counter
 
 from actors.loops import Idle, Loop
-from cluster import broadcast, events, kafka, outbox
-from cluster.outbox import SHARDS, Waiting
-from cluster.postgres import read
-from cluster.telemetry import REGISTRY, span_from
-from cluster.wake import Bell, end
+from cluster import events
+from cluster.base.telemetry import REGISTRY, span_from
+from cluster.data import read
+from cluster.events import kafka
+from cluster.signals import broadcast, outbox
+from cluster.signals.outbox import SHARDS, Waiting
+from cluster.signals.wake import Bell, end
 
 log = logging.getLogger(__name__)
 

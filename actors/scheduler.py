@@ -6,9 +6,9 @@ from croniter import croniter
 
 from actors.loops import Loop
 from cluster import jobs
+from cluster.base.principal import platform
+from cluster.data.postgres import pool, transaction
 from cluster.jobs import CronSlot, JobType
-from cluster.postgres import pool, transaction
-from cluster.principal import platform
 
 _LONGEST_REST_S = 30.0
 

@@ -16,9 +16,8 @@ from api.media.video_processing.film.encode import EncodedTrack
 from api.media.video_processing.film.faults import EncodingFailed
 from api.media.video_processing.transcode import coordinator
 from api.media.video_processing.transcode.pieces import Cut, Executor, HereExecutor, Piece, encode_piece
-from cluster import objects
-from cluster.job_runs import JobRun
-from cluster.jobs import perform
+from cluster.data import objects
+from cluster.jobs import JobRun, perform
 
 CPUS_PER_PIECE = 1.0
 SPREAD_FROM_CPUS = 16

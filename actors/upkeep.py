@@ -10,9 +10,12 @@ from uuid import UUID
 from prometheus_client import Gauge
 
 from actors.loops import Loop
-from cluster import events, idempotency, identity, job_runs, operations
-from cluster.postgres import Connection, read
-from cluster.telemetry import REGISTRY
+from cluster import events
+from cluster.base.telemetry import REGISTRY
+from cluster.data import Connection, idempotency, read
+from cluster.jobs import operations
+from cluster.jobs import run as job_runs
+from cluster.people import identity
 
 INBOX_DAYS = 14
 """Longer than anything can be redelivered after: Kafka keeps a topic for 7 days."""

@@ -9,9 +9,10 @@ from actors.job_worker import JobWorker
 from actors.relay import Relay
 from actors.scheduler import Scheduler
 from actors.upkeep import Upkeep
-from cluster import host, registry
-from cluster.postgres import read
-from cluster.wake import Bell, end
+from cluster import host
+from cluster.base import registry
+from cluster.data import read
+from cluster.signals.wake import Bell, end
 
 log = logging.getLogger(__name__)
 

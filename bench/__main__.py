@@ -19,9 +19,9 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.figures import OUTPUT, QUICK, Figure, document, read_handed_over, show
+from cluster.base.settings import REPOSITORY
 from cluster.servers.home import free_port
 from cluster.servers.testing import ALL, running_servers
-from cluster.settings import REPOSITORY
 
 _LIMIT_S = 300
 """A quiet machine needs less than two minutes for any of them."""

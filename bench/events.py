@@ -14,13 +14,15 @@ import asyncpg
 
 from actors.worker import WorkerHost
 from bench.figures import Figure, hand_over, progress, quick
-from cluster import events, postgres, redis
+from cluster import events
+from cluster.base.ids import OrgId, new_id
+from cluster.base.principal import platform
+from cluster.base.settings import REPOSITORY, settings
+from cluster.data import Transaction, postgres, read
+from cluster.data.migrations import KERNEL, migrations
+from cluster.data.postgres import pool, transaction
 from cluster.events import Envelope, emit
-from cluster.ids import OrgId, new_id
-from cluster.migrations import KERNEL, migrations
-from cluster.postgres import Transaction, pool, read, transaction
-from cluster.principal import platform
-from cluster.settings import REPOSITORY, settings
+from cluster.signals import redis
 
 _BACKLOG = 2_000 if quick() else 20_000
 _STEADY_S = 2.0 if quick() else 8.0

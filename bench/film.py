@@ -20,7 +20,7 @@ from api.media.video_processing.film.probe import probe
 from api.media.video_processing.film.sample import Recipe, make_film
 from api.media.video_processing.film.segments import SEGMENT_S, plan
 from bench.figures import Figure, hand_over, progress, quick, typical
-from cluster.settings import REPOSITORY
+from cluster.base.settings import REPOSITORY
 
 _FILM = REPOSITORY.parent / "shared" / "data" / "big_buck_bunny_480p_30s.mp4"
 """A real film where there is one; a generated one is simpler to encode."""

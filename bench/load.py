@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import cast
 from urllib.parse import urlsplit
 
-from cluster.settings import REPOSITORY
+from cluster.base.settings import REPOSITORY
 
 CONNECTIONS = 32
 

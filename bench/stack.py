@@ -15,10 +15,10 @@ import httpx
 
 from bench.figures import progress, quick, typical
 from bench.load import load
-from cluster.ids import new_id
-from cluster.migrations import migrate
+from cluster.base.ids import new_id
+from cluster.base.settings import REPOSITORY, settings
+from cluster.data.migrations import migrate
 from cluster.servers.home import free_port
-from cluster.settings import REPOSITORY, settings
 from deployments.serve import temporary_folder
 
 WEB_PROCESSES = 2

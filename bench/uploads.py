@@ -24,13 +24,12 @@ from api.media.media.contract import AssetId
 from api.media.media.routes import router
 from api.media.media.upload import store as uploads
 from bench.figures import Figure, hand_over, progress, quick, typical
-from cluster import objects, postgres
+from cluster.base.ids import UserId, new_id
+from cluster.base.principal import Principal, platform
+from cluster.base.settings import settings
+from cluster.data import objects, postgres, read, write
+from cluster.data.migrations import KERNEL, migrations
 from cluster.http import build_app
-from cluster.ids import UserId, new_id
-from cluster.migrations import KERNEL, migrations
-from cluster.postgres import read, write
-from cluster.principal import Principal, platform
-from cluster.settings import settings
 
 _SIZE_BYTES = int(os.environ.get("HUB_BENCH_UPLOAD_BYTES", "20_000_000" if quick() else "1_000_000_000"))
 """The setting is for machines with little disk."""

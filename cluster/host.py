@@ -10,11 +10,14 @@ from ipaddress import ip_address
 from typing import Any
 from uuid import UUID
 
-from cluster import access, broadcast, calls, identity, migrations, objects, postgres, redis, telemetry
+from cluster.base import telemetry
+from cluster.base.problems import BadRequest, Forbidden, NotFound, Problem
+from cluster.base.registry import room
+from cluster.base.services import Service, service_of_area, table
+from cluster.data import migrations, objects, postgres
 from cluster.http import Edge, build_app, problem_response, text_response
-from cluster.problems import BadRequest, Forbidden, NotFound, Problem
-from cluster.registry import room
-from cluster.services import Service, service_of_area, table
+from cluster.people import access, calls, identity
+from cluster.signals import broadcast, redis
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx
 
-from cluster.registry import room
-from cluster.services import table
+from cluster.base.registry import room
+from cluster.base.services import table
 
 PASSWORD = "learning is a hub"  # noqa: S105 (shown to everybody who starts the demo)
 

@@ -1,6 +1,6 @@
 """Core: who people are, what they may do, and the door."""
 
-from cluster.services import Service
+from cluster.base.services import Service
 
 SERVICES = (
     Service(

@@ -9,10 +9,10 @@ import re
 import sys
 from pathlib import Path
 
+from cluster.base.registry import room
+from cluster.base.services import table
+from cluster.base.settings import REPOSITORY
 from cluster.http import build_app, openapi
-from cluster.registry import room
-from cluster.services import table
-from cluster.settings import REPOSITORY
 
 OPENAPI = REPOSITORY / "api" / "core" / "gateway" / "openapi.json"
 INDEX = REPOSITORY / "docs" / "services.md"

@@ -1,6 +1,6 @@
 """Learning: what is taught, to whom, and how far they are."""
 
-from cluster.services import Service
+from cluster.base.services import Service
 
 SERVICES = (
     Service(name="course", areas=("courses", "runs", "catalog", "programs"), port=3003, rank=4),

@@ -6,9 +6,9 @@ from uuid import UUID
 
 from api.core.auth.contract import AuthCalls
 from api.core.rbac.contract import RbacCalls
-from cluster.calls import client
+from cluster.base.ids import UserId
 from cluster.host import close_process, open_process
-from cluster.ids import UserId
+from cluster.people.calls import client
 
 
 async def make_admin(user_id: UserId) -> str | None:

@@ -1,6 +1,6 @@
 """Media: files and films."""
 
-from cluster.services import Service
+from cluster.base.services import Service
 
 SERVICES = (
     Service(name="media", areas=("uploads", "assets"), port=3006, rank=1, memory_mib=512),

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
-from cluster.services import Service, table
+from cluster.base.services import Service, table
 
 Placement = Literal["packed", "namespace", "service"]
 

@@ -1,5 +1,5 @@
 """Platform: what keeps a school honest and running."""
 
-from cluster.services import Service
+from cluster.base.services import Service
 
 SERVICES = (Service(name="audit", areas=("audit-entries",), port=3033, rank=99),)

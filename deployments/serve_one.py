@@ -14,10 +14,10 @@ from typing import Any, cast
 import uvicorn
 
 from actors.worker import WorkerHost
-from cluster import registry
+from cluster.base import registry
+from cluster.base.services import table
+from cluster.data.migrations import migrate
 from cluster.host import ServiceHost
-from cluster.migrations import migrate
-from cluster.services import table
 
 
 async def serve_one(service: str, *, port: int, host: str = "127.0.0.1") -> None:

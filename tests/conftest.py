@@ -48,7 +48,7 @@ def servers() -> Iterator[None]:
 @pytest.fixture(scope="session")
 async def database(servers: None) -> None:
     """Make this worker's database, migrated."""
-    from cluster.migrations import migrate
+    from cluster.data.migrations import migrate
 
     admin = await asyncpg.connect(os.environ["HUB_ADMIN_URL"])
     try:

@@ -11,15 +11,18 @@ from uuid import UUID
 import httpx
 
 from actors import performers
-from cluster import broadcast, events, identity, inbox, outbox, postgres
-from cluster.events import Envelope
+from cluster import events
+from cluster.base.ids import OrgId, UserId, new_id
+from cluster.base.principal import PLATFORM
+from cluster.base.registry import load
+from cluster.base.services import table
+from cluster.data import Connection, postgres, write
+from cluster.data.postgres import StatementCounter, pool
+from cluster.events import Envelope, inbox, kafka
 from cluster.host import ServiceHost
-from cluster.ids import OrgId, UserId, new_id
-from cluster.job_runs import run_due_jobs
-from cluster.postgres import Connection, StatementCounter, pool
-from cluster.principal import PLATFORM
-from cluster.registry import load
-from cluster.services import table
+from cluster.jobs.run import run_due_jobs
+from cluster.people import identity
+from cluster.signals import broadcast, outbox
 
 PASSWORD = "a long enough sentence"
 
@@ -132,7 +135,7 @@ class Hub:
             envelopes = await self._take()
             for service in events.listening_services():
                 heard = events.topics_of(service)
-                for batch in _interleaved([e for e in envelopes if events.kafka.topic(e.source) in heard]):
+                for batch in _interleaved([e for e in envelopes if kafka.topic(e.source) in heard]):
                     receipt = await inbox.receive(service, batch)
                     assert not receipt.parked, await self._why_parked(service)
             ran = await run_due_jobs()
@@ -164,7 +167,7 @@ class Hub:
                 arrived.set()
 
         broadcast.listen("test", hear)
-        async with postgres.write(PLATFORM) as tx:
+        async with write(PLATFORM) as tx:
             broadcast.announce(tx, "test", {"token": token})
         await asyncio.wait_for(arrived.wait(), 5)
 

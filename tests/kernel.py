@@ -10,10 +10,13 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
-from cluster import events, jobs, postgres, redis
-from cluster.migrations import KERNEL, migrations
-from cluster.postgres import Connection, Transaction, pool, transaction
-from cluster.principal import platform
+from cluster.base.principal import platform
+from cluster.data import Connection, Transaction, postgres
+from cluster.data.migrations import KERNEL, migrations
+from cluster.data.postgres import pool, transaction
+from cluster.events import declare as events
+from cluster.jobs import declare as jobs
+from cluster.signals import redis
 
 _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
 _EFFECTS = """

@@ -3,11 +3,11 @@
 from cluster.http.bodies import Body, Patch
 from cluster.http.conditions import IfMatch, set_etag
 from cluster.http.edge import Edge, Limits
+from cluster.http.once import once
 from cluster.http.openapi import openapi
 from cluster.http.paging import Page, Paging, Several
 from cluster.http.rendering import problem_of, problem_response, text_response
 from cluster.http.routing import Caller, Router, build_app
-from cluster.idempotency import once
 
 __all__ = [
     "Body",

@@ -4,7 +4,7 @@ import math
 import time
 from dataclasses import dataclass
 
-from cluster.problems import TooManyRequests, Unavailable
+from cluster.base.problems import TooManyRequests, Unavailable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict
 from starlette.requests import ClientDisconnect, Request
 
-from cluster.problems import BadRequest, FieldError, Invalid, TooLarge, UnsupportedMediaType
+from cluster.base.problems import BadRequest, FieldError, Invalid, TooLarge, UnsupportedMediaType
 
 MAX_JSON_BYTES = 1024 * 1024
 MAX_JSON_DEPTH = 64

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Header
 from starlette.responses import Response
 
-from cluster.problems import BadRequest, PreconditionRequired
+from cluster.base.problems import BadRequest, PreconditionRequired
 
 _ETAG = re.compile(r'"(0|[1-9][0-9]{0,17})"')
 

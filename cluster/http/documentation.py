@@ -5,11 +5,7 @@ from typing import Any, cast
 from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 
-from cluster.http.conditions import if_match
-from cluster.http.examples import example_of
-from cluster.http.paging import paging
-from cluster.idempotency import KeyInFlight, KeyReused
-from cluster.problems import (
+from cluster.base.problems import (
     BadRequest,
     Forbidden,
     Invalid,
@@ -23,6 +19,10 @@ from cluster.problems import (
     Unavailable,
     UnsupportedMediaType,
 )
+from cluster.data.idempotency import KeyInFlight, KeyReused
+from cluster.http.conditions import if_match
+from cluster.http.examples import example_of
+from cluster.http.paging import paging
 
 IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",

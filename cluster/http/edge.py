@@ -10,14 +10,15 @@ from typing import Any
 
 from uuid_utils import uuid7
 
-from cluster import identity, telemetry
+from cluster.base import telemetry
+from cluster.base.principal import GUEST, PLATFORM, Principal
+from cluster.base.problems import FieldError, Invalid, NotFound
+from cluster.base.services import service_of_area
+from cluster.base.settings import settings
 from cluster.http.admission import Admission, Limits
 from cluster.http.log import AccessLog
 from cluster.http.rendering import problem_of, problem_response
-from cluster.principal import GUEST, PLATFORM, Principal
-from cluster.problems import FieldError, Invalid, NotFound
-from cluster.services import service_of_area
-from cluster.settings import settings
+from cluster.people import identity
 
 __all__ = ["Edge", "Limits"]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
-from cluster import telemetry
-from cluster.principal import Principal
+from cluster.base import telemetry
+from cluster.base.principal import Principal
 
 _LOGGER = logging.getLogger("hub.access")
 _GATHER_S = 0.2

@@ -13,7 +13,7 @@ import orjson
 from fastapi import Depends, Query
 from pydantic import BaseModel, BeforeValidator, Field
 
-from cluster.problems import BadRequest
+from cluster.base.problems import BadRequest
 
 T = TypeVar("T")
 R = TypeVar("R")

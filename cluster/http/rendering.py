@@ -12,8 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from cluster.http.validation import field_errors
-from cluster.problems import (
+from cluster.base.problems import (
     BadRequest,
     Conflict,
     Forbidden,
@@ -25,7 +24,8 @@ from cluster.problems import (
     Unavailable,
     UnsupportedMediaType,
 )
-from cluster.telemetry import trace_id
+from cluster.base.telemetry import trace_id
+from cluster.http.validation import field_errors
 
 log = logging.getLogger(__name__)
 

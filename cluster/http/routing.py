@@ -12,13 +12,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 
-from cluster import idempotency
+from cluster.base.principal import GUEST, Principal
+from cluster.base.problems import Problem
+from cluster.data import idempotency
 from cluster.http.bodies import JsonRequest, require_json
 from cluster.http.documentation import describe
 from cluster.http.reading import Handler, plain_read
 from cluster.http.rendering import problem_of, problem_response
-from cluster.principal import GUEST, Principal
-from cluster.problems import Problem
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

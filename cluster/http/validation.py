@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cluster.problems import FieldError
+from cluster.base.problems import FieldError
 
 _PLACES = ("query", "path", "header", "cookie")
 _REMEDIES = {

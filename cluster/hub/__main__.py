@@ -12,13 +12,13 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from cluster.base.settings import REPOSITORY
 from cluster.hub import check as checks
 from cluster.hub import logs as log_files
 from cluster.hub import status as running_processes
 from cluster.hub.up import Failed, alone, start, stop
 from cluster.servers import Home, delete, environment, state
 from cluster.servers.home import DEFAULT, write_whole
-from cluster.settings import REPOSITORY
 
 _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -104,7 +104,7 @@ def env() -> None:
 def migrate() -> None:
     """Bring the database to the newest schema."""
     _reach()
-    from cluster.migrations import migrate
+    from cluster.data.migrations import migrate
 
     for name in (done := asyncio.run(migrate())):
         console.print(f"ran {name}")
@@ -142,7 +142,7 @@ def new(
     things: Annotated[str | None, typer.Option(help="The plural, where an s does not make it: quizzes.")] = None,
 ) -> None:
     """Write the rooms of a new service, with one passing test."""
-    _become("cluster.scaffold", service, *(("--things", things) if things else ()))
+    _become("cluster.hub.scaffold", service, *(("--things", things) if things else ()))
 
 
 @app.command()
@@ -174,7 +174,7 @@ def lock(
 @app.command(context_settings=_PASS_ON)
 def events(context: typer.Context) -> None:
     """Show parked and dead events; replay or skip them."""
-    _become("cluster.events_cli", *context.args)
+    _become("cluster.hub.events", *context.args)
 
 
 @app.command(context_settings=_PASS_ON)

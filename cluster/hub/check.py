@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from cluster.settings import REPOSITORY
+from cluster.base.settings import REPOSITORY
 
 _BIN = Path(sys.prefix) / "bin"
 _CHECKS: dict[str, tuple[str, ...]] = {

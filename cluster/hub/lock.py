@@ -7,8 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from cluster.base.settings import REPOSITORY
 from cluster.servers import jars
-from cluster.settings import REPOSITORY
 
 _POM = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
 <groupId>learninghub</groupId><artifactId>{server}</artifactId><version>1</version>

@@ -10,9 +10,9 @@ from types import FrameType
 
 from watchfiles import PythonFilter, watch
 
+from cluster.base.services import Service, table
+from cluster.base.settings import REPOSITORY
 from cluster.hub.up import Failed
-from cluster.services import Service, table
-from cluster.settings import REPOSITORY
 
 SOURCES = tuple(REPOSITORY / name for name in ("deployments", "actors", "api", "ml", "cluster"))
 _DRAIN_S = 25

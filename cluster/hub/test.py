@@ -5,8 +5,8 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+from cluster.base.settings import REPOSITORY
 from cluster.servers.testing import running_servers
-from cluster.settings import REPOSITORY
 
 _WORKERS = "2"
 

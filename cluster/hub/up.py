@@ -13,11 +13,11 @@ import psutil
 from rich.console import Console
 from rich.progress import Progress as Bar
 
+from cluster.base.settings import REPOSITORY
 from cluster.servers import Home, embedded_servers, environment, jars
 from cluster.servers.home import is_free
 from cluster.servers.logs import open_log
 from cluster.servers.state import State, read, stop_left_behind
-from cluster.settings import REPOSITORY
 
 _TITLES = {
     "postgres": "PostgreSQL",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from cluster.settings import REPOSITORY
+from cluster.base.settings import REPOSITORY
 
 DEFAULT = REPOSITORY / ".hub"
 DEFAULT_HTTP_PORT = 3000

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from jgo.maven import MavenContext
 
-from cluster.settings import REPOSITORY
+from cluster.base.settings import REPOSITORY
 
 LOCK = REPOSITORY / "jars.lock"
 FOLDER = REPOSITORY / ".hub" / "jars"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import httpx
 
+from cluster.base.settings import REPOSITORY
 from cluster.servers.home import Home
 from cluster.servers.server import Launch, NotReady
-from cluster.settings import REPOSITORY
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from cluster.base.settings import REPOSITORY
 from cluster.servers import Home, delete, environment, jars
 from cluster.servers.home import DEFAULT
 from cluster.servers.logs import open_log
 from cluster.servers.state import read, stop_left_behind
-from cluster.settings import REPOSITORY
 
 ALL = ("postgres", "valkey", "kafka", "s3")
 _START_LIMIT_S = 180

@@ -14,12 +14,13 @@ from actors.loops import Loop, Stuck
 from actors.relay import Relay
 from actors.upkeep import first_id_of, purge_inbox
 from actors.worker import WorkerHost
-from cluster import events, job_runs, jobs
+from cluster import events, jobs
+from cluster.base.ids import OrgId, new_id
+from cluster.data import Transaction
 from cluster.events import Envelope
-from cluster.ids import OrgId, new_id
 from cluster.jobs import enqueue
-from cluster.postgres import Transaction
-from cluster.wake import Bell
+from cluster.jobs import run as job_runs
+from cluster.signals.wake import Bell
 from tests.kernel import committed, registries_kept, rows, run
 
 pytestmark = pytest.mark.usefixtures("kernel", "empty")

@@ -14,15 +14,16 @@ from actors import consumers, relay
 from actors.consumers import Consumer
 from actors.loops import Loop
 from actors.relay import BATCH_BYTES, Relay, first_round
-from cluster import events, kafka, outbox
-from cluster.events import Envelope
-from cluster.ids import OrgId, new_id
-from cluster.outbox import MAX_BYTES, Waiting
-from cluster.postgres import Transaction
+from cluster import events
+from cluster.base.ids import OrgId, new_id
+from cluster.base.settings import settings
+from cluster.data import Transaction
+from cluster.events import Envelope, kafka
 from cluster.servers.kafka import Kafka
 from cluster.servers.testing import own_home
-from cluster.settings import settings
-from cluster.wake import Bell
+from cluster.signals import outbox
+from cluster.signals.outbox import MAX_BYTES, Waiting
+from cluster.signals.wake import Bell
 from tests.kernel import committed, registries_kept, rows
 from tests.own_server import OwnServer
 

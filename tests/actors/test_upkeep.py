@@ -7,10 +7,13 @@ import pytest
 
 from actors import upkeep
 from actors.upkeep import Upkeep, first_id_of
-from cluster import events, idempotency, operations, outbox
+from cluster import events
+from cluster.base.telemetry import REGISTRY
+from cluster.data import Transaction, idempotency
+from cluster.data.postgres import count_statements
 from cluster.events import Envelope
-from cluster.postgres import Transaction, count_statements
-from cluster.telemetry import REGISTRY
+from cluster.jobs import operations
+from cluster.signals import outbox
 from tests.kernel import registries_kept, rows, run
 
 pytestmark = pytest.mark.usefixtures("kernel", "empty")

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from cluster import postgres
+from cluster.data import postgres
 from cluster.host import close_process, open_process
 
 _TOY = """

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from cluster.settings import REPOSITORY
+from cluster.base.settings import REPOSITORY
 from deployments.generate import generated
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cluster.services import table
+from cluster.base.services import table
 from deployments.placement import Placement, place
 
 

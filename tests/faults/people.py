@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from cluster.ids import new_id
+from cluster.base.ids import new_id
 
 PASSWORD = "a long enough sentence"
 TUS = {"Tus-Resumable": "1.0.0"}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from api.media.video_processing.film.sample import Recipe, make_film
-from cluster.ids import new_id
+from cluster.base.ids import new_id
 from tests.faults.people import Someone, Trouble
 from tests.faults.stack import Stack
 from tests.main_path import player

@@ -15,8 +15,8 @@ import pytest
 import uvicorn
 
 from api.media.video_processing.film.sample import Recipe, make_film
+from cluster.base.settings import REPOSITORY
 from cluster.servers.home import free_port
-from cluster.settings import REPOSITORY
 from tests.harness import Hub, Person, School, done
 from tests.main_path.test_main_path import Learning, Lesson, sign_up, teach
 

@@ -5,8 +5,8 @@ import sys
 
 import uvicorn
 
+from cluster.base.services import table
 from cluster.host import ServiceHost
-from cluster.services import table
 
 
 async def serve(port: int) -> None:

@@ -16,9 +16,9 @@ import pytest
 
 from api.media.video_streaming import tokens
 from api.media.video_streaming.contract import PlaybackId, VideoStreamingCalls
-from cluster.calls import client
-from cluster.ids import new_id
-from cluster.postgres import read
+from cluster.base.ids import new_id
+from cluster.data import read
+from cluster.people.calls import client
 from tests.harness import PASSWORD, Hub, Person, done, problem
 from tests.main_path import player
 

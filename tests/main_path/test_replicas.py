@@ -10,7 +10,7 @@ import anyio
 import httpx
 import pytest
 
-from cluster.ids import new_id
+from cluster.base.ids import new_id
 from cluster.servers.home import free_port
 from tests.harness import Hub, Person, done, problem
 from tests.main_path.conftest import Classroom, at, replica

@@ -11,7 +11,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cluster.ids import new_id
+from cluster.base.ids import new_id
 from tests.harness import Hub, Person, School, done, problem
 from tests.main_path.conftest import Classroom
 from tests.main_path.test_main_path import add_block

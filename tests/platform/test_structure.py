@@ -10,14 +10,14 @@ from typing import get_args, get_type_hints
 import pytest
 
 from api.platform.audit.rules import names_a_person
-from cluster.access import Permission, Role, roles_with
+from cluster.base.ids import UserId
+from cluster.base.registry import load, offers, offers_by_service, room
+from cluster.base.services import table
+from cluster.base.settings import REPOSITORY
+from cluster.data import read
+from cluster.data.migrations import migrate, migrations
 from cluster.events import event_types
-from cluster.ids import UserId
-from cluster.migrations import migrate, migrations
-from cluster.postgres import read
-from cluster.registry import load, offers, offers_by_service, room
-from cluster.services import table
-from cluster.settings import REPOSITORY
+from cluster.people.access import Permission, Role, roles_with
 
 SERVICES = sorted(table())
 _TABLE = re.compile(r"CREATE TABLE (\w+)\.(\w+)")
@@ -136,7 +136,7 @@ def test_migrations_create_tables_in_their_own_schema() -> None:
 async def test_a_host_may_touch_no_schema_but_those_of_its_services(hub: object) -> None:
     import asyncpg
 
-    from cluster.migrations import ensure_login
+    from cluster.data.migrations import ensure_login
 
     connection = await asyncpg.connect(await ensure_login(["course"]))
     try:
@@ -149,7 +149,7 @@ async def test_a_host_may_touch_no_schema_but_those_of_its_services(hub: object)
 
 
 def test_permissions_name_roles_and_relations_that_exist() -> None:
-    from cluster.access import RELATIONS
+    from cluster.people.access import RELATIONS
 
     known = {role.name for role in offers(Role)} | set(RELATIONS)
     names = [permission.name for permission in offers(Permission)]
@@ -204,8 +204,8 @@ async def test_a_host_without_the_administrator_logs_in_as_migrate_made_it(
 
     import asyncpg
 
-    from cluster import migrations as module
-    from cluster.settings import settings
+    from cluster.base.settings import settings
+    from cluster.data import migrations as module
 
     await migrate([("course", "content")])
     parts = urlsplit(settings().postgres_url)

@@ -16,11 +16,11 @@ import httpx
 import pytest
 
 import tests.platform.learning_recipes  # noqa: F401  # pyright: ignore[reportUnusedImport]
-from cluster import access
-from cluster.access import Guarded, Reach
-from cluster.principal import Principal
-from cluster.problems import NotFound, Problem
-from cluster.services import service_of_area, table
+from cluster.base.principal import Principal
+from cluster.base.problems import NotFound, Problem
+from cluster.base.services import service_of_area, table
+from cluster.people import access
+from cluster.people.access import Guarded, Reach
 from tests.harness import Hub, Person
 from tests.platform.document import operations
 from tests.platform.recipes import OPEN, RECIPES, Ask, Recipe

@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from cluster.services import service_of_area, table
+from cluster.base.services import service_of_area, table
 from tests.platform.document import Operation, document, operations, variants
 
 _WORD = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")

@@ -9,8 +9,8 @@ from typing import Any
 from api.core.rbac.contract import RbacCalls
 from api.media.video_processing.film.sample import Recipe as FilmRecipe
 from api.media.video_processing.film.sample import make_film
-from cluster.access import forget
-from cluster.calls import client
+from cluster.people.access import forget
+from cluster.people.calls import client
 from tests.harness import PASSWORD, Hub, Person, School, done
 
 _number = itertools.count(1)

@@ -4,9 +4,9 @@ from datetime import datetime
 
 from api.core.auth import identities, identity_store
 from api.core.auth.contract import Address, Registered
-from cluster.ids import UserId
-from cluster.postgres import read
-from cluster.principal import Principal, platform
+from cluster.base.ids import UserId
+from cluster.base.principal import Principal, platform
+from cluster.data import read
 
 
 class Calls:

@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Literal, NewType, Protocol
 from uuid import UUID
 
+from cluster.base.ids import OrgId, UserId
+from cluster.base.principal import Principal
+from cluster.base.problems import Conflict, Forbidden, Invalid, NotFound, TooManyRequests, Unauthorized
 from cluster.events import event
-from cluster.ids import OrgId, UserId
-from cluster.principal import Principal
-from cluster.problems import Conflict, Forbidden, Invalid, NotFound, TooManyRequests, Unauthorized
 
 SessionId = NewType("SessionId", UUID)
 IdentityId = NewType("IdentityId", UUID)

@@ -21,11 +21,11 @@ from api.core.auth.identity_store import Identity, Link
 from api.core.auth.passwords import check_password, hash_password, verify_password
 from api.core.auth.sealing import sha256
 from api.core.auth.throttle import buckets, refuse
-from cluster.access import permit
+from cluster.base.ids import UserId, new_id
+from cluster.base.principal import Principal
+from cluster.data import read, write
 from cluster.events import emit
-from cluster.ids import UserId, new_id
-from cluster.postgres import read, write
-from cluster.principal import Principal
+from cluster.people.access import permit
 
 
 async def create_identity(user_id: UserId, email: str, password: str) -> Registered:

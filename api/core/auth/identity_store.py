@@ -7,9 +7,9 @@ from uuid import UUID
 import asyncpg
 
 from api.core.auth.contract import EmailTaken, IdentityId
-from cluster.access import Guarded
-from cluster.ids import UserId
-from cluster.postgres import Connection, Transaction
+from cluster.base.ids import UserId
+from cluster.data import Connection, Transaction
+from cluster.people.access import Guarded
 
 PASSWORD = "password"  # noqa: S105 (the issuer of identities that have one)
 

@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 from api.core.auth import identities, keys, store
 from api.core.auth.addresses import key_of
 from api.core.auth.sealing import seal, unseal
-from cluster.job_runs import JobRun
-from cluster.jobs import cron, enqueue, job, perform
-from cluster.postgres import write
-from cluster.principal import Principal
+from cluster.base.principal import Principal
+from cluster.data import write
+from cluster.jobs import JobRun, cron, enqueue, job, perform
 
 _PURPOSE = "reset request"
 

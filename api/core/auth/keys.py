@@ -11,10 +11,11 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from api.core.auth.sealing import SealBroken, seal, unseal
-from cluster import broadcast, identity
-from cluster.ids import new_id
-from cluster.postgres import Transaction, read, write
-from cluster.principal import platform
+from cluster.base.ids import new_id
+from cluster.base.principal import platform
+from cluster.data import Transaction, read, write
+from cluster.people import identity
+from cluster.signals import broadcast
 
 log = logging.getLogger(__name__)
 

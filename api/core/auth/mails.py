@@ -10,10 +10,10 @@ import orjson
 
 from api.core.auth import identity_store
 from api.core.auth.sealing import seal, sha256, unseal
-from cluster.ids import UserId, new_id
-from cluster.postgres import Transaction, read
-from cluster.problems import NotFound
-from cluster.settings import settings
+from cluster.base.ids import UserId, new_id
+from cluster.base.problems import NotFound
+from cluster.base.settings import settings
+from cluster.data import Transaction, read
 
 _PURPOSE = "mail"
 _LIVES = {"verify": timedelta(days=3), "reset": timedelta(hours=1)}

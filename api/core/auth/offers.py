@@ -1,6 +1,6 @@
 """What auth contributes: permissions about one's own sessions and credentials."""
 
-from cluster.access import Permission
+from cluster.people.access import Permission
 
 OFFERS = (
     Permission("session:read", "See where one is signed in", roles=("self",)),

@@ -12,7 +12,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from api.core.auth.contract import PasswordRefused
-from cluster.problems import Unavailable
+from cluster.base.problems import Unavailable
 
 T = TypeVar("T")
 

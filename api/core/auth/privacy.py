@@ -1,6 +1,6 @@
 """Personal data that auth keeps: what somebody signs in with, and where from."""
 
-from cluster.privacy import PersonalData
+from cluster.people.privacy import PersonalData
 
 PERSONAL_DATA = (
     PersonalData(

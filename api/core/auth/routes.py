@@ -29,10 +29,10 @@ from api.core.auth.mails import Letter
 from api.core.auth.rules import LONGEST
 from api.core.auth.sessions import Device, SignedIn
 from api.core.auth.store import Session
+from cluster.base.ids import UserId
+from cluster.base.settings import settings
 from cluster.http import Body, Caller, Page, Paging, Router, Several, once
-from cluster.identity import ACCESS_TOKEN_LIFETIME_S
-from cluster.ids import UserId
-from cluster.settings import settings
+from cluster.people.identity import ACCESS_TOKEN_LIFETIME_S
 
 router = Router("auth")
 

@@ -25,12 +25,12 @@ from api.core.auth.rules import Chain, RefreshToken, Worth, expiry, worth
 from api.core.auth.sealing import mac
 from api.core.auth.store import Attempt, Session
 from api.core.auth.throttle import buckets, refuse
-from cluster import identity
-from cluster.access import permit, reach_of
+from cluster.base.ids import UserId, new_id
+from cluster.base.principal import Principal
+from cluster.data import Transaction, read, write
 from cluster.events import emit
-from cluster.ids import UserId, new_id
-from cluster.postgres import Transaction, read, write
-from cluster.principal import Principal
+from cluster.people import identity
+from cluster.people.access import permit, reach_of
 
 MOST = 100
 """Sessions of one person at a time: so many devices nobody has, and ending all of them stays one small transaction."""

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from api.core.auth.contract import SessionEnd, SessionId
-from cluster.access import Guarded
-from cluster.ids import UserId
-from cluster.postgres import Connection, Transaction
+from cluster.base.ids import UserId
+from cluster.data import Connection, Transaction
+from cluster.people.access import Guarded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Problems of the gateway; it answers no calls."""
 
-from cluster.problems import NotFound
+from cluster.base.problems import NotFound
 
 
 class OperationNotFound(NotFound):

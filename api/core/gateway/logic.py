@@ -6,12 +6,13 @@ from typing import Literal
 from uuid import UUID
 
 from api.core.gateway.contract import OperationNotFound
-from cluster import calls, operations
-from cluster.access import Guarded, permit
-from cluster.operations import Operation, OwnedOperation
-from cluster.postgres import read, write
-from cluster.principal import Principal
-from cluster.services import Service, table
+from cluster.base.principal import Principal
+from cluster.base.services import Service, table
+from cluster.data import read, write
+from cluster.jobs import operations
+from cluster.jobs.operations import Operation, OwnedOperation
+from cluster.people import calls
+from cluster.people.access import Guarded, permit
 
 _HEALTH_LIMIT_S = 2.0
 _HEALTH_KEPT_S = 2.0

@@ -1,6 +1,6 @@
 """What gateway contributes: who may see an operation."""
 
-from cluster.access import Permission
+from cluster.people.access import Permission
 
 OFFERS = (
     Permission("operation:read", "See how long work goes on", ("self", "org_owner", "org_admin")),

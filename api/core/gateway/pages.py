@@ -9,9 +9,9 @@ from pathlib import Path
 from starlette.responses import Response
 
 from api.core.gateway.contract import PageNotFound, ProblemTypeNotFound
-from cluster.problems import Problem
-from cluster.registry import load
-from cluster.services import table
+from cluster.base.problems import Problem
+from cluster.base.registry import load
+from cluster.base.services import table
 
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'"

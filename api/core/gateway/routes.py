@@ -9,9 +9,9 @@ from pydantic import BaseModel
 
 from api.core.gateway import logic, pages
 from api.core.gateway.contract import OperationNotFound
-from cluster import identity
 from cluster.http import Caller, Router, once
-from cluster.operations import Operation, OperationFinished
+from cluster.jobs.operations import Operation, OperationFinished
+from cluster.people import identity
 
 router = Router("gateway")
 

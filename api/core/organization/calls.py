@@ -2,10 +2,10 @@
 
 from api.core.organization import store
 from api.core.organization.contract import Organization
-from cluster.access import permit
-from cluster.ids import OrgId, UserId
-from cluster.postgres import read
-from cluster.principal import platform
+from cluster.base.ids import OrgId, UserId
+from cluster.base.principal import platform
+from cluster.data import read
+from cluster.people.access import permit
 
 
 class Calls:

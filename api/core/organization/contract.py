@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Literal, NewType, Protocol
 from uuid import UUID
 
+from cluster.base.ids import OrgId, UserId
+from cluster.base.problems import Conflict, Forbidden, NotFound
 from cluster.events import event
-from cluster.ids import OrgId, UserId
-from cluster.problems import Conflict, Forbidden, NotFound
 
 MemberId = NewType("MemberId", UUID)
 InvitationId = NewType("InvitationId", UUID)

@@ -5,9 +5,9 @@ from datetime import timedelta
 from api.core.organization import store
 from api.core.organization.jobs import DiscardUnfounded
 from api.core.rbac.contract import GrantCreated
+from cluster.data import Transaction
 from cluster.events import Envelope, on
 from cluster.jobs import enqueue
-from cluster.postgres import Transaction
 
 FOUNDING_LASTS = timedelta(minutes=10)
 """Far longer than a request may take: an organization that is not there by then will not come."""

@@ -20,9 +20,9 @@ from api.core.organization.member_routes import MemberView
 from api.core.organization.member_routes import render as render_member
 from api.core.organization.store import Invitation
 from api.core.rbac.contract import BeyondOwnRights, RoleDoesNotFit, RoleUnknown
+from cluster.base.ids import OrgId, UserId
+from cluster.base.settings import settings
 from cluster.http import Body, Caller, Page, Paging, Router, Several, once
-from cluster.ids import OrgId, UserId
-from cluster.settings import settings
 
 router = Router("organization")
 

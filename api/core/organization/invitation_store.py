@@ -5,9 +5,9 @@ from uuid import UUID
 
 from api.core.organization.contract import InvitationId
 from api.core.organization.store import Invitation
-from cluster.access import Guarded, Reach
-from cluster.ids import OrgId, UserId
-from cluster.postgres import Connection, Transaction
+from cluster.base.ids import OrgId, UserId
+from cluster.data import Connection, Transaction
+from cluster.people.access import Guarded, Reach
 
 FIND_INVITATION = """
 SELECT id, org_id, email, roles, max_uses, uses, created_by, version, created_at, expires_at, revoked_at

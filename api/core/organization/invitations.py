@@ -23,14 +23,14 @@ from api.core.organization.contract import (
 from api.core.organization.jobs import GrantInvited, grant_roles
 from api.core.organization.store import Invitation, Member, StoredOrganization
 from api.core.rbac.contract import BeyondOwnRights, RbacCalls
-from cluster.access import AddressSource, lacking, permit, reach_of, within
-from cluster.broadcast import announce
-from cluster.calls import RemoteUnavailable, client
+from cluster.base.ids import OrgId, UserId, new_id
+from cluster.base.principal import Principal, platform
+from cluster.data import read, write
 from cluster.events import emit
-from cluster.ids import OrgId, UserId, new_id
 from cluster.jobs import cancel_jobs, enqueue
-from cluster.postgres import read, write
-from cluster.principal import Principal, platform
+from cluster.people.access import AddressSource, lacking, permit, reach_of, within
+from cluster.people.calls import RemoteUnavailable, client
+from cluster.signals.broadcast import announce
 
 
 def _sha256(token: str) -> bytes:

@@ -6,12 +6,11 @@ from api.core.organization import invitation_store, store
 from api.core.organization.contract import InvitationId
 from api.core.organization.store import Invitation
 from api.core.rbac.contract import RbacCalls
-from cluster.access import permit
-from cluster.calls import client
-from cluster.ids import OrgId, UserId
-from cluster.job_runs import JobRun
-from cluster.jobs import job, perform
-from cluster.postgres import read
+from cluster.base.ids import OrgId, UserId
+from cluster.data import read
+from cluster.jobs import JobRun, job, perform
+from cluster.people.access import permit
+from cluster.people.calls import client
 
 
 @job("organization.grant_invited", attempts=20, timeout_s=30)

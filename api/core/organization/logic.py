@@ -23,14 +23,14 @@ from api.core.organization.contract import (
 from api.core.organization.rules import check_slug
 from api.core.organization.store import StoredOrganization
 from api.core.rbac.contract import RbacCalls
-from cluster.access import Guarded, permit, reach_of, within
-from cluster.broadcast import announce
-from cluster.calls import client
+from cluster.base.ids import OrgId, new_id
+from cluster.base.principal import Principal, platform
+from cluster.base.problems import Forbidden, NotFound, Stale
+from cluster.data import read, write
 from cluster.events import emit
-from cluster.ids import OrgId, new_id
-from cluster.postgres import read, write
-from cluster.principal import Principal, platform
-from cluster.problems import Forbidden, NotFound, Stale
+from cluster.people.access import Guarded, permit, reach_of, within
+from cluster.people.calls import client
+from cluster.signals.broadcast import announce
 
 
 async def list_organizations(

@@ -13,9 +13,9 @@ from api.core.organization.contract import ExternalIdTaken, MemberId, MemberNotA
 from api.core.organization.rules import SHOWN_LINE
 from api.core.organization.store import Member, MemberFilter
 from api.core.rbac.contract import BeyondOwnRights, LastOwner
+from cluster.base.ids import OrgId, UserId
+from cluster.base.problems import Stale
 from cluster.http import Caller, IfMatch, Page, Paging, Patch, Router, Several, once, set_etag
-from cluster.ids import OrgId, UserId
-from cluster.problems import Stale
 
 router = Router("organization")
 

@@ -16,13 +16,13 @@ from api.core.organization.contract import (
 )
 from api.core.organization.store import Member, MemberFilter
 from api.core.rbac.contract import BeyondOwnRights, RbacCalls
-from cluster.access import permit, reach_of
-from cluster.broadcast import announce
-from cluster.calls import client
+from cluster.base.principal import Principal
+from cluster.base.problems import Stale
+from cluster.data import Transaction, read, write
 from cluster.events import emit
-from cluster.postgres import Transaction, read, write
-from cluster.principal import Principal
-from cluster.problems import Stale
+from cluster.people.access import permit, reach_of
+from cluster.people.calls import client
+from cluster.signals.broadcast import announce
 
 
 async def list_members(principal: Principal, wanted: MemberFilter, after: UUID | None, limit: int) -> Sequence[Member]:

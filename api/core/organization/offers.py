@@ -1,6 +1,6 @@
 """What organization contributes: permissions."""
 
-from cluster.access import Permission
+from cluster.people.access import Permission
 
 _STAFF = ("org_owner", "org_admin", "platform_admin")
 

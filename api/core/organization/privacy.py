@@ -1,6 +1,6 @@
 """Personal data that organization keeps: who its people are to it."""
 
-from cluster.privacy import PersonalData
+from cluster.people.privacy import PersonalData
 
 _RECORDS = "the organization's records of its own people (GDPR, article 6(1)(f)); it lets members go itself"
 

@@ -21,9 +21,9 @@ from api.core.organization.member_routes import router as members
 from api.core.organization.rules import SHOWN_LINE
 from api.core.organization.store import StoredOrganization
 from api.core.rbac.contract import BeyondOwnRights, SuccessorIsSuspended
+from cluster.base.ids import OrgId, UserId
+from cluster.base.problems import Stale
 from cluster.http import Body, Caller, IfMatch, Page, Paging, Patch, Router, Several, once, set_etag
-from cluster.ids import OrgId, UserId
-from cluster.problems import Stale
 
 router = Router("organization")
 router.include_router(members)

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from api.core.organization.contract import InvitationOver
 from api.core.organization.store import Invitation
-from cluster.problems import FieldError, Invalid
+from cluster.base.problems import FieldError, Invalid
 
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 """A label of a host name (RFC 1123, section 2.1), so that it may become one."""

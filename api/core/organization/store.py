@@ -14,9 +14,9 @@ from api.core.organization.contract import (
     OrganizationState,
     SlugTaken,
 )
-from cluster.access import Guarded, Reach
-from cluster.ids import OrgId, UserId
-from cluster.postgres import Connection, Transaction
+from cluster.base.ids import OrgId, UserId
+from cluster.data import Connection, Transaction
+from cluster.people.access import Guarded, Reach
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,10 +5,10 @@ from uuid import UUID
 from api.core.rbac import logic, rules
 from api.core.rbac.contract import GrantId
 from api.core.rbac.logic import NewGrant
-from cluster.access import GrantedScope, ScopeKind, lacking, lapsing, within
-from cluster.ids import OrgId, UserId
-from cluster.postgres import read
-from cluster.principal import Principal, platform
+from cluster.base.ids import OrgId, UserId
+from cluster.base.principal import Principal, platform
+from cluster.data import read
+from cluster.people.access import GrantedScope, ScopeKind, lacking, lapsing, within
 
 
 def _actor(user_id: UserId | None) -> Principal:

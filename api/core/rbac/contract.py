@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Literal, NewType, Protocol
 from uuid import UUID
 
-from cluster.access import ScopeKind
+from cluster.base.ids import OrgId, UserId
+from cluster.base.principal import Principal
+from cluster.base.problems import Conflict, Forbidden, Invalid, NotFound
 from cluster.events import event
-from cluster.ids import OrgId, UserId
-from cluster.principal import Principal
-from cluster.problems import Conflict, Forbidden, Invalid, NotFound
+from cluster.people.access import ScopeKind
 
 GrantId = NewType("GrantId", UUID)
 RoleId = NewType("RoleId", UUID)

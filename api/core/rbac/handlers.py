@@ -2,8 +2,8 @@
 
 from api.core.rbac import store
 from api.learning.course.contract import CourseCreated, RunCreated
+from cluster.data import Transaction
 from cluster.events import Envelope, on
-from cluster.postgres import Transaction
 
 
 @on(CourseCreated)

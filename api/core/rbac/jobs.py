@@ -1,9 +1,8 @@
 """Ends grants whose time is over."""
 
 from api.core.rbac import logic
-from cluster.job_runs import JobRun
-from cluster.jobs import cron
-from cluster.principal import platform
+from cluster.base.principal import platform
+from cluster.jobs import JobRun, cron
 
 
 @cron("rbac.end_expired", "* * * * *")

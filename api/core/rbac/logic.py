@@ -20,7 +20,12 @@ from api.core.rbac.contract import (
     SuccessorIsSuspended,
 )
 from api.core.rbac.store import Grant, GrantFilter, HeldRole
-from cluster.access import (
+from cluster.base.ids import OrgId, UserId, new_id
+from cluster.base.principal import Principal
+from cluster.base.registry import offers
+from cluster.data import Connection, Transaction, read, write
+from cluster.events import emit
+from cluster.people.access import (
     GrantedScope,
     Guarded,
     Role,
@@ -32,12 +37,7 @@ from cluster.access import (
     reach_of,
     within,
 )
-from cluster.broadcast import announce
-from cluster.events import emit
-from cluster.ids import OrgId, UserId, new_id
-from cluster.postgres import Connection, Transaction, read, write
-from cluster.principal import Principal
-from cluster.registry import offers
+from cluster.signals.broadcast import announce
 
 OWNER = "org_owner"
 

@@ -1,6 +1,6 @@
 """What rbac contributes: the roles of an organization's administration, and the permissions about roles and grants."""
 
-from cluster.access import Permission, Role
+from cluster.people.access import Permission, Role
 
 OFFERS = (
     Role("platform_admin", "Platform administrator", scope="platform"),

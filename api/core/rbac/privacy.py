@@ -1,6 +1,6 @@
 """Personal data that rbac keeps: who may do what, and who let them."""
 
-from cluster.privacy import PersonalData
+from cluster.people.privacy import PersonalData
 
 PERSONAL_DATA = (
     PersonalData(

@@ -19,7 +19,13 @@ from api.core.rbac.contract import (
 )
 from api.core.rbac.logic import built_in_roles, permissions_of
 from api.core.rbac.store import CustomRole
-from cluster.access import (
+from cluster.base.ids import OrgId, UserId, new_id
+from cluster.base.principal import Principal
+from cluster.base.problems import FieldError, Stale
+from cluster.base.registry import offers
+from cluster.data import read, write
+from cluster.events import emit
+from cluster.people.access import (
     RELATIONS,
     MemberSource,
     Permission,
@@ -31,14 +37,8 @@ from cluster.access import (
     roles_with,
     within,
 )
-from cluster.broadcast import announce
-from cluster.calls import client
-from cluster.events import emit
-from cluster.ids import OrgId, UserId, new_id
-from cluster.postgres import read, write
-from cluster.principal import Principal
-from cluster.problems import FieldError, Stale
-from cluster.registry import offers
+from cluster.people.calls import client
+from cluster.signals.broadcast import announce
 
 MAX_ROLES = 100
 """Of an organization's own. More are a sign that grants on courses are wanted instead."""

@@ -27,9 +27,9 @@ from api.core.rbac.contract import (
 from api.core.rbac.logic import NewGrant
 from api.core.rbac.roles import Explained, ShownRole
 from api.core.rbac.store import Grant, GrantFilter
+from cluster.base.ids import OrgId, UserId
+from cluster.base.problems import Stale
 from cluster.http import Body, Caller, IfMatch, Page, Paging, Patch, Router, Several, once, set_etag
-from cluster.ids import OrgId, UserId
-from cluster.problems import Stale
 
 router = Router("rbac")
 

@@ -4,9 +4,9 @@ from collections.abc import Collection
 from datetime import datetime
 
 from api.core.rbac.contract import LastOwner, RoleDoesNotFit
-from cluster.access import ScopeKind
-from cluster.ids import UserId
-from cluster.problems import FieldError, Invalid
+from cluster.base.ids import UserId
+from cluster.base.problems import FieldError, Invalid
+from cluster.people.access import ScopeKind
 
 _WIDTH: dict[ScopeKind, int] = {"platform": 4, "organization": 3, "unit": 2, "course": 1, "run": 0}
 

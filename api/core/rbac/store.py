@@ -8,9 +8,9 @@ from uuid import UUID
 import asyncpg
 
 from api.core.rbac.contract import GrantId, RoleId, RoleNameTaken
-from cluster.access import Guarded, Reach, ScopeKind
-from cluster.ids import OrgId, UserId
-from cluster.postgres import Connection, Transaction
+from cluster.base.ids import OrgId, UserId
+from cluster.data import Connection, Transaction
+from cluster.people.access import Guarded, Reach, ScopeKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

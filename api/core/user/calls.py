@@ -2,8 +2,8 @@
 
 from api.core.user import store
 from api.core.user.contract import Profile
-from cluster.ids import UserId
-from cluster.postgres import read
+from cluster.base.ids import UserId
+from cluster.data import read
 
 
 class Calls:

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from cluster.base.ids import OrgId, UserId
+from cluster.base.problems import Conflict, NotFound
 from cluster.events import event
-from cluster.ids import OrgId, UserId
-from cluster.problems import Conflict, NotFound
 
 
 @event("user.created", subject="user_id")

@@ -2,9 +2,9 @@
 
 from api.core.auth.contract import EmailVerified, PasswordChanged
 from api.core.user.jobs import CopyAddress
+from cluster.data import Transaction
 from cluster.events import Envelope, on
 from cluster.jobs import enqueue
-from cluster.postgres import Transaction
 
 
 @on(EmailVerified)

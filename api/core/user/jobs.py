@@ -5,11 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 from api.core.auth.contract import AuthCalls
 from api.core.user import logic, store
-from cluster.calls import client
-from cluster.ids import UserId
-from cluster.job_runs import JobRun
-from cluster.jobs import cron, job, perform
-from cluster.postgres import read, write
+from cluster.base.ids import UserId
+from cluster.data import read, write
+from cluster.jobs import JobRun, cron, job, perform
+from cluster.people.calls import client
 
 _ABANDONED_AFTER = timedelta(days=1)
 _BATCH = 500

@@ -9,13 +9,13 @@ from api.core.auth.contract import AuthCalls, EmailTaken
 from api.core.user import rules, store
 from api.core.user.contract import UserCreated, UserNotFound, UserUpdated
 from api.core.user.store import User
-from cluster.access import permit, reach_of
-from cluster.calls import client
+from cluster.base.ids import UserId, new_id
+from cluster.base.principal import Principal, platform
+from cluster.base.problems import Stale
+from cluster.data import read, write
 from cluster.events import emit
-from cluster.ids import UserId, new_id
-from cluster.postgres import read, write
-from cluster.principal import Principal, platform
-from cluster.problems import Stale
+from cluster.people.access import permit, reach_of
+from cluster.people.calls import client
 
 
 async def sign_up(principal: Principal, *, email: str, password: str, name: str, locale: str) -> User:

@@ -1,6 +1,6 @@
 """What user contributes: permissions."""
 
-from cluster.access import Permission
+from cluster.people.access import Permission
 
 OFFERS = (
     Permission("user:read", "See a person's profile", roles=("self", "platform_admin")),

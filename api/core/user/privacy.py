@@ -1,6 +1,6 @@
 """Personal data that user keeps: the profile."""
 
-from cluster.privacy import PersonalData
+from cluster.people.privacy import PersonalData
 
 PERSONAL_DATA = (
     PersonalData(

@@ -21,9 +21,9 @@ from api.core.auth.contract import (
 from api.core.user import logic
 from api.core.user.contract import SignUpTakenOver, UserNotFound
 from api.core.user.store import User
+from cluster.base.ids import UserId
+from cluster.base.problems import Stale
 from cluster.http import Body, Caller, IfMatch, Page, Paging, Patch, Router, Several, once, set_etag
-from cluster.ids import UserId
-from cluster.problems import Stale
 
 router = Router("user")
 

@@ -5,7 +5,7 @@ import zoneinfo
 from datetime import datetime, timedelta
 from functools import cache
 
-from cluster.problems import FieldError, Invalid
+from cluster.base.problems import FieldError, Invalid
 
 SIGN_UP_LASTS = timedelta(seconds=10)
 """Longer than all calls of a sign-up may take together: one that is not finished by then has broken off."""

@@ -8,9 +8,9 @@ from uuid import UUID
 import asyncpg
 
 from api.core.user.contract import Profile, SignUpTakenOver
-from cluster.access import Guarded
-from cluster.ids import UserId
-from cluster.postgres import Connection, Transaction
+from cluster.base.ids import UserId
+from cluster.data import Connection, Transaction
+from cluster.people.access import Guarded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

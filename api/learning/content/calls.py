@@ -14,7 +14,7 @@ from api.learning.content.contract import (
     RunOutline,
 )
 from api.learning.content.outline import logic
-from cluster.ids import OrgId, UserId
+from cluster.base.ids import OrgId, UserId
 
 
 class Calls(ContentCalls):

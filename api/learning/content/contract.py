@@ -7,9 +7,9 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from cluster.base.ids import OrgId, UserId
+from cluster.base.problems import Conflict, Forbidden, Invalid, NotFound
 from cluster.events import event
-from cluster.ids import OrgId, UserId
-from cluster.problems import Conflict, Forbidden, Invalid, NotFound
 
 BlockId = NewType("BlockId", UUID)
 FrozenId = NewType("FrozenId", UUID)

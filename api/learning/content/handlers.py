@@ -11,8 +11,8 @@ from api.learning.course.contract import (
     RunEvent,
     RunUpdated,
 )
+from cluster.data import Transaction
 from cluster.events import Envelope, on
-from cluster.postgres import Transaction
 
 
 @on(CourseCreated)

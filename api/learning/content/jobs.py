@@ -1,8 +1,7 @@
 """Periodic work of content."""
 
 from api.learning.content import logic
-from cluster.job_runs import JobRun
-from cluster.jobs import cron
+from cluster.jobs import JobRun, cron
 
 
 @cron("content.purge", "23 3 * * *")

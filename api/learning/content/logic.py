@@ -32,15 +32,15 @@ from api.learning.content.contract import (
 )
 from api.learning.content.store import Block, Changed, ListedBlock
 from api.media.video_processing.contract import VideoCalls, VideoId
-from cluster.access import permit
-from cluster.calls import client
+from cluster.base.ids import new_id
+from cluster.base.principal import Principal
+from cluster.base.problems import Stale
+from cluster.base.registry import offers
+from cluster.data import Transaction, read, write
 from cluster.events import emit
 from cluster.http.validation import field_errors
-from cluster.ids import new_id
-from cluster.postgres import Transaction, read, write
-from cluster.principal import Principal
-from cluster.problems import Stale
-from cluster.registry import offers
+from cluster.people.access import permit
+from cluster.people.calls import client
 
 UNDO = timedelta(days=30)
 """How long a deleted block can be restored."""

@@ -6,8 +6,8 @@ from uuid import UUID
 from pydantic import AfterValidator
 
 from api.learning.content.contract import ROOT, BlockType
-from cluster.access import Permission
 from cluster.http import Body
+from cluster.people.access import Permission
 
 MAX_MARKDOWN_BYTES = 200_000
 

@@ -24,9 +24,9 @@ from api.learning.content.contract import (
 )
 from api.learning.content.outline.routes import router as outlines
 from api.learning.content.store import Block, ListedBlock
+from cluster.base.ids import OrgId
+from cluster.base.problems import Stale
 from cluster.http import Body, Caller, IfMatch, Page, Paging, Patch, Router, Several, once, set_etag
-from cluster.ids import OrgId
-from cluster.problems import Stale
 
 router = Router("content")
 router.include_router(outlines)

@@ -8,9 +8,9 @@ from uuid import UUID
 
 from api.learning.content.contract import BlockId
 from api.learning.content.rules import Node, Placement
-from cluster.access import Guarded
-from cluster.ids import OrgId
-from cluster.postgres import Connection, Transaction
+from cluster.base.ids import OrgId
+from cluster.data import Connection, Transaction
+from cluster.people.access import Guarded
 
 T = TypeVar("T")
 

@@ -6,8 +6,8 @@ from uuid import UUID
 from api.learning.course import rules, snapshots
 from api.learning.course.contract import CourseCalls, CourseId, OpenRun, Run, RunId, Visibility
 from api.learning.course.run import store
+from cluster.data import read
 from cluster.events import Snapshot
-from cluster.postgres import read
 
 
 class Calls(CourseCalls):

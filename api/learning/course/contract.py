@@ -6,10 +6,10 @@ from typing import Literal, NewType, Protocol
 from uuid import UUID
 
 from api.learning.content.contract import FrozenId
+from cluster.base.ids import OrgId, UserId
+from cluster.base.problems import Conflict, Invalid, NotFound
 from cluster.events import Snapshot, event
-from cluster.ids import OrgId, UserId
 from cluster.jobs import job
-from cluster.problems import Conflict, Invalid, NotFound
 
 CourseId = NewType("CourseId", UUID)
 RunId = NewType("RunId", UUID)

@@ -10,8 +10,8 @@ from api.learning.enrollment.contract import (
     EnrollmentEvent,
     EnrollmentReactivated,
 )
+from cluster.data import Transaction
 from cluster.events import Envelope, on
-from cluster.postgres import Transaction
 
 
 @on(OutlineChanged)

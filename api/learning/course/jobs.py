@@ -2,9 +2,8 @@
 
 from api.learning.course import logic, process
 from api.learning.course.contract import PublishAt, Rerun
-from cluster.job_runs import JobRun
-from cluster.jobs import cron, perform
-from cluster.problems import Problem
+from cluster.base.problems import Problem
+from cluster.jobs import JobRun, cron, perform
 
 
 @perform(PublishAt)

@@ -35,15 +35,15 @@ from api.learning.course.contract import (
     Visibility,
 )
 from api.learning.course.store import Course, Revision
-from cluster.access import permit, reach_of, within
-from cluster.calls import client
+from cluster.base.ids import OrgId, UserId, new_id
+from cluster.base.principal import Principal
+from cluster.base.problems import FieldError, Invalid, Problem, Stale
+from cluster.data import Transaction, read, write
+from cluster.data.idempotency import Replayed
 from cluster.events import emit
-from cluster.idempotency import Replayed
-from cluster.ids import OrgId, UserId, new_id
 from cluster.jobs import cancel_jobs, enqueue
-from cluster.postgres import Transaction, read, write
-from cluster.principal import Principal
-from cluster.problems import FieldError, Invalid, Problem, Stale
+from cluster.people.access import permit, reach_of, within
+from cluster.people.calls import client
 
 PUBLISHED_FIELDS = ("slug", "title", "summary", "language", "categories", "tags", "visibility")
 

@@ -1,6 +1,6 @@
 """What course contributes: roles on a course and what they may do."""
 
-from cluster.access import Permission, Role
+from cluster.people.access import Permission, Role
 
 _AUTHORS = ("org_owner", "org_admin", "instructor")
 _STAFF = (*_AUTHORS, "assistant")

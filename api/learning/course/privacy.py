@@ -1,6 +1,6 @@
 """Personal data that course keeps: who teaches, and who published what."""
 
-from cluster.privacy import PersonalData
+from cluster.people.privacy import PersonalData
 
 _GROUND = "the organization's records of its own teaching (GDPR, article 6(1)(f))"
 

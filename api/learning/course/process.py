@@ -14,15 +14,14 @@ from uuid import UUID
 from api.learning.content.contract import ContentCalls
 from api.learning.course import logic, store
 from api.learning.course.contract import CourseId, CourseNotFound, Rerun, RunId
-from cluster import operations
-from cluster.access import permit, within
-from cluster.calls import client
-from cluster.ids import OrgId, UserId, new_id
-from cluster.jobs import enqueue
-from cluster.operations import Operation
-from cluster.postgres import Connection, Transaction, read, write
-from cluster.principal import Kind, Principal, platform
-from cluster.problems import Problem, Unavailable
+from cluster.base.ids import OrgId, UserId, new_id
+from cluster.base.principal import Kind, Principal, platform
+from cluster.base.problems import Problem, Unavailable
+from cluster.data import Connection, Transaction, read, write
+from cluster.jobs import enqueue, operations
+from cluster.jobs.operations import Operation
+from cluster.people.access import permit, within
+from cluster.people.calls import client
 
 State = Literal["copying", "creating", "done", "failed"]
 _PLATFORM = platform("course")

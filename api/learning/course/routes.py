@@ -25,10 +25,10 @@ from api.learning.course.contract import (
 from api.learning.course.run.routes import router as runs
 from api.learning.course.staff.routes import router as staff
 from api.learning.course.store import Course, Revision
+from cluster.base.ids import OrgId, UserId
+from cluster.base.problems import Invalid, Stale
 from cluster.http import Body, Caller, IfMatch, Page, Paging, Patch, Router, Several, once, set_etag
-from cluster.ids import OrgId, UserId
-from cluster.operations import Operation
-from cluster.problems import Invalid, Stale
+from cluster.jobs.operations import Operation
 
 router = Router("course")
 router.include_router(runs)

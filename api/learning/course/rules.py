@@ -5,7 +5,7 @@ from datetime import datetime
 from slugify import slugify
 
 from api.learning.course.contract import DatesOutOfOrder, Run
-from cluster.problems import FieldError
+from cluster.base.problems import FieldError
 
 MAX_SLUG_CHARS = 80
 

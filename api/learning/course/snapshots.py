@@ -4,9 +4,9 @@ from uuid import UUID
 
 from api.learning.content.contract import FrozenId
 from api.learning.course.contract import CourseArchived, CourseId, CoursePublished, RunUpdated
+from cluster.base.ids import OrgId
+from cluster.data import Connection
 from cluster.events import Envelope, Snapshot, envelope_of
-from cluster.ids import OrgId
-from cluster.postgres import Connection
 
 
 async def snapshot(db: Connection, after: UUID | None, limit: int) -> Snapshot:

@@ -6,9 +6,9 @@ from typing import Any
 
 from api.learning.content.contract import FrozenId
 from api.learning.course.contract import CourseId, RunId, Visibility
-from cluster.access import Guarded, Reach
-from cluster.ids import OrgId, UserId
-from cluster.postgres import Connection, Transaction
+from cluster.base.ids import OrgId, UserId
+from cluster.data import Connection, Transaction
+from cluster.people.access import Guarded, Reach
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

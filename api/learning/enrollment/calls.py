@@ -4,10 +4,10 @@ from uuid import UUID
 
 from api.learning.enrollment import store
 from api.learning.enrollment.contract import Enrollment, EnrollmentCalls, EnrollmentId
-from cluster.access import LearnerSource, permit
-from cluster.ids import UserId
-from cluster.postgres import read
-from cluster.principal import PLATFORM
+from cluster.base.ids import UserId
+from cluster.base.principal import PLATFORM
+from cluster.data import read
+from cluster.people.access import LearnerSource, permit
 
 
 class Calls(EnrollmentCalls, LearnerSource):

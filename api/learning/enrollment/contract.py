@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Literal, NewType, Protocol
 from uuid import UUID
 
+from cluster.base.ids import OrgId, UserId
+from cluster.base.problems import Conflict, NotFound
 from cluster.events import event
-from cluster.ids import OrgId, UserId
-from cluster.problems import Conflict, NotFound
 
 EnrollmentId = NewType("EnrollmentId", UUID)
 

@@ -3,8 +3,8 @@
 from api.learning.enrollment import logic
 from api.learning.enrollment.contract import EnrollmentId
 from api.learning.progress.contract import ProgressCompleted
+from cluster.data import Transaction
 from cluster.events import Envelope, on
-from cluster.postgres import Transaction
 
 
 @on(ProgressCompleted)

@@ -24,13 +24,13 @@ from api.learning.enrollment.contract import (
     RunNotOpen,
     State,
 )
-from cluster import broadcast
-from cluster.access import permit, reach_of, within
-from cluster.calls import client
+from cluster.base.ids import OrgId, UserId, new_id
+from cluster.base.principal import Principal
+from cluster.data import Transaction, read, write
 from cluster.events import emit
-from cluster.ids import OrgId, UserId, new_id
-from cluster.postgres import Transaction, read, write
-from cluster.principal import Principal
+from cluster.people.access import permit, reach_of, within
+from cluster.people.calls import client
+from cluster.signals import broadcast
 
 
 async def enrol(

@@ -1,6 +1,6 @@
 """What enrollment contributes: who may see and change enrolments."""
 
-from cluster.access import Permission
+from cluster.people.access import Permission
 
 _STAFF = ("instructor", "org_owner", "org_admin")
 

@@ -1,6 +1,6 @@
 """Personal data that enrollment keeps: who learns where."""
 
-from cluster.privacy import PersonalData
+from cluster.people.privacy import PersonalData
 
 PERSONAL_DATA = (
     PersonalData(

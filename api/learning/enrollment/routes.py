@@ -21,8 +21,8 @@ from api.learning.enrollment.contract import (
     RunNotOpen,
     State,
 )
+from cluster.base.ids import OrgId, UserId
 from cluster.http import Body, Caller, Page, Paging, Router, Several, once
-from cluster.ids import OrgId, UserId
 
 router = Router("enrollment")
 

@@ -4,9 +4,9 @@ from uuid import UUID
 
 from api.learning.enrollment.contract import Enrollment, EnrollmentId, State
 from api.learning.enrollment.rules import LEARNING
-from cluster.access import Guarded, Reach
-from cluster.ids import OrgId, UserId
-from cluster.postgres import Connection, Transaction
+from cluster.base.ids import OrgId, UserId
+from cluster.data import Connection, Transaction
+from cluster.people.access import Guarded, Reach
 
 _ENROLLMENT = "id, org_id, course_id, run_id, user_id, state, completed_at, completed_revision, version, created_at"
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from cluster.base.ids import OrgId, UserId
+from cluster.base.problems import Conflict, NotFound
 from cluster.events import event
-from cluster.ids import OrgId, UserId
 from cluster.jobs import job
-from cluster.problems import Conflict, NotFound
 
 
 @event("progress.completed", subject="enrollment_id")

@@ -12,9 +12,9 @@ from api.learning.enrollment.contract import (
 from api.learning.progress import store
 from api.learning.progress.contract import Assess, Reassess
 from api.learning.progress.store import Learner
+from cluster.data import Transaction
 from cluster.events import Envelope, on
 from cluster.jobs import enqueue
-from cluster.postgres import Transaction
 
 
 @on(EnrollmentCreated)

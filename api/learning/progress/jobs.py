@@ -7,8 +7,7 @@ from api.learning.progress import logic
 from api.learning.progress.contract import Assess, Flush, Reassess
 from api.learning.progress.watching import cache
 from api.learning.progress.watching import logic as watching
-from cluster.job_runs import JobRun
-from cluster.jobs import cron, perform
+from cluster.jobs import JobRun, cron, perform
 
 
 @perform(Flush)

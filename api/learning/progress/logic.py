@@ -17,13 +17,13 @@ from api.learning.progress.contract import (
 )
 from api.learning.progress.rules import Done, Standing
 from api.learning.progress.store import Completion, Learner
-from cluster.access import permit, reach_of
-from cluster.calls import client
+from cluster.base.ids import UserId
+from cluster.base.principal import Principal
+from cluster.base.problems import Unavailable
+from cluster.data import Transaction, read, write
 from cluster.events import emit
-from cluster.ids import UserId
-from cluster.postgres import Transaction, read, write
-from cluster.principal import Principal
-from cluster.problems import Unavailable
+from cluster.people.access import permit, reach_of
+from cluster.people.calls import client
 
 _BATCH = 500
 

@@ -1,6 +1,6 @@
 """What progress contributes: who may see and report it."""
 
-from cluster.access import Permission
+from cluster.people.access import Permission
 
 OFFERS = (
     Permission(

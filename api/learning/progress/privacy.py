@@ -1,6 +1,6 @@
 """Personal data that progress keeps: what somebody learned."""
 
-from cluster.privacy import PersonalData
+from cluster.people.privacy import PersonalData
 
 _GROUND = "the organization's record of completed training, where it declares one; else deleted"
 

@@ -16,8 +16,8 @@ from api.learning.progress.store import Completion
 from api.learning.progress.watching import logic as watching
 from api.learning.progress.watching import routes as heartbeats
 from api.learning.progress.watching.rules import Watched
+from cluster.base.ids import OrgId, UserId
 from cluster.http import Body, Caller, Page, Paging, Router, Several, once
-from cluster.ids import OrgId, UserId
 
 router = Router("progress")
 router.include_router(heartbeats.router)

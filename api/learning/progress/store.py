@@ -8,9 +8,9 @@ from uuid import UUID
 from api.learning.content.contract import BlockId
 from api.learning.enrollment.contract import EnrollmentId
 from api.learning.progress.rules import Done
-from cluster.access import Guarded, Reach
-from cluster.ids import OrgId, UserId
-from cluster.postgres import Connection, Transaction
+from cluster.base.ids import OrgId, UserId
+from cluster.data import Connection, Transaction
+from cluster.people.access import Guarded, Reach
 
 _LEARNER = """enrollment_id, org_id, course_id, run_id, user_id, learns, enrollment_version, completed_at, completed_revision,
     version"""

@@ -21,13 +21,13 @@ from api.media.media.contract import (
 )
 from api.media.media.upload import store as uploads
 from api.media.media.upload.store import Part
+from cluster.base.ids import new_id
+from cluster.base.principal import Principal
+from cluster.base.registry import offers
+from cluster.data import read, write
+from cluster.data.objects import Bucket, ObjectMissing
 from cluster.events import emit
-from cluster.ids import new_id
 from cluster.jobs import enqueue
-from cluster.objects import Bucket, ObjectMissing
-from cluster.postgres import read, write
-from cluster.principal import Principal
-from cluster.registry import offers
 
 _BEAT_S = 10.0
 

@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import Literal, NewType, Protocol
 from uuid import UUID
 
-from cluster.access import Guarded
+from cluster.base.ids import OrgId, UserId
+from cluster.base.problems import BadRequest, Conflict, Invalid, NotFound, Problem, TooLarge
 from cluster.events import event
-from cluster.ids import OrgId, UserId
 from cluster.jobs import job
-from cluster.problems import BadRequest, Conflict, Invalid, NotFound, Problem, TooLarge
+from cluster.people.access import Guarded
 
 AssetId = NewType("AssetId", UUID)
 State = Literal["uploading", "checking", "ready", "rejected"]

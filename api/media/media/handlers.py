@@ -2,8 +2,8 @@
 
 from api.learning.course.contract import CourseCreated, RunCreated
 from api.media.media import store
+from cluster.data import Transaction
 from cluster.events import Envelope, on
-from cluster.postgres import Transaction
 
 
 @on(CourseCreated)

@@ -4,9 +4,8 @@ from datetime import UTC, datetime
 
 from api.media.media import checking, logic
 from api.media.media.contract import CheckAsset, RemoveObjects
-from cluster.job_runs import JobRun
-from cluster.jobs import cron, perform
-from cluster.objects import bucket
+from cluster.data.objects import bucket
+from cluster.jobs import JobRun, cron, perform
 
 _TRIES_FOR_MISSING = 5
 """A file store that is away may come back after hours; one that says five times that a part is gone is believed."""

@@ -18,12 +18,12 @@ from api.media.media.contract import (
     TargetKind,
 )
 from api.media.media.store import Deleted
-from cluster.access import permit, reach_of
+from cluster.base.principal import Principal, platform
+from cluster.data import Transaction, read, write
+from cluster.data.objects import Bucket
 from cluster.events import emit
 from cluster.jobs import enqueue
-from cluster.objects import Bucket
-from cluster.postgres import Transaction, read, write
-from cluster.principal import Principal, platform
+from cluster.people.access import permit, reach_of
 
 _BATCH = 1000
 _REASONS = {

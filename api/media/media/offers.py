@@ -1,6 +1,6 @@
 """What media contributes: what may be done with files."""
 
-from cluster.access import Permission
+from cluster.people.access import Permission
 
 _EDITORS = ("self", "org_owner", "org_admin", "instructor")
 

@@ -1,6 +1,6 @@
 """Personal data that media keeps: who uploaded what."""
 
-from cluster.privacy import PersonalData
+from cluster.people.privacy import PersonalData
 
 PERSONAL_DATA = (
     PersonalData(

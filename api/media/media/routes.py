@@ -24,9 +24,9 @@ from api.media.media.contract import (
 )
 from api.media.media.upload.headers import Target, parse_target
 from api.media.media.upload.protocol import PREFIX, uploads
+from cluster.base.ids import OrgId, UserId
+from cluster.base.problems import Invalid
 from cluster.http import Caller, Page, Paging, Router, Several, once, set_etag
-from cluster.ids import OrgId, UserId
-from cluster.problems import Invalid
 
 router = Router("media")
 router.mount_asgi(PREFIX, uploads)

@@ -7,10 +7,10 @@ from typing import Any
 from uuid import UUID
 
 from api.media.media.contract import Asset, AssetId, Reason, State, TargetKind
-from cluster.access import Guarded, Reach
-from cluster.ids import OrgId, UserId
-from cluster.objects import bucket
-from cluster.postgres import Connection, Transaction
+from cluster.base.ids import OrgId, UserId
+from cluster.data import Connection, Transaction
+from cluster.data.objects import bucket
+from cluster.people.access import Guarded, Reach
 
 
 @dataclass(frozen=True, slots=True)

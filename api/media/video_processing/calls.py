@@ -3,10 +3,10 @@
 from api.media.video_processing import rules, store
 from api.media.video_processing.contract import Rendition, Stream, Video, VideoCalls, VideoId
 from api.media.video_processing.logic import BUCKET
-from cluster.access import permit
-from cluster.objects import bucket
-from cluster.postgres import read
-from cluster.principal import platform
+from cluster.base.principal import platform
+from cluster.data import read
+from cluster.data.objects import bucket
+from cluster.people.access import permit
 
 _PLATFORM = platform("video_processing")
 

@@ -5,10 +5,10 @@ from typing import Literal, NewType, Protocol
 from uuid import UUID
 
 from api.media.media.contract import AssetId
+from cluster.base.ids import OrgId
+from cluster.base.problems import Conflict, Invalid, NotFound
 from cluster.events import event
-from cluster.ids import OrgId
 from cluster.jobs import job
-from cluster.problems import Conflict, Invalid, NotFound
 
 VideoId = NewType("VideoId", UUID)
 

@@ -5,10 +5,9 @@ from datetime import UTC, datetime, timedelta
 from api.media.media.contract import MediaCalls
 from api.media.video_processing import logic
 from api.media.video_processing.contract import ReleaseUpload, RemoveFilmObjects
-from cluster.calls import client
-from cluster.job_runs import JobRun
-from cluster.jobs import cron, perform
-from cluster.objects import bucket
+from cluster.data.objects import bucket
+from cluster.jobs import JobRun, cron, perform
+from cluster.people.calls import client
 
 _BATCH = 1000
 _STILL_RUNNING = timedelta(days=1)

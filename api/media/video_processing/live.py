@@ -16,9 +16,9 @@ import orjson
 
 from api.media.video_processing import logic, rules
 from api.media.video_processing.store import Film
-from cluster import broadcast
-from cluster.principal import Principal
-from cluster.problems import Problem
+from cluster.base.principal import Principal
+from cluster.base.problems import Problem
+from cluster.signals import broadcast
 
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 PING_S = 15.0

@@ -23,15 +23,15 @@ from api.media.video_processing.contract import (
     VideoState,
 )
 from api.media.video_processing.store import Film
-from cluster.access import permit, reach_of
-from cluster.broadcast import announce
-from cluster.calls import client
+from cluster.base.ids import OrgId, new_id
+from cluster.base.principal import Principal, platform
+from cluster.data import Transaction, read, write
+from cluster.data.objects import Bucket, bucket
 from cluster.events import emit
-from cluster.ids import OrgId, new_id
 from cluster.jobs import enqueue
-from cluster.objects import Bucket, bucket
-from cluster.postgres import Transaction, read, write
-from cluster.principal import Principal, platform
+from cluster.people.access import permit, reach_of
+from cluster.people.calls import client
+from cluster.signals.broadcast import announce
 
 CLAIMANT = "video_processing"
 """An upload has one film, so the service itself claims it: two requests at once leave no claim behind."""

@@ -1,7 +1,7 @@
 """What video processing contributes: the purpose that films are uploaded for, and what may be done with films."""
 
 from api.media.media.contract import UploadPurpose
-from cluster.access import Permission
+from cluster.people.access import Permission
 
 _EDITORS = ("org_owner", "org_admin", "instructor")
 

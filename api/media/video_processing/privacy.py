@@ -1,6 +1,6 @@
 """Personal data that video_processing keeps: who made a film of an upload."""
 
-from cluster.privacy import PersonalData
+from cluster.people.privacy import PersonalData
 
 PERSONAL_DATA = (
     PersonalData(

@@ -23,9 +23,9 @@ from api.media.video_processing.contract import (
     VideoState,
 )
 from api.media.video_processing.store import Film
+from cluster.base.ids import OrgId
+from cluster.base.problems import Invalid
 from cluster.http import Body, Caller, Page, Paging, Router, Several, once, set_etag
-from cluster.ids import OrgId
-from cluster.problems import Invalid
 
 router = Router("video_processing")
 

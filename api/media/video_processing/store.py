@@ -8,9 +8,9 @@ from uuid import UUID
 
 from api.media.media.contract import AssetId
 from api.media.video_processing.contract import VideoId, VideoState
-from cluster.access import Guarded, Reach
-from cluster.ids import OrgId, UserId
-from cluster.postgres import Connection, Transaction
+from cluster.base.ids import OrgId, UserId
+from cluster.data import Connection, Transaction
+from cluster.people.access import Guarded, Reach
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import NewType, Protocol
 from uuid import UUID
 
+from cluster.base.ids import OrgId, UserId
+from cluster.base.problems import Conflict, Forbidden, NotFound
 from cluster.events import event
-from cluster.ids import OrgId, UserId
-from cluster.problems import Conflict, Forbidden, NotFound
 
 PlaybackId = NewType("PlaybackId", UUID)
 

@@ -16,8 +16,8 @@ from starlette.responses import Response
 
 from api.media.video_streaming import films, rules, tokens
 from api.media.video_streaming.contract import FilmNotFound
-from cluster.objects import ObjectMissing
-from cluster.problems import Problem
+from cluster.base.problems import Problem
+from cluster.data.objects import ObjectMissing
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

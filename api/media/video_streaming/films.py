@@ -9,8 +9,8 @@ from uuid import UUID
 from api.media.video_processing.contract import Stream, VideoCalls, VideoId
 from api.media.video_streaming import rules
 from api.media.video_streaming.contract import FilmNotFound
-from cluster.calls import client
-from cluster.objects import Bucket
+from cluster.data.objects import Bucket
+from cluster.people.calls import client
 
 K = TypeVar("K")
 V = TypeVar("V")

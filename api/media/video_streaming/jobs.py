@@ -3,8 +3,7 @@
 from datetime import UTC, datetime
 
 from api.media.video_streaming import logic
-from cluster.job_runs import JobRun
-from cluster.jobs import cron
+from cluster.jobs import JobRun, cron
 
 
 @cron("video_streaming.purge", "41 3 * * *")

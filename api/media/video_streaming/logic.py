@@ -16,12 +16,12 @@ from api.media.video_streaming.contract import (
     PlaybackNotFound,
     PlaybackStarted,
 )
-from cluster.access import Guarded, permit, reach_of
-from cluster.calls import client
+from cluster.base.ids import new_id
+from cluster.base.principal import PLATFORM, Principal
+from cluster.data import read, write
 from cluster.events import emit
-from cluster.ids import new_id
-from cluster.postgres import read, write
-from cluster.principal import PLATFORM, Principal
+from cluster.people.access import Guarded, permit, reach_of
+from cluster.people.calls import client
 
 
 async def play_block(caller: Principal, run_id: UUID, block_id: BlockId, now: datetime) -> Playback:

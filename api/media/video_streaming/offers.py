@@ -1,6 +1,6 @@
 """What video streaming contributes: who may watch."""
 
-from cluster.access import Permission
+from cluster.people.access import Permission
 
 OFFERS = (
     Permission("playback:start", "Watch the films of one's courses", ("self",)),

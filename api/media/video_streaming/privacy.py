@@ -1,6 +1,6 @@
 """Personal data that video streaming keeps: who was let in to which film."""
 
-from cluster.privacy import PersonalData
+from cluster.people.privacy import PersonalData
 
 PERSONAL_DATA = (
     PersonalData(

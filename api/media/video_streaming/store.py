@@ -3,8 +3,8 @@
 from datetime import datetime
 
 from api.media.video_streaming.contract import Playback, PlaybackId
-from cluster.access import Guarded, Reach
-from cluster.postgres import Connection, Transaction
+from cluster.data import Connection, Transaction
+from cluster.people.access import Guarded, Reach
 
 _PLAYBACK = """id, org_id, course_id, run_id, user_id, enrollment_id, block_id, block_version, min_ratio, video_id, duration_s,
     created_at, expires_at"""

@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from api.media.video_streaming.contract import Playback, PlaybackId, PlaybackRefused
-from cluster.ids import UserId
-from cluster.settings import settings
+from cluster.base.ids import UserId
+from cluster.base.settings import settings
 
 VERSION = "1"
 _PAYLOAD = struct.Struct(">16s16s16s16sQ")

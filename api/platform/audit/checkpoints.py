@@ -23,11 +23,11 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from api.platform.audit import store
 from api.platform.audit.store import End
-from cluster.ids import new_id
-from cluster.objects import Bucket, bucket
-from cluster.postgres import read, write
-from cluster.principal import Principal
-from cluster.settings import settings
+from cluster.base.ids import new_id
+from cluster.base.principal import Principal
+from cluster.base.settings import settings
+from cluster.data import read, write
+from cluster.data.objects import Bucket, bucket
 
 FORMAT = 1
 _PREFIX = "checkpoints/"

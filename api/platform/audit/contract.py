@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from cluster.base.problems import NotFound
 from cluster.jobs import job
-from cluster.problems import NotFound
 
 SHARDS = 4
 PLATFORM_CHAIN = UUID(int=0)

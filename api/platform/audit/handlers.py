@@ -2,9 +2,9 @@
 
 from api.platform.audit import rules, store
 from api.platform.audit.contract import Seal, shard_of
+from cluster.data import Transaction
 from cluster.events import Envelope, on_all
 from cluster.jobs import enqueue
-from cluster.postgres import Transaction
 
 
 @on_all

@@ -2,9 +2,8 @@
 
 from api.platform.audit import checkpoints, logic
 from api.platform.audit.contract import SHARDS, Seal
-from cluster.job_runs import JobRun
-from cluster.jobs import cron, enqueue, perform
-from cluster.postgres import write
+from cluster.data import write
+from cluster.jobs import JobRun, cron, enqueue, perform
 
 
 @perform(Seal)

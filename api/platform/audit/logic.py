@@ -10,10 +10,10 @@ from api.platform.audit import rules, store
 from api.platform.audit.contract import OrganizationUnknown
 from api.platform.audit.rules import PERSON, Entry
 from api.platform.audit.store import End
-from cluster.access import permit, within
-from cluster.ids import OrgId
-from cluster.postgres import Connection, read, write
-from cluster.principal import Principal
+from cluster.base.ids import OrgId
+from cluster.base.principal import Principal
+from cluster.data import Connection, read, write
+from cluster.people.access import permit, within
 
 _SEAL_LIMIT = 500
 _VERIFY_PAGE = 1000

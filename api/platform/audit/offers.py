@@ -1,5 +1,5 @@
 """What audit contributes: who may read the trail."""
 
-from cluster.access import Permission
+from cluster.people.access import Permission
 
 OFFERS = (Permission("audit:read", "Read the audit trail of an organization", ("org_owner", "org_admin")),)

@@ -1,6 +1,6 @@
 """Personal data that audit keeps: who did what, by pseudonym."""
 
-from cluster.privacy import PersonalData
+from cluster.people.privacy import PersonalData
 
 PERSONAL_DATA = (
     PersonalData(

@@ -10,8 +10,8 @@ from pydantic import BaseModel
 from api.platform.audit import logic
 from api.platform.audit.contract import OrganizationUnknown
 from api.platform.audit.rules import Entry
+from cluster.base.ids import OrgId
 from cluster.http import Caller, Page, Paging, Router, Several
-from cluster.ids import OrgId
 
 router = Router("audit")
 

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from api.platform.audit.contract import shard_of
 from api.platform.audit.rules import Entry, SealedEntry
-from cluster.ids import new_id
-from cluster.postgres import Connection, Transaction
+from cluster.base.ids import new_id
+from cluster.data import Connection, Transaction
 
 _ENTRY = (
     """id, chain, action, actor_kind, actor, acting_for, service, target_type, target, version, payload, at, trace_id"""

@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from api.platform.audit import checkpoints, logic, store
-from cluster import migrations, objects, postgres
-from cluster.problems import Unavailable
+from cluster.base.problems import Unavailable
+from cluster.data import migrations, objects, postgres
 
 
 async def _verify(console: Console) -> int:

@@ -12,7 +12,7 @@ from api.core.organization.store import LIST_MEMBERS, LIST_ORGANIZATIONS, ORGANI
 from api.core.rbac.store import HELD_ROLES, LIST_GRANTS
 from api.core.user.store import LIST_USERS
 from api.platform.audit.store import LIST_ENTRIES
-from cluster.postgres import pool
+from cluster.data.postgres import pool
 from tests.harness import Hub
 
 ROWS = 40_000

@@ -8,13 +8,15 @@ from uuid import UUID
 import orjson
 import pytest
 
-from cluster import events, kafka, outbox
-from cluster.events import Actor, Envelope, Snapshot, emit
-from cluster.ids import OrgId, UserId, new_id
-from cluster.postgres import Transaction, count_statements, pool, transaction
-from cluster.principal import Principal
-from cluster.resync import resync
-from cluster.telemetry import parse_traceparent, span_from
+from cluster import events
+from cluster.base.ids import OrgId, UserId, new_id
+from cluster.base.principal import Principal
+from cluster.base.telemetry import parse_traceparent, span_from
+from cluster.data import Transaction
+from cluster.data.postgres import count_statements, pool, transaction
+from cluster.events import Actor, Envelope, Snapshot, emit, kafka
+from cluster.events.resync import resync
+from cluster.signals import outbox
 from tests.kernel import committed, registries_kept, rows
 
 pytestmark = pytest.mark.usefixtures("kernel", "empty", "declared")

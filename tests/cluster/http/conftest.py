@@ -15,6 +15,10 @@ from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from cluster.base.ids import new_id
+from cluster.base.principal import PLATFORM, Principal
+from cluster.base.problems import Conflict, NotFound, Stale
+from cluster.data import read, write
 from cluster.http import (
     Body,
     Caller,
@@ -30,10 +34,6 @@ from cluster.http import (
     once,
     set_etag,
 )
-from cluster.ids import new_id
-from cluster.postgres import read, write
-from cluster.principal import PLATFORM, Principal
-from cluster.problems import Conflict, NotFound, Stale
 
 
 class TitleTaken(Conflict):

@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster import identity, telemetry
+from cluster.base import telemetry
+from cluster.base.ids import new_id
+from cluster.data import read
 from cluster.http import Edge, Limits
 from cluster.http.admission import Buckets
-from cluster.ids import new_id
-from cluster.postgres import read
+from cluster.people import identity
 from tests.cluster.http.conftest import client_of, gate, new_edge
 from tests.harness import done, problem
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cluster.base.ids import new_id
+from cluster.base.problems import BadRequest
 from cluster.http.paging import PageRequest, decode_cursor, encode_cursor, fingerprint
-from cluster.ids import new_id
-from cluster.problems import BadRequest
 from tests.harness import done, problem
 
 _keys = st.one_of(

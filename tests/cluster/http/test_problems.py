@@ -10,7 +10,7 @@ import asyncpg
 import httpx
 import pytest
 
-from cluster.ids import new_id
+from cluster.base.ids import new_id
 from tests.cluster.http.conftest import client_of, gate, new_edge
 from tests.harness import problem
 

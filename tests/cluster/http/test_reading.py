@@ -9,9 +9,9 @@ from fastapi import FastAPI, Header, Query
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from cluster.base.problems import NotFound
 from cluster.http import Caller, Edge, IfMatch, Page, Paging, Router, Several, build_app, routing, set_etag
 from cluster.http.routing import Route
-from cluster.problems import NotFound
 
 ID = "0198c0de-0000-7000-8000-000000000000"
 

@@ -13,13 +13,16 @@ from uuid import UUID
 import pytest
 
 from actors.scheduler import enqueue_slot, latest_slot, next_slot
-from cluster import job_runs, jobs, parked
-from cluster.ids import UserId, new_id
-from cluster.job_runs import MAX_STARTS, JobRun, LeaseLost, Taken, run_due_jobs
-from cluster.jobs import CronSlot, GiveUp, cancel_jobs, enqueue
-from cluster.postgres import pool, read, transaction
-from cluster.principal import Principal
-from cluster.settings import REPOSITORY
+from cluster import jobs
+from cluster.base.ids import UserId, new_id
+from cluster.base.principal import Principal
+from cluster.base.settings import REPOSITORY
+from cluster.data import read
+from cluster.data.postgres import pool, transaction
+from cluster.events import parked
+from cluster.jobs import CronSlot, GiveUp, JobRun, LeaseLost, cancel_jobs, enqueue
+from cluster.jobs import run as job_runs
+from cluster.jobs.run import MAX_STARTS, Taken, run_due_jobs
 from tests.kernel import committed, rows, run
 
 pytestmark = pytest.mark.usefixtures("kernel", "empty", "kinds")
@@ -391,8 +394,9 @@ _WORKER = """
 import asyncio, sys
 from tests.cluster.jobs import test_jobs
 from actors.job_worker import JobWorker
-from cluster import jobs, postgres
-from cluster.wake import Bell
+from cluster import jobs
+from cluster.data import postgres
+from cluster.signals.wake import Bell
 
 async def main():
     await postgres.connect(sys.argv[1], size=2, application="doomed worker")

@@ -13,11 +13,12 @@ import pytest
 
 from actors import job_worker
 from actors.job_worker import JobWorker
-from cluster import job_runs, jobs
-from cluster.job_runs import JobRun, run_due_jobs
-from cluster.jobs import enqueue
-from cluster.postgres import read
-from cluster.wake import Bell
+from cluster import jobs
+from cluster.data import read
+from cluster.jobs import JobRun, enqueue
+from cluster.jobs import run as job_runs
+from cluster.jobs.run import run_due_jobs
+from cluster.signals.wake import Bell
 from tests.kernel import committed, registries_kept, rows
 
 pytestmark = pytest.mark.usefixtures("kernel", "empty", "registry")

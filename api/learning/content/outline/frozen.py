@@ -16,7 +16,7 @@ from api.learning.content.outline import store
 from api.learning.content.outline.store import FrozenRow
 from api.learning.content.rules import in_tree_order
 from api.learning.content.store import Block
-from cluster.postgres import read
+from cluster.data import read
 
 CACHE_BYTES = 64 * 1024 * 1024
 

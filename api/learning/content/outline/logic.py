@@ -32,12 +32,12 @@ from api.learning.content.outline import frozen, store
 from api.learning.content.outline.frozen import Kept
 from api.learning.content.outline.store import FrozenRow, RunState
 from api.media.video_processing.contract import VideoCalls, VideoId
-from cluster.access import permit, reach_of
-from cluster.calls import client
+from cluster.base.ids import OrgId, UserId, new_id
+from cluster.base.principal import Principal, platform
+from cluster.data import read, write
 from cluster.events import emit
-from cluster.ids import OrgId, UserId, new_id
-from cluster.postgres import read, write
-from cluster.principal import Principal, platform
+from cluster.people.access import permit, reach_of
+from cluster.people.calls import client
 
 _PLATFORM = platform("content")
 _FILMS_AT_ONCE = 8

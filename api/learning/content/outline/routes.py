@@ -13,8 +13,8 @@ from api.learning.content.contract import BlockId, Completes, FrozenBlock, Outli
 from api.learning.content.outline import logic
 from api.learning.content.outline.logic import Opened
 from api.learning.content.rules import is_released
+from cluster.base.problems import Forbidden
 from cluster.http import Caller, Router, text_response
-from cluster.problems import Forbidden
 
 router = Router("content")
 

@@ -3,10 +3,10 @@
 from api.learning.course.catalog import store
 from api.learning.course.catalog.store import Category, Facet, Filters, Listing
 from api.learning.course.contract import CourseId, CourseNotFound
-from cluster.access import permit, reach_of
-from cluster.ids import OrgId
-from cluster.postgres import read
-from cluster.principal import Principal
+from cluster.base.ids import OrgId
+from cluster.base.principal import Principal
+from cluster.data import read
+from cluster.people.access import permit, reach_of
 
 
 async def get_listing(caller: Principal, course_id: CourseId) -> Listing:

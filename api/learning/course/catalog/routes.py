@@ -11,9 +11,9 @@ from api.learning.course.catalog import logic
 from api.learning.course.catalog.store import Filters, Listing
 from api.learning.course.contract import CourseId, CourseNotFound, Visibility
 from api.learning.course.run.views import ListedRun
+from cluster.base.ids import OrgId
+from cluster.base.problems import Unauthorized
 from cluster.http import Caller, Page, Paging, Router, Several
-from cluster.ids import OrgId
-from cluster.problems import Unauthorized
 
 router = Router("course")
 

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from api.learning.course.contract import CourseId, Visibility
-from cluster.access import Guarded
-from cluster.ids import OrgId
-from cluster.postgres import Connection, Transaction
+from cluster.base.ids import OrgId
+from cluster.data import Connection, Transaction
+from cluster.people.access import Guarded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,12 +21,12 @@ from api.learning.course.contract import (
     RunUpdated,
 )
 from api.learning.course.run import store
-from cluster.access import Guarded, permit
+from cluster.base.ids import new_id
+from cluster.base.principal import Principal
+from cluster.base.problems import NotFound, Stale
+from cluster.data import read, write
 from cluster.events import emit
-from cluster.ids import new_id
-from cluster.postgres import read, write
-from cluster.principal import Principal
-from cluster.problems import NotFound, Stale
+from cluster.people.access import Guarded, permit
 
 T = TypeVar("T")
 

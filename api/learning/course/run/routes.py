@@ -17,8 +17,8 @@ from api.learning.course.contract import (
 )
 from api.learning.course.run import logic
 from api.learning.course.run.views import NewRun, RunChanges, RunView
+from cluster.base.problems import Stale, Unauthorized
 from cluster.http import Caller, IfMatch, Page, Paging, Router, once, set_etag
-from cluster.problems import Stale, Unauthorized
 
 router = Router("course")
 

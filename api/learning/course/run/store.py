@@ -3,8 +3,8 @@
 from datetime import datetime
 
 from api.learning.course.contract import CourseId, Run, RunId, Visibility
-from cluster.access import Guarded
-from cluster.postgres import Connection, Transaction
+from cluster.data import Connection, Transaction
+from cluster.people.access import Guarded
 
 _RUN = """id, course_id, org_id, title, pace, is_default, starts_at, ends_at, enrolment_opens_at, enrolment_closes_at, seats,
     pinned_revision, ended_at, version, created_at"""

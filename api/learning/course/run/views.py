@@ -6,8 +6,8 @@ from typing import Annotated
 from pydantic import AwareDatetime, BaseModel, Field
 
 from api.learning.course.contract import CourseId, Pace, Run, RunId
+from cluster.base.ids import OrgId
 from cluster.http import Body, Patch
-from cluster.ids import OrgId
 
 Seats = Annotated[int | None, Field(gt=0, le=1_000_000, description="Places; null: as many as come")]
 Pinned = Annotated[int | None, Field(gt=0, lt=2**31, description="Show this revision for ever; null: the newest")]

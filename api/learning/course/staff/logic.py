@@ -7,12 +7,12 @@ from api.learning.course.contract import CourseId, CourseNotFound, CourseStaffCh
 from api.learning.course.staff import store
 from api.learning.course.staff.store import StaffMember
 from api.learning.course.store import Course
-from cluster.access import permissions_of_role, permit, within
-from cluster.calls import client
+from cluster.base.ids import UserId
+from cluster.base.principal import Principal
+from cluster.data import read, write
 from cluster.events import emit
-from cluster.ids import UserId
-from cluster.postgres import read, write
-from cluster.principal import Principal
+from cluster.people.access import permissions_of_role, permit, within
+from cluster.people.calls import client
 
 _ROLES = {"instructor", "assistant"}
 

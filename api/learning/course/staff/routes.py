@@ -10,8 +10,8 @@ from api.core.user.contract import UserNotFound
 from api.learning.course.contract import CourseId, CourseNotFound
 from api.learning.course.staff import logic
 from api.learning.course.staff.store import StaffMember
+from cluster.base.ids import UserId
 from cluster.http import Body, Caller, Router
-from cluster.ids import UserId
 
 router = Router("course")
 

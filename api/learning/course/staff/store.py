@@ -5,8 +5,8 @@ from datetime import datetime
 
 from api.learning.course.contract import CourseId
 from api.learning.course.store import Course
-from cluster.ids import UserId
-from cluster.postgres import Connection, Transaction
+from cluster.base.ids import UserId
+from cluster.data import Connection, Transaction
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from redis.exceptions import RedisClusterException, RedisError
 
 from api.learning.enrollment.contract import EnrollmentId
 from api.learning.progress.watching.rules import Watched
-from cluster import redis
+from cluster.signals import redis
 
 SHARDS = 16
 FLUSH_AFTER_S = 10.0

@@ -13,11 +13,11 @@ from api.learning.progress.store import Learner
 from api.learning.progress.watching import cache, rules, store
 from api.learning.progress.watching.rules import Range, Watched
 from api.media.video_streaming.contract import Playback, PlaybackId, PlaybackNotFound, VideoStreamingCalls
-from cluster.access import Guarded, permit
-from cluster.calls import client
+from cluster.base.principal import Principal
+from cluster.data import read, write
 from cluster.jobs import enqueue
-from cluster.postgres import read, write
-from cluster.principal import Principal
+from cluster.people.access import Guarded, permit
+from cluster.people.calls import client
 
 _BATCH = 500
 _REMEMBERED = 20_000

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from api.learning.content.contract import BlockId
 from api.learning.enrollment.contract import EnrollmentId
-from cluster.ids import OrgId, UserId
+from cluster.base.ids import OrgId, UserId
 
 Range = tuple[int, int]
 """From, and up to but without, in milliseconds."""

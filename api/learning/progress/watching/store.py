@@ -8,7 +8,7 @@ from uuid import UUID
 from api.learning.content.contract import BlockId
 from api.learning.enrollment.contract import EnrollmentId
 from api.learning.progress.watching.rules import Ranges, Watched
-from cluster.postgres import Connection, Transaction
+from cluster.data import Connection, Transaction
 
 _WATCHED = """enrollment_id, block_id, video_id, org_id, course_id, run_id, user_id, block_version, min_ratio, duration_ms,
     ARRAY(SELECT ARRAY[lower(r), upper(r)] FROM unnest(ranges) AS r) AS ranges, position_ms, credit_ms, heard_at"""

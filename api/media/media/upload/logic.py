@@ -29,16 +29,16 @@ from api.media.media.contract import (
 from api.media.media.upload import parts, store
 from api.media.media.upload.headers import Checksum, Target
 from api.media.media.upload.parts import PartWriter
-from cluster.access import GrantSource, Guarded, permit, within
-from cluster.calls import client
+from cluster.base.ids import OrgId, new_id
+from cluster.base.principal import Principal
+from cluster.base.problems import FieldError, NotFound
+from cluster.base.registry import offers
+from cluster.data import read, write
+from cluster.data.objects import ObjectMissing, bucket
 from cluster.events import emit
-from cluster.ids import OrgId, new_id
 from cluster.jobs import enqueue
-from cluster.objects import ObjectMissing, bucket
-from cluster.postgres import read, write
-from cluster.principal import Principal
-from cluster.problems import FieldError, NotFound
-from cluster.registry import offers
+from cluster.people.access import GrantSource, Guarded, permit, within
+from cluster.people.calls import client
 
 
 class Interrupted(Exception):

@@ -14,12 +14,12 @@ from api.media.media import store as assets
 from api.media.media.contract import AssetId, CheckAsset, UploadTakenOver
 from api.media.media.upload import store
 from api.media.media.upload.store import Part
-from cluster.ids import new_id
+from cluster.base.ids import new_id
+from cluster.base.principal import platform
+from cluster.base.problems import Unavailable
+from cluster.data import write
+from cluster.data.objects import ObjectRefused, bucket
 from cluster.jobs import enqueue
-from cluster.objects import ObjectRefused, bucket
-from cluster.postgres import write
-from cluster.principal import platform
-from cluster.problems import Unavailable
 
 log = logging.getLogger(__name__)
 

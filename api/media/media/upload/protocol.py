@@ -22,12 +22,12 @@ from api.media.media.contract import (
 )
 from api.media.media.upload import headers as tus
 from api.media.media.upload import logic
-from cluster import idempotency
+from cluster.base.principal import Principal
+from cluster.base.problems import Problem, Unavailable, UnsupportedMediaType
+from cluster.base.registry import offers
+from cluster.data import idempotency
 from cluster.http import once, problem_of, problem_response
 from cluster.http.rendering import MethodNotAllowed
-from cluster.principal import Principal
-from cluster.problems import Problem, Unavailable, UnsupportedMediaType
-from cluster.registry import offers
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from api.media.media.contract import Asset, AssetId
 from api.media.media.store import ASSET, asset_of
-from cluster.postgres import Connection, Transaction
+from cluster.data import Connection, Transaction
 
 
 @dataclass(frozen=True, slots=True)

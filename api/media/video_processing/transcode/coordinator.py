@@ -23,13 +23,12 @@ from api.media.video_processing.transcode import scratch, store
 from api.media.video_processing.transcode.pieces import Executor, FilmPlan, Piece, read_file, side_by_side
 from api.media.video_processing.transcode.scratch import Source
 from api.media.video_processing.transcode.store import Tracks
-from cluster.calls import client
+from cluster.base.ids import new_id
+from cluster.data import read, write
+from cluster.data.objects import bucket
 from cluster.events import emit
-from cluster.ids import new_id
-from cluster.job_runs import JobRun, LeaseLost
-from cluster.jobs import enqueue
-from cluster.objects import bucket
-from cluster.postgres import read, write
+from cluster.jobs import JobRun, LeaseLost, enqueue
+from cluster.people.calls import client
 
 log = logging.getLogger(__name__)
 

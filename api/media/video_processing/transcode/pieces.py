@@ -14,7 +14,7 @@ from api.media.video_processing.film.ladder import Rendition
 from api.media.video_processing.film.segments import CHUNK_S, SEGMENT_S, AudioPlan, Chunk
 from api.media.video_processing.transcode import scratch
 from api.media.video_processing.transcode.scratch import Source
-from cluster.objects import PART_BYTES, Bucket
+from cluster.data.objects import PART_BYTES, Bucket
 
 T = TypeVar("T")
 

@@ -14,8 +14,8 @@ from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.objects import Bucket
-from cluster.settings import settings
+from cluster.base.settings import settings
+from cluster.data.objects import Bucket
 
 _BUFFER_BYTES = 8 << 20
 _SPARE_BYTES = 512 << 20

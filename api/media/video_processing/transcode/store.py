@@ -9,7 +9,7 @@ from api.media.video_processing.contract import Rendition, VideoId
 from api.media.video_processing.film.encode import EncodedTrack
 from api.media.video_processing.store import FILM, Film
 from api.media.video_processing.transcode.pieces import FilmPlan
-from cluster.postgres import Connection, Transaction
+from cluster.data import Connection, Transaction
 
 Tracks = tuple[EncodedTrack, ...]
 

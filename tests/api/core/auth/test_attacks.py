@@ -10,9 +10,9 @@ import pytest
 
 from api.core.auth import identities
 from api.core.auth.keys import signing_key
-from cluster.identity import encode_access_token
-from cluster.ids import OrgId, new_id
-from cluster.postgres import pool
+from cluster.base.ids import OrgId, new_id
+from cluster.data.postgres import pool
+from cluster.people.identity import encode_access_token
 from tests.api.core.rbac.test_bounds import until_they_wait
 from tests.harness import PASSWORD, Hub, Person, done, problem
 

@@ -15,9 +15,10 @@ from api.core.auth.contract import EmailInvalid, PasswordRefused
 from api.core.auth.keys import AHEAD, SIGNS
 from api.core.auth.passwords import check_password
 from api.core.auth.sealing import SealBroken, seal, unseal
-from cluster.ids import new_id
-from cluster.postgres import pool, write
-from cluster.principal import PLATFORM
+from cluster.base.ids import new_id
+from cluster.base.principal import PLATFORM
+from cluster.data import write
+from cluster.data.postgres import pool
 from tests.harness import PASSWORD, Hub, Person, done, problem
 
 Mails = Callable[[str], Awaitable[list[dict[str, str]]]]
@@ -266,7 +267,7 @@ async def test_private_keys_rest_sealed_and_a_key_that_cannot_be_read_is_replace
     async with write(PLATFORM) as tx:
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-        from cluster.identity import publish_key  # the announcement makes every process load its keys again
+        from cluster.people.identity import publish_key  # the announcement makes every process load its keys again
 
         now = datetime.now(UTC)
         public = Ed25519PrivateKey.generate().public_key()

@@ -7,8 +7,8 @@ from uuid import UUID
 import jwt
 import pytest
 
-from cluster.ids import new_id
-from cluster.postgres import pool
+from cluster.base.ids import new_id
+from cluster.data.postgres import pool
 from tests.harness import PASSWORD, Hub, done, problem
 
 

@@ -7,11 +7,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from api.core.gateway import logic
-from cluster import calls, operations
-from cluster.ids import new_id
-from cluster.postgres import write
-from cluster.principal import PLATFORM
-from cluster.services import Service, table
+from cluster.base.ids import new_id
+from cluster.base.principal import PLATFORM
+from cluster.base.services import Service, table
+from cluster.data import write
+from cluster.jobs import operations
+from cluster.people import calls
 from tests.harness import PASSWORD, Hub, done, problem
 
 

@@ -9,10 +9,11 @@ import pytest
 
 from api.core.organization import invitation_store, invitations, jobs
 from api.core.organization.store import Invitation
-from cluster.access import GrantSource
-from cluster.calls import client
-from cluster.ids import UserId
-from cluster.postgres import pool, read
+from cluster.base.ids import UserId
+from cluster.data import read
+from cluster.data.postgres import pool
+from cluster.people.access import GrantSource
+from cluster.people.calls import client
 from tests.api.core.organization.test_members import accept, invite, join
 from tests.api.core.rbac.test_bounds import until_they_wait
 from tests.harness import Hub, Person, School, done, problem

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from cluster.ids import new_id
-from cluster.postgres import pool
+from cluster.base.ids import new_id
+from cluster.data.postgres import pool
 from tests.harness import Hub, Person, School, done, problem
 
 Verified = Callable[[str], Awaitable[Person]]

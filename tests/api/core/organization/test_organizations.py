@@ -3,10 +3,10 @@
 import asyncio
 
 from api.core.rbac.contract import RbacCalls
-from cluster.access import MemberSource, forget
-from cluster.calls import client
-from cluster.ids import OrgId, new_id
-from cluster.postgres import pool
+from cluster.base.ids import OrgId, new_id
+from cluster.data.postgres import pool
+from cluster.people.access import MemberSource, forget
+from cluster.people.calls import client
 from tests.harness import Hub, Person, done, problem
 
 

@@ -3,8 +3,8 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-from cluster.ids import UserId, new_id
-from cluster.postgres import pool
+from cluster.base.ids import UserId, new_id
+from cluster.data.postgres import pool
 from tests.api.core.rbac.test_grants import a_course, grant, hub_forgets, on_organization
 from tests.api.core.rbac.test_roles import give, new_role
 from tests.harness import Hub, Person, School, done, problem

@@ -8,12 +8,12 @@ from uuid import UUID
 from api.core.rbac.contract import RbacCalls
 from api.core.rbac.logic import end_expired
 from api.core.rbac.store import HELD_ROLES, LOCK_OWNERS
-from cluster.access import GrantSource, Permission, Role, permissions_of_role
-from cluster.calls import client
-from cluster.ids import OrgId, UserId, new_id
-from cluster.postgres import pool
-from cluster.principal import platform
-from cluster.registry import offers, offers_by_service
+from cluster.base.ids import OrgId, UserId, new_id
+from cluster.base.principal import platform
+from cluster.base.registry import offers, offers_by_service
+from cluster.data.postgres import pool
+from cluster.people.access import GrantSource, Permission, Role, permissions_of_role
+from cluster.people.calls import client
 from tests.harness import Hub, Person, School, done, problem
 
 
@@ -34,7 +34,7 @@ async def grant(school: School, person: Person, role: str, **more: Any) -> dict[
 
 
 async def hub_forgets(person: Person) -> None:
-    from cluster import access
+    from cluster.people import access
 
     access.forget(person.id)
 

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from cluster.ids import new_id
+from cluster.base.ids import new_id
 from tests.harness import Hub, Person, School, done, problem
 
 

@@ -3,9 +3,9 @@
 from uuid import UUID
 
 from api.core.rbac.contract import RbacCalls
-from cluster.calls import client
-from cluster.ids import new_id
-from cluster.postgres import pool
+from cluster.base.ids import new_id
+from cluster.data.postgres import pool
+from cluster.people.calls import client
 from tests.harness import Hub, done, problem
 
 

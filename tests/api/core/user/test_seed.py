@@ -4,7 +4,7 @@ import httpx
 
 from api.core.organization import seed as organizations
 from api.core.user import seed as people
-from cluster.ids import new_id
+from cluster.base.ids import new_id
 from cluster.seed import DemoPerson, School
 from tests.harness import Hub, done
 

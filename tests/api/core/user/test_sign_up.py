@@ -10,10 +10,11 @@ from api.core.auth.contract import AuthCalls
 from api.core.user import store
 from api.core.user.contract import SignUpTakenOver
 from api.core.user.jobs import clear_broken_sign_ups
-from cluster.calls import client
-from cluster.ids import UserId, new_id
-from cluster.postgres import pool, write
-from cluster.principal import PLATFORM
+from cluster.base.ids import UserId, new_id
+from cluster.base.principal import PLATFORM
+from cluster.data import write
+from cluster.data.postgres import pool
+from cluster.people.calls import client
 from tests.harness import PASSWORD, Hub, done, problem
 
 

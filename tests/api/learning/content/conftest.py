@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 
 from api.media.video_processing.contract import Video, VideoId, VideoState
-from cluster import calls
-from cluster.ids import OrgId, new_id
+from cluster.base.ids import OrgId, new_id
+from cluster.people import calls
 from tests.api.learning.course.conftest import new_course
 from tests.harness import Hub, Person, School, done
 

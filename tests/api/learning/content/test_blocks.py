@@ -5,10 +5,10 @@ from uuid import UUID
 import pytest
 
 from api.learning.content.seed import seed
-from cluster.ids import new_id
+from cluster.base.ids import new_id
+from cluster.base.principal import PLATFORM
+from cluster.data import read, write
 from cluster.jobs import CronSlot, enqueue_as, job_type
-from cluster.postgres import read, write
-from cluster.principal import PLATFORM
 from cluster.seed import DemoPerson, School
 from tests.api.learning.content.conftest import Author, Films, new_author
 from tests.harness import Hub, done, problem

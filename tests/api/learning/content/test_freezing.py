@@ -6,10 +6,10 @@ import pytest
 
 from api.learning.content.contract import ContentCalls, OutlineNotEmpty, OutlineNotFound
 from api.learning.content.outline import frozen
-from cluster.calls import client
-from cluster.ids import OrgId, new_id
-from cluster.postgres import read, write
-from cluster.principal import PLATFORM
+from cluster.base.ids import OrgId, new_id
+from cluster.base.principal import PLATFORM
+from cluster.data import read, write
+from cluster.people.calls import client
 from tests.api.learning.content.conftest import Author, Films, new_author
 from tests.harness import Hub, done, problem
 

@@ -19,12 +19,11 @@ from api.learning.course.contract import (
     RunId,
     RunUpdated,
 )
-from cluster import inbox
-from cluster.access import permit
-from cluster.events import Envelope, envelope_of
-from cluster.ids import OrgId, new_id
-from cluster.postgres import read
-from cluster.principal import PLATFORM
+from cluster.base.ids import OrgId, new_id
+from cluster.base.principal import PLATFORM
+from cluster.data import read
+from cluster.events import Envelope, envelope_of, inbox
+from cluster.people.access import permit
 from tests.harness import Hub
 
 START = datetime(2031, 5, 4, tzinfo=UTC)

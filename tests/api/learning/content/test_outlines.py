@@ -5,9 +5,9 @@ from uuid import UUID
 import pytest
 
 from api.learning.content.contract import BlockId, BlockNotFound, BlockNotReleased, ContentCalls, OutlineNotFound
-from cluster.calls import client
-from cluster.ids import new_id
-from cluster.problems import Forbidden
+from cluster.base.ids import new_id
+from cluster.base.problems import Forbidden
+from cluster.people.calls import client
 from tests.api.learning.content.conftest import Author, Films
 from tests.harness import Hub, Person, done, problem
 

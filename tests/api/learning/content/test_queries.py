@@ -4,9 +4,10 @@ import re
 from typing import Any
 from uuid import UUID
 
-from cluster.ids import new_id
-from cluster.postgres import StatementCounter, write
-from cluster.principal import PLATFORM
+from cluster.base.ids import new_id
+from cluster.base.principal import PLATFORM
+from cluster.data import write
+from cluster.data.postgres import StatementCounter
 from tests.api.learning.content.conftest import Author
 from tests.harness import Hub, done
 

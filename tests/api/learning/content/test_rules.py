@@ -18,7 +18,7 @@ from api.learning.content.rules import (
     release_times,
     released_by,
 )
-from cluster.ids import new_id
+from cluster.base.ids import new_id
 
 # Boxes in boxes: a type that may hold itself, so that only the rules keep a tree from biting its tail.
 TYPES = {

@@ -3,9 +3,8 @@ from uuid import UUID
 
 from api.learning.course.contract import CourseId
 from api.learning.enrollment.contract import EnrollmentCancelled, EnrollmentCreated, EnrollmentId
-from cluster import inbox
-from cluster.events import Envelope, envelope_of
-from cluster.ids import new_id
+from cluster.base.ids import new_id
+from cluster.events import Envelope, envelope_of, inbox
 from tests.api.learning.course.conftest import Draft, add_lesson, new_course
 from tests.harness import Hub, School, done, problem
 

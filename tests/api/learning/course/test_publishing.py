@@ -7,10 +7,10 @@ import pytest
 from api.learning.content.contract import Frozen
 from api.learning.course import logic
 from api.learning.course.contract import CourseCalls, CourseId, PublishAt
-from cluster.calls import client
+from cluster.base.problems import Unavailable
+from cluster.data import read
 from cluster.http.paging import encode_cursor, fingerprint
-from cluster.postgres import read
-from cluster.problems import Unavailable
+from cluster.people.calls import client
 from tests.api.learning.course.conftest import Draft, add_block, add_lesson, new_course
 from tests.harness import Hub, School, done, problem
 

@@ -5,10 +5,10 @@ import pytest
 
 from api.learning.course import logic, process
 from api.learning.course.contract import CourseId
-from cluster.ids import OrgId, UserId, new_id
-from cluster.job_runs import run_due_jobs
-from cluster.postgres import read
-from cluster.principal import PLATFORM, Principal
+from cluster.base.ids import OrgId, UserId, new_id
+from cluster.base.principal import PLATFORM, Principal
+from cluster.data import read
+from cluster.jobs.run import run_due_jobs
 from tests.api.learning.course.conftest import Draft
 from tests.harness import Hub, done, problem
 

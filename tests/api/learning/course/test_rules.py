@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from api.learning.course.contract import CourseId, Run, RunId
 from api.learning.course.rules import revision_shown, slug_of, takes_learners
-from cluster.ids import OrgId, new_id
+from cluster.base.ids import OrgId, new_id
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -5,10 +5,10 @@ import pytest
 
 from api.core.rbac import logic as rbac
 from api.core.rbac.contract import GrantId
-from cluster.access import GrantSource, permissions_of_role
-from cluster.calls import client
-from cluster.ids import new_id
-from cluster.principal import Principal
+from cluster.base.ids import new_id
+from cluster.base.principal import Principal
+from cluster.people.access import GrantSource, permissions_of_role
+from cluster.people.calls import client
 from tests.api.learning.course.conftest import Draft, new_course
 from tests.harness import Hub, Person, School, done, problem
 

@@ -1,6 +1,6 @@
 import asyncio
 
-from cluster.ids import new_id
+from cluster.base.ids import new_id
 from tests.api.learning.course.conftest import Draft, add_lesson, new_course
 from tests.harness import Hub, School, done, problem
 

@@ -5,10 +5,9 @@ import pytest
 
 from api.learning.enrollment import store
 from api.learning.enrollment.contract import Enrollment
-from cluster import postgres
-from cluster.ids import new_id
-from cluster.postgres import write
-from cluster.principal import PLATFORM
+from cluster.base.ids import new_id
+from cluster.base.principal import PLATFORM
+from cluster.data import postgres, write
 from tests.api.learning.course.conftest import Draft, add_lesson, draft, new_course, published, school
 from tests.harness import Hub, Person, done, problem
 

@@ -7,9 +7,9 @@ import pytest
 
 from api.learning.course.contract import CourseId, RunId
 from api.learning.enrollment import logic
-from cluster.ids import OrgId, UserId, new_id
-from cluster.principal import Principal
-from cluster.problems import Forbidden
+from cluster.base.ids import OrgId, UserId, new_id
+from cluster.base.principal import Principal
+from cluster.base.problems import Forbidden
 from tests.api.learning.course.conftest import Draft, draft, published, school
 from tests.harness import Hub
 

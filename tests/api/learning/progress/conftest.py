@@ -10,8 +10,8 @@ import pytest
 from api.learning.progress.watching import logic as watching
 from api.learning.progress.watching.rules import Watched
 from api.media.video_streaming.contract import PlaybackId
-from cluster import redis
-from cluster.principal import Principal
+from cluster.base.principal import Principal
+from cluster.signals import redis
 from tests.api.learning.course.conftest import draft as draft
 from tests.api.learning.course.conftest import published as published
 from tests.api.learning.course.conftest import school as school

@@ -6,9 +6,9 @@ from itertools import permutations
 from api.learning.enrollment.contract import EnrollmentId
 from api.learning.progress import store
 from api.learning.progress.store import Learner
-from cluster.ids import OrgId, UserId, new_id
-from cluster.postgres import write
-from cluster.principal import PLATFORM
+from cluster.base.ids import OrgId, UserId, new_id
+from cluster.base.principal import PLATFORM
+from cluster.data import write
 from tests.api.learning.course.conftest import Draft, add_lesson
 from tests.api.learning.progress.conftest import learner_in, mark, progress_of
 from tests.harness import Hub, Person, done, problem

@@ -3,9 +3,9 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-from cluster.ids import new_id
-from cluster.postgres import write
-from cluster.principal import PLATFORM
+from cluster.base.ids import new_id
+from cluster.base.principal import PLATFORM
+from cluster.data import write
 from tests.api.learning.course.conftest import Draft, add_block, add_lesson
 from tests.api.learning.progress.conftest import Cinema, Viewer, counted, learner_in, mark, progress_of, state_of
 from tests.harness import Hub, done, problem

@@ -10,7 +10,7 @@ from api.learning.content.contract import BlockId
 from api.learning.enrollment.contract import EnrollmentId
 from api.learning.progress.watching import rules
 from api.learning.progress.watching.rules import Range, Ranges, Watched, earliest, length, subtract, unite
-from cluster.ids import OrgId, UserId, new_id
+from cluster.base.ids import OrgId, UserId, new_id
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 END = START + timedelta(hours=4)

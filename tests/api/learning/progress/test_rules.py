@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from api.learning.content.contract import BlockId, RequiredBlock
 from api.learning.progress import rules
 from api.learning.progress.rules import Done
-from cluster.ids import new_id
+from cluster.base.ids import new_id
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 IDS = [BlockId(new_id()) for _ in range(6)]

@@ -15,11 +15,11 @@ from redis.backoff import NoBackoff
 from api.learning.enrollment.contract import EnrollmentId
 from api.learning.progress.contract import Flush
 from api.learning.progress.watching import cache, logic, store
-from cluster import postgres, redis
-from cluster.ids import new_id
-from cluster.job_runs import run_due_jobs
-from cluster.postgres import read
-from cluster.principal import PLATFORM
+from cluster.base.ids import new_id
+from cluster.base.principal import PLATFORM
+from cluster.data import postgres, read, write
+from cluster.jobs.run import run_due_jobs
+from cluster.signals import redis
 from tests.api.learning.progress.conftest import (
     Cinema,
     Viewer,
@@ -323,7 +323,7 @@ async def test_who_left_finishes_nothing_until_they_are_back(hub: Hub, cinema: C
 
 
 async def test_what_is_watched_is_found_by_index() -> None:
-    async with postgres.write(PLATFORM) as tx:
+    async with write(PLATFORM) as tx:
         await tx.run("SET LOCAL enable_seqscan = off")
         for sql, args in ((store.FIND_WATCHED, (new_id(), new_id(), new_id())), (store.LIST_WATCHED, (new_id(),))):
             rows = await tx.rows("EXPLAIN " + sql, *args)

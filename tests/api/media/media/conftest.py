@@ -14,11 +14,11 @@ from api.media.media.contract import AssetId
 from api.media.media.routes import router
 from api.media.media.upload import logic
 from api.media.media.upload.headers import Target
-from cluster.calls import client
+from cluster.base.ids import OrgId, UserId, new_id
+from cluster.base.principal import GUEST, Principal
 from cluster.http import build_app
-from cluster.ids import OrgId, UserId, new_id
-from cluster.job_runs import run_due_jobs
-from cluster.principal import GUEST, Principal
+from cluster.jobs.run import run_due_jobs
+from cluster.people.calls import client
 from tests.harness import Hub
 
 

@@ -6,9 +6,9 @@ from uuid import UUID
 
 import uvicorn
 
+from cluster.base.ids import UserId
+from cluster.base.principal import Principal
 from cluster.host import close_process, open_process
-from cluster.ids import UserId
-from cluster.principal import Principal
 
 from .conftest import app_of
 

@@ -12,13 +12,13 @@ from api.core.rbac.contract import RbacCalls
 from api.learning.course.contract import CourseCreated, CourseId, RunCreated, RunId
 from api.media.media import checking, logic, store
 from api.media.media.contract import AssetId, AssetNotReady, AssetRejected, MediaCalls, TargetKind
-from cluster.calls import client
+from cluster.base.ids import UserId, new_id
+from cluster.base.principal import Principal
+from cluster.data.objects import Bucket, ObjectMissing, bucket
+from cluster.data.postgres import pool
 from cluster.events import envelope_of
-from cluster.ids import UserId, new_id
-from cluster.inbox import receive
-from cluster.objects import Bucket, ObjectMissing, bucket
-from cluster.postgres import pool
-from cluster.principal import Principal
+from cluster.events.inbox import receive
+from cluster.people.calls import client
 from tests.harness import done, problem
 
 from .conftest import Teacher, film, http_of, new_teacher, settle

@@ -14,11 +14,12 @@ from api.media.media import store
 from api.media.media.contract import AssetInUse, MediaCalls
 from api.media.media.upload import parts
 from api.media.media.upload.headers import Checksum
-from cluster.calls import client
-from cluster.ids import new_id
-from cluster.postgres import Transaction, pool, read, write
-from cluster.principal import PLATFORM, Principal
-from tests.cluster.objects.proxy import Proxy, between
+from cluster.base.ids import new_id
+from cluster.base.principal import PLATFORM, Principal
+from cluster.data import Transaction, read, write
+from cluster.data.postgres import pool
+from cluster.people.calls import client
+from tests.cluster.data.proxy import Proxy, between
 
 from .conftest import Teacher, film, settle
 from .test_assets import ready

@@ -21,8 +21,8 @@ from api.media.media.contract import (
 from api.media.media.upload import logic, parts
 from api.media.media.upload.headers import Checksum
 from api.media.media.upload.parts import PartWriter
-from cluster.objects import bucket
-from cluster.postgres import pool
+from cluster.data.objects import bucket
+from cluster.data.postgres import pool
 
 from .conftest import Teacher, film, new_teacher, settle, stream
 

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from cluster.postgres import pool
-from tests.cluster.objects.proxy import between
+from cluster.data.postgres import pool
+from tests.cluster.data.proxy import between
 from tests.harness import problem
 
 from .conftest import Teacher, app_of, film, new_teacher, settle

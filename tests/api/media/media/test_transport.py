@@ -18,10 +18,10 @@ import uvicorn
 from tusclient.client import TusClient
 
 from api.media.media.upload import logic, parts
-from cluster.problems import Unavailable
+from cluster.base.problems import Unavailable
+from cluster.base.settings import REPOSITORY
 from cluster.servers.home import free_port
-from cluster.settings import REPOSITORY
-from tests.cluster.objects.proxy import Proxy, between
+from tests.cluster.data.proxy import Proxy, between
 
 from .conftest import Teacher, app_of, film, settle
 from .test_engine import content_of

@@ -18,9 +18,10 @@ from api.media.video_processing.film.sample import Recipe, make_film
 from api.media.video_processing.transcode import coordinator
 from api.media.video_processing.transcode.pieces import Cut, Executor, HereExecutor, Piece
 from cluster import jobs
-from cluster.job_runs import JobRun, run_due_jobs
-from cluster.postgres import read
-from cluster.settings import settings
+from cluster.base.settings import settings
+from cluster.data import read
+from cluster.jobs import JobRun
+from cluster.jobs.run import run_due_jobs
 from tests.harness import Hub, Person, School, done
 
 PIECES = Cut(chunk_s=1.0, segment_s=0.5)

@@ -6,8 +6,8 @@ from api.media.video_processing.contract import Transcode
 from api.media.video_processing.transcode import coordinator
 from api.media.video_processing.transcode.pieces import HereExecutor
 from cluster.host import close_process, open_process
-from cluster.job_runs import JobRun, run_due_jobs
-from cluster.jobs import perform
+from cluster.jobs import JobRun, perform
+from cluster.jobs.run import run_due_jobs
 from tests.api.media.video_processing.conftest import PIECES
 
 

@@ -5,9 +5,9 @@ import av
 from api.media.video_processing.contract import VideoCalls
 from api.media.video_processing.logic import BUCKET
 from api.media.video_processing.rules import take_prefix
-from cluster.calls import client
-from cluster.ids import new_id
-from cluster.objects import Bucket, bucket
+from cluster.base.ids import new_id
+from cluster.data.objects import Bucket, bucket
+from cluster.people.calls import client
 from tests.api.media.video_processing.conftest import Counting, FilmMaker, Teacher, video_id_of, work
 from tests.harness import Hub, done, problem
 

@@ -14,9 +14,9 @@ from api.media.video_processing import logic
 from api.media.video_processing.film.faults import EncodingFailed
 from api.media.video_processing.rules import take_prefix
 from api.media.video_processing.transcode.pieces import Piece
-from cluster.objects import bucket
-from cluster.postgres import read
-from cluster.settings import REPOSITORY
+from cluster.base.settings import REPOSITORY
+from cluster.data import read
+from cluster.data.objects import bucket
 from tests.api.media.video_processing.conftest import (
     Counting,
     FilmMaker,

@@ -8,10 +8,10 @@ from api.media.video_processing.contract import VideoCalls
 from api.media.video_processing.rules import take_prefix
 from api.media.video_processing.transcode.pieces import Piece
 from api.media.video_streaming.rules import file_names
-from cluster.calls import client
-from cluster.ids import new_id
-from cluster.objects import bucket
-from cluster.postgres import read
+from cluster.base.ids import new_id
+from cluster.data import read
+from cluster.data.objects import bucket
+from cluster.people.calls import client
 from tests.api.media.video_processing.conftest import Counting, FilmMaker, Teacher, video_id_of, work
 from tests.harness import Hub, done
 

@@ -2,8 +2,9 @@ import json
 from typing import Any
 
 from api.media.video_processing.store import FILM, LIST
-from cluster.ids import new_id
-from cluster.postgres import Connection, pool
+from cluster.base.ids import new_id
+from cluster.data import Connection
+from cluster.data.postgres import pool
 from tests.api.media.video_processing.conftest import FilmMaker, Teacher
 from tests.harness import Hub, done
 

@@ -1,6 +1,6 @@
 import pytest
 
-from cluster.ids import new_id
+from cluster.base.ids import new_id
 from tests.api.media.video_processing.conftest import Counting, FilmMaker, Teacher, new_teacher, work
 from tests.harness import Hub, done, problem
 

@@ -2,7 +2,7 @@ import asyncio
 from contextlib import suppress
 
 from api.media.video_processing.seed import seed
-from cluster.job_runs import run_due_jobs
+from cluster.jobs.run import run_due_jobs
 from cluster.seed import DemoPerson, School
 from tests.api.media.video_processing.conftest import Counting, Teacher
 from tests.harness import Hub

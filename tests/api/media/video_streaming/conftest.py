@@ -13,7 +13,8 @@ from api.media.video_processing.film.sample import Recipe, make_film
 from api.media.video_processing.transcode import coordinator
 from api.media.video_processing.transcode.pieces import Cut, HereExecutor
 from cluster import jobs
-from cluster.job_runs import JobRun, run_due_jobs
+from cluster.jobs import JobRun
+from cluster.jobs.run import run_due_jobs
 from tests.api.learning.course.conftest import add_block
 from tests.api.media.video_processing.conftest import Teacher, new_teacher
 from tests.harness import Hub, Person, done

@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from api.media.video_streaming import delivery, films, rules
+from cluster.base.problems import Unavailable
+from cluster.data.objects import Bucket
 from cluster.http.edge import Edge
-from cluster.objects import Bucket
-from cluster.problems import Unavailable
 from tests.api.media.video_streaming.conftest import Cinema
 from tests.harness import Hub, problem
 

@@ -10,11 +10,11 @@ from api.learning.content.contract import BlockId
 from api.media.video_processing.contract import Video, VideoCalls, VideoId
 from api.media.video_streaming import logic, rules, store
 from api.media.video_streaming.contract import PlaybackId, VideoStreamingCalls
-from cluster.calls import client
-from cluster.ids import OrgId, new_id
-from cluster.postgres import read, write
-from cluster.principal import PLATFORM, Principal
-from cluster.problems import NotFound
+from cluster.base.ids import OrgId, new_id
+from cluster.base.principal import PLATFORM, Principal
+from cluster.base.problems import NotFound
+from cluster.data import read, write
+from cluster.people.calls import client
 from tests.api.learning.course.conftest import add_block, new_course
 from tests.api.media.video_streaming.conftest import DURATION_S, Cinema
 from tests.harness import Hub, done, problem

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from api.media.video_streaming import tokens
 from api.media.video_streaming.contract import Playback, PlaybackId, PlaybackRefused
-from cluster.ids import OrgId, UserId, new_id
+from cluster.base.ids import OrgId, UserId, new_id
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -14,10 +14,10 @@ import pytest
 
 from api.platform.audit import checkpoints, logic, rules, store
 from api.platform.audit.logic import Broken
-from cluster.ids import new_id
-from cluster.postgres import Connection, read
-from cluster.principal import PLATFORM
-from cluster.settings import settings
+from cluster.base.ids import new_id
+from cluster.base.principal import PLATFORM
+from cluster.base.settings import settings
+from cluster.data import Connection, read
 from tests.harness import Hub, School
 
 
@@ -165,7 +165,7 @@ async def test_the_command_says_what_differs_and_fails(hub: Hub, school: School,
 
 
 async def test_ends_that_wait_for_a_checkpoint_are_found_by_an_index(hub: Hub) -> None:
-    from cluster.postgres import pool
+    from cluster.data.postgres import pool
 
     async with pool().acquire() as raw, raw.transaction():
         await raw.execute("SET LOCAL enable_seqscan = off")

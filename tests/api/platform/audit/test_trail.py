@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from api.platform.audit import logic
 from api.platform.audit.rules import SealedEntry
-from cluster import postgres
+from cluster.base.ids import new_id
+from cluster.data import Connection, postgres, write
+from cluster.data.postgres import pool
 from cluster.events import event_types
-from cluster.ids import new_id
-from cluster.postgres import Connection, pool
 from tests.api.learning.course.conftest import Draft, draft, published, school
 from tests.harness import Hub, School, done, problem
 
@@ -98,9 +98,9 @@ async def test_whatever_the_order_of_arrival_the_chain_is_dense_and_holds(
 ) -> None:
     from api.platform.audit import rules, store
     from api.platform.audit.contract import shard_of
+    from cluster.base.ids import OrgId
+    from cluster.base.principal import PLATFORM
     from cluster.events import Actor, Envelope
-    from cluster.ids import OrgId
-    from cluster.principal import PLATFORM
 
     org_id = OrgId(new_id())
     envelopes = [
@@ -121,7 +121,7 @@ async def test_whatever_the_order_of_arrival_the_chain_is_dense_and_holds(
     ]
     starts = sorted({0, *cuts})
     for start, end in zip(starts, [*starts[1:], 6], strict=True):
-        async with postgres.write(PLATFORM) as tx:
+        async with write(PLATFORM) as tx:
             await store.insert_entries(tx, [rules.entry_of(envelopes[order[i]], {}) for i in range(start, end)])
         await logic.seal(PLATFORM, shard_of(org_id))
     async with postgres.read() as db:
@@ -169,8 +169,8 @@ async def test_sealed_entries_of_a_chain_that_is_gone_are_found(hub: Hub, publis
 
 async def test_a_person_is_found_as_a_target(hub: Hub, published: Draft) -> None:
     from api.platform.audit import rules, store
+    from cluster.base.principal import PLATFORM
     from cluster.events import Actor, Envelope
-    from cluster.principal import PLATFORM
 
     person, org_id = published.owner.id, published.school.org_id
     envelope = Envelope(
@@ -186,7 +186,7 @@ async def test_a_person_is_found_as_a_target(hub: Hub, published: Draft) -> None
         schema_version=1,
         payload={"user_id": str(person)},
     )
-    async with postgres.write(PLATFORM) as tx:
+    async with write(PLATFORM) as tx:
         pseudonyms = await store.pseudonyms_of(tx, {person})
         await store.insert_entries(tx, [rules.entry_of(envelope, pseudonyms)])
     (entry,) = await _entries(published.school, target_id=str(person))
@@ -195,8 +195,8 @@ async def test_a_person_is_found_as_a_target(hub: Hub, published: Draft) -> None
 
 def test_whoever_stands_in_an_event_is_hidden_in_the_trail() -> None:
     from api.platform.audit.rules import names_a_person
-    from cluster.registry import load
-    from cluster.services import table
+    from cluster.base.registry import load
+    from cluster.base.services import table
 
     load(tuple(table()), "contract")
     fields = [(event.name, field) for event in event_types() for field in dataclasses.fields(event.python)]
@@ -208,7 +208,7 @@ def test_whoever_stands_in_an_event_is_hidden_in_the_trail() -> None:
 async def _admin() -> Any:
     import asyncpg
 
-    from cluster.settings import settings
+    from cluster.base.settings import settings
 
     connection: Any = await asyncpg.connect(settings().postgres_url)
     return connection

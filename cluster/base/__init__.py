@@ -1,0 +1,1 @@
+"""What everything else stands on: settings, ids, problems, principals, the service table, telemetry."""

@@ -1,0 +1,84 @@
+"""Settings of a process, read once from `HUB_*` environment variables; the only place that reads them."""
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where the servers are and who we are. One field per server, the same on a laptop and in a cluster."""
+
+    stack: str
+    """Prefix of topics, consumer groups, Redis keys, buckets and database roles: two stacks share servers."""
+    postgres_url: str
+    """`postgresql://user:password@host:port/database` of a role that may create roles and schemas."""
+    redis_url: str
+    kafka_bootstrap: str
+    s3_endpoint: str
+    s3_access_key: str
+    s3_secret_key: str
+    s3_region: str
+    public_url: str
+    """The origin that clients see, without a trailing slash."""
+    secret: str
+    """At least 32 characters, the same in every process: signs service tokens and playback tokens, seals keys at rest."""
+    service_url: str
+    """Template of the address of another service's host: `{service}`, `{namespace}` and `{port}` are filled in."""
+    otlp_endpoint: str
+    """OTLP/HTTP collector; empty: spans are not exported."""
+    log_level: str
+    log_folder: str
+    """Where the logs of hosts go, a file for each kind of host; empty: to stderr."""
+    local_mail: bool
+    """Show letters on a page instead of sending them: for a laptop, where nobody else can reach it."""
+    scratch: str
+    """A folder for large files while they are worked on; empty: the system's folder for temporary files."""
+
+
+@cache
+def settings() -> Settings:
+    """Read the environment once.
+
+    Raises:
+        RuntimeError: a setting without a default is missing; the message names all of them.
+    """
+    required = (
+        "POSTGRES_URL",
+        "REDIS_URL",
+        "KAFKA_BOOTSTRAP",
+        "S3_ENDPOINT",
+        "S3_ACCESS_KEY",
+        "S3_SECRET_KEY",
+        "SECRET",
+    )
+    missing = [f"HUB_{name}" for name in required if not os.environ.get(f"HUB_{name}")]
+    if missing:
+        raise RuntimeError(
+            f"missing settings: {', '.join(missing)}; `./hub up` sets them, in a cluster the manifest does"
+        )
+    env = {name: os.environ[f"HUB_{name}"] for name in required}
+    if len(env["SECRET"]) < 32:
+        raise RuntimeError("HUB_SECRET must have at least 32 characters")
+    public_url = os.environ.get("HUB_PUBLIC_URL", "http://127.0.0.1:3000").rstrip("/")
+    return Settings(
+        stack=os.environ.get("HUB_STACK", "hub"),
+        postgres_url=env["POSTGRES_URL"],
+        redis_url=env["REDIS_URL"],
+        kafka_bootstrap=env["KAFKA_BOOTSTRAP"],
+        s3_endpoint=env["S3_ENDPOINT"],
+        s3_access_key=env["S3_ACCESS_KEY"],
+        s3_secret_key=env["S3_SECRET_KEY"],
+        s3_region=os.environ.get("HUB_S3_REGION", "us-east-1"),
+        public_url=public_url,
+        secret=env["SECRET"],
+        service_url=os.environ.get("HUB_SERVICE_URL", public_url),
+        otlp_endpoint=os.environ.get("HUB_OTLP_ENDPOINT", ""),
+        log_level=os.environ.get("HUB_LOG_LEVEL", "info"),
+        log_folder=os.environ.get("HUB_LOG_FOLDER", ""),
+        local_mail=os.environ.get("HUB_LOCAL_MAIL") == "1",
+        scratch=os.environ.get("HUB_SCRATCH", ""),
+    )

@@ -1,0 +1,43 @@
+"""Events: declare, emit, listen. `inbox`, `parked`, `resync` and `kafka` are for workers."""
+
+from cluster.events.declare import (
+    Actor,
+    BatchHandler,
+    Envelope,
+    EventType,
+    Handler,
+    Handlers,
+    Snapshot,
+    emit,
+    envelope_of,
+    event,
+    event_type,
+    event_types,
+    handlers_of,
+    listening_services,
+    on,
+    on_all,
+    speaking_services,
+    topics_of,
+)
+
+__all__ = [
+    "Actor",
+    "BatchHandler",
+    "Envelope",
+    "EventType",
+    "Handler",
+    "Handlers",
+    "Snapshot",
+    "emit",
+    "envelope_of",
+    "event",
+    "event_type",
+    "event_types",
+    "handlers_of",
+    "listening_services",
+    "on",
+    "on_all",
+    "speaking_services",
+    "topics_of",
+]

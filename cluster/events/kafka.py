@@ -1,0 +1,49 @@
+"""How this process reaches Kafka, and the names of topics and groups."""
+
+import logging
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from cluster.base.settings import settings
+
+PARTITIONS = 4
+"""Per topic, for ever: another number would send a key's next events past those that wait."""
+
+# The client logs a line per connection attempt while the broker is away; our loops say it once instead.
+logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+
+def connection() -> dict[str, Any]:
+    """Return what every client is constructed with."""
+    return {"bootstrap_servers": settings().kafka_bootstrap, "client_id": settings().stack, "retry_backoff_ms": 50}
+
+
+def topic(service: str) -> str:
+    """Name the topic that a service speaks on; its consumer group has the same name."""
+    return f"{settings().stack}.{service}"
+
+
+async def ensure_topics(names: set[str]) -> None:
+    """Create the topics that are missing; brokers do not create them by themselves.
+
+    Raises:
+        KafkaError: the brokers do not answer or refuse.
+    """
+    admin = AIOKafkaAdminClient(**connection(), request_timeout_ms=10_000)
+    try:
+        await admin.start()
+        missing = sorted(names - set(await admin.list_topics()))
+        if not missing:
+            return
+        # -1 and no assignments: the brokers' default replication, 1 on a laptop and 3 in production.
+        response: Any = await admin.create_topics(
+            [NewTopic(name, PARTITIONS, -1, replica_assignments={}) for name in missing]
+        )
+        for name, code, *_ in response.topic_errors:
+            error: type[Exception] = for_code(code)
+            if code and error is not TopicAlreadyExistsError:
+                raise KafkaError(f"topic {name} cannot be created: {error.__name__}")
+    finally:
+        await admin.close()

@@ -1,0 +1,179 @@
+"""Operations: long work that a request answered with 202 and `Location: /v1/operations/{id}`.
+
+Whoever works on one calls `progress` now and then; it tells when somebody asked to cancel.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+import asyncpg
+
+from cluster.base.ids import OrgId, UserId, new_id
+from cluster.base.problems import Conflict, Problem
+from cluster.base.telemetry import trace_id
+from cluster.data import Connection, Transaction
+
+State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+
+
+class OperationFinished(Conflict):
+    title = "The operation is finished"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    done: int
+    total: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What the wire shows of an operation."""
+
+    id: UUID
+    kind: str
+    state: State
+    progress: Progress
+    counts: dict[str, int]
+    result_url: str | None
+    report_url: str | None
+    undo_until: datetime | None
+    problem: dict[str, Any] | None
+    created_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedOperation:
+    """An operation and whose it is: what `Guarded` needs."""
+
+    operation: Operation
+    owner_id: UserId | None
+    org_id: OrgId | None
+    cancel_requested: bool
+
+
+_COLUMNS = """id, kind, state, done, total, counts, result_url, report_url, undo_until, problem, owner_id, org_id,
+    cancel_requested_at, created_at, finished_at"""
+START = """
+INSERT INTO hub.operations (id, kind, total, owner_id, org_id, created_at) VALUES ($1, $2, $3, $4, $5, $6)
+"""
+PROGRESS = """
+UPDATE hub.operations
+SET state = 'running', done = greatest(done, $2), total = coalesce($3, total), counts = counts || $4
+WHERE id = $1 AND state IN ('queued', 'running') RETURNING cancel_requested_at IS NOT NULL
+"""
+FINISH = """
+UPDATE hub.operations SET state = $2, finished_at = $3, counts = counts || $4, result_url = $5, report_url = $6,
+    undo_until = $7, problem = $8, done = CASE WHEN $2 = 'succeeded' THEN coalesce(total, done) ELSE done END
+WHERE id = $1 AND state IN ('queued', 'running')
+"""
+REQUEST_CANCEL = """
+UPDATE hub.operations SET cancel_requested_at = coalesce(cancel_requested_at, $2)
+WHERE id = $1 AND state IN ('queued', 'running')
+"""
+FIND = f"SELECT {_COLUMNS} FROM hub.operations WHERE id = $1"  # noqa: S608 (constant columns)
+PURGE = """
+DELETE FROM hub.operations WHERE id = ANY(ARRAY(
+    SELECT id FROM hub.operations WHERE finished_at < now() - interval '30 days' ORDER BY finished_at LIMIT 10000
+))
+"""
+
+
+async def start(
+    tx: Transaction,
+    kind: str,
+    *,
+    owner_id: UserId | None,
+    org_id: OrgId | None = None,
+    total: int | None = None,
+    id: UUID | None = None,
+) -> UUID:
+    """Create a queued operation in the transaction that also enqueues its work, and return its id."""
+    operation_id = id or new_id()
+    await tx.run(START, operation_id, kind, total, owner_id, org_id, tx.now)
+    return operation_id
+
+
+async def progress(
+    tx: Transaction, id: UUID, done: int, *, total: int | None = None, counts: dict[str, int] | None = None
+) -> bool:
+    """Say how far the work is, and return whether it should stop: somebody cancelled, or it is finished already.
+
+    `done` never goes back: a repeated job may start over.
+    """
+    cancelled = await tx.value(PROGRESS, id, done, total, counts or {})
+    return cancelled is None or cancelled
+
+
+async def succeed(
+    tx: Transaction,
+    id: UUID,
+    *,
+    result_url: str | None = None,
+    report_url: str | None = None,
+    counts: dict[str, int] | None = None,
+    undo_until: datetime | None = None,
+) -> bool:
+    """Finish an operation; return False, and change nothing, when it is finished already."""
+    args = (id, "succeeded", tx.now, counts or {}, result_url, report_url, undo_until, None)
+    return await tx.run(FINISH, *args) == 1
+
+
+async def fail(
+    tx: Transaction,
+    id: UUID,
+    problem: Problem,
+    *,
+    report_url: str | None = None,
+    counts: dict[str, int] | None = None,
+) -> bool:
+    """Finish an operation with what went wrong; return False when it is finished already."""
+    args = (id, "failed", tx.now, counts or {}, None, report_url, None, problem.document(trace_id()))
+    return await tx.run(FINISH, *args) == 1
+
+
+async def cancelled(
+    tx: Transaction, id: UUID, *, report_url: str | None = None, counts: dict[str, int] | None = None
+) -> bool:
+    """Finish an operation whose work stopped because somebody asked to; return False when it is finished already."""
+    return await tx.run(FINISH, id, "cancelled", tx.now, counts or {}, None, report_url, None, None) == 1
+
+
+async def request_cancel(tx: Transaction, id: UUID) -> None:
+    """Ask the work to stop; it sees that at its next `progress`.
+
+    Raises:
+        OperationFinished: there is nothing to stop.
+    """
+    if not await tx.run(REQUEST_CANCEL, id, tx.now):
+        raise OperationFinished("it ended before it could be cancelled; read it to see how")
+
+
+async def find_operation(db: Connection, id: UUID) -> OwnedOperation | None:
+    rows = await db.rows(FIND, id)
+    return _owned(rows[0]) if rows else None
+
+
+def _owned(row: asyncpg.Record) -> OwnedOperation:
+    operation = Operation(
+        id=row["id"],
+        kind=row["kind"],
+        state=row["state"],
+        progress=Progress(row["done"], row["total"]),
+        counts=row["counts"],
+        result_url=row["result_url"],
+        report_url=row["report_url"],
+        undo_until=row["undo_until"],
+        problem=row["problem"],
+        created_at=row["created_at"],
+        finished_at=row["finished_at"],
+    )
+    return OwnedOperation(operation, row["owner_id"], row["org_id"], row["cancel_requested_at"] is not None)
+
+
+async def purge(db: Connection) -> int:
+    """Delete operations that finished 30 days ago and return how many."""
+    return await db.run(PURGE)

@@ -1,0 +1,1 @@
+"""Who asks and what they may: identities, access, calls between services, personal data."""

@@ -1,0 +1,381 @@
+"""Access: what a principal may do to one resource (`permit`) and which resources a list may show it (`reach_of`).
+
+Relations are leaves: rbac answers grants, organization answers membership, enrollment answers who learns in a run. Each reads its
+own tables and calls nobody. A yes may be kept for some seconds; a no is never final from a cache.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, Generic, Literal, Protocol, TypeVar
+from uuid import UUID
+
+from cluster.base.ids import OrgId, UserId
+from cluster.base.principal import Principal
+from cluster.base.problems import Forbidden, NotFound
+from cluster.base.registry import offers
+from cluster.people.calls import client
+from cluster.signals import broadcast
+
+T = TypeVar("T")
+ScopeKind = Literal["platform", "organization", "unit", "course", "run"]
+
+RELATIONS = ("anyone", "signed_in", "self", "member", "learner")
+"""Roles that nobody grants: they follow from facts."""
+
+_GRANTS_TTL_S = 30.0
+_RELATION_TTL_S = 5.0
+_TRUST_S = 1.5
+"""Answers are kept only while broadcasts are known to arrive this promptly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """An offer: one thing that can be done, and which roles may do it. Also the name of an OAuth scope."""
+
+    name: str
+    title: str
+    roles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """An offer: a role that rbac can grant somewhere."""
+
+    name: str
+    title: str
+    scope: ScopeKind
+
+
+@dataclass(frozen=True, slots=True)
+class GrantedScope:
+    """What somebody was granted at one place. `scope_id` is None for the platform."""
+
+    scope: ScopeKind
+    scope_id: UUID | None
+    org_id: OrgId | None
+    permissions: tuple[str, ...]
+    expires_at: datetime | None = None
+
+
+class GrantSource(Protocol):
+    """Answered by rbac."""
+
+    async def grants_of(self, user_id: UserId) -> list[GrantedScope]: ...
+
+
+class MemberSource(Protocol):
+    """Answered by organization."""
+
+    async def organizations_of(self, user_id: UserId) -> list[OrgId]: ...
+
+
+class LearnerSource(Protocol):
+    """Answered by enrollment."""
+
+    async def learns_in(self, user_id: UserId, run_id: UUID) -> bool: ...
+
+    async def runs_of(self, user_id: UserId) -> list[UUID]: ...
+
+
+class AddressSource(Protocol):
+    """Answered by auth."""
+
+    async def owns_address(self, user_id: UserId, email: str) -> bool:
+        """Tell whether this is the person's address, and verified: an unverified one grants nothing."""
+        ...
+
+
+class Guarded(Generic[T]):
+    """A resource whose value comes out only through `permit`."""
+
+    __slots__ = ("_value", "course_id", "org_id", "owner_id", "public", "run_id", "see")
+
+    def __init__(
+        self,
+        value: T,
+        *,
+        org_id: UUID | None = None,
+        course_id: UUID | None = None,
+        run_id: UUID | None = None,
+        owner_id: UUID | None = None,
+        see: str | None = None,
+        public: bool = False,
+    ) -> None:
+        self._value = value
+        self.org_id = org_id
+        self.course_id = course_id
+        self.run_id = run_id
+        self.owner_id = owner_id
+        self.see = see
+        """The permission that lets one know of its existence: with it a refusal is 403, without it 404."""
+        self.public = public
+        """Everybody may know that it exists."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """Where a permission holds: parameters for the WHERE of a list. A row passes by any of them."""
+
+    everywhere: bool = False
+    org_ids: tuple[UUID, ...] = ()
+    course_ids: tuple[UUID, ...] = ()
+    run_ids: tuple[UUID, ...] = ()
+    own: UserId | None = None
+
+
+def within(
+    *, org_id: UUID | None = None, course_id: UUID | None = None, run_id: UUID | None = None, public: bool = False
+) -> Guarded[None]:
+    """Name a place for something that does not exist yet."""
+    return Guarded(None, org_id=org_id, course_id=course_id, run_id=run_id, public=public)
+
+
+async def permit(
+    principal: Principal,
+    permission: str,
+    guarded: Guarded[T] | None,
+    *,
+    missing: type[NotFound] = NotFound,
+    fresh: bool = False,
+) -> T:
+    """Return the value if `principal` may do this to it. `fresh`: ask the owners of the relations, not the cache.
+
+    Raises:
+        NotFound: there is none, or the principal may not know of it.
+        Unauthorized: a guest, where somebody might.
+        Forbidden: it is visible, but this is not allowed.
+    """
+    if guarded is None:
+        raise missing()
+    relations = _relations(principal, fresh=fresh)
+    if await _holds(principal, permission, guarded, relations):
+        return guarded._value  # pyright: ignore[reportPrivateUsage]
+    if principal.kind == "guest":
+        principal.person()
+    if guarded.public or (guarded.see is not None and await _holds(principal, guarded.see, guarded, relations)):
+        raise Forbidden(f"this needs the permission {permission}", permission=permission)
+    if guarded.see is None and await _touches(principal, guarded, relations):
+        raise Forbidden(f"this needs the permission {permission}", permission=permission)
+    raise missing()
+
+
+async def lacking(principal: Principal, permissions: Iterable[str], where: Guarded[T]) -> list[str]:
+    """Return those permissions that `principal` does not hold there, asking each owner of a relation at most once."""
+    relations = _relations(principal)
+    return [name for name in permissions if not await _holds(principal, name, where, relations)]
+
+
+async def lapsing(
+    principal: Principal, permissions: Iterable[str], where: Guarded[T], until: datetime | None
+) -> list[str]:
+    """Return those permissions that `principal` holds there only by grants that end before `until`; None: that end at all."""
+    relations = _relations(principal)
+    grants = (
+        [] if relations is None else [grant for grant in await relations.grants(certain=True) if _covers(grant, where)]
+    )
+    lapse: list[str] = []
+    for name in permissions:
+        ends = [grant.expires_at for grant in grants if name in grant.permissions]
+        outlast = any(end is None or (until is not None and end >= until) for end in ends)
+        if ends and not outlast and roles_with(name).isdisjoint(("anyone", "signed_in", "member")):
+            lapse.append(name)
+    return lapse
+
+
+async def reach_of(principal: Principal, permission: str) -> Reach:
+    """Return everything that `principal` holds `permission` for, complete and never truncated.
+
+    A session bound to an organization lists what lies in that organization: what relations hold elsewhere is left out, and so is
+    what is the person's own or learnt, because neither says where it lies.
+
+    Raises:
+        Unauthorized: a guest asks for what is not open to anyone.
+    """
+    roles = roles_with(permission)
+    if principal.kind == "platform" or "anyone" in roles:
+        return Reach(everywhere=True)
+    user_id = principal.person()
+    if principal.scopes is not None and permission not in principal.scopes:
+        return Reach()
+    relations = _Relations(principal)
+    grants = [grant for grant in await relations.grants() if permission in grant.permissions]
+    orgs = {grant.org_id for grant in grants if grant.scope == "organization"}
+    if "member" in roles:
+        orgs |= set(await relations.organizations())
+    bound = principal.bound_org
+    if bound is not None and "signed_in" in roles:
+        orgs = {bound}
+    return Reach(
+        everywhere=bound is None and ("signed_in" in roles or any(grant.scope == "platform" for grant in grants)),
+        org_ids=tuple(org for org in orgs if org is not None),
+        course_ids=tuple(grant.scope_id for grant in grants if grant.scope == "course" and grant.scope_id),
+        run_ids=tuple(grant.scope_id for grant in grants if grant.scope == "run" and grant.scope_id)
+        + (tuple(await relations.runs()) if "learner" in roles else ()),
+        own=user_id if "self" in roles and bound is None else None,
+    )
+
+
+def _relations(principal: Principal, *, fresh: bool = False) -> "_Relations | None":
+    """Return whom to ask about a principal; guests and the platform stand in no relation."""
+    return None if principal.id is None else _Relations(principal, fresh=fresh)
+
+
+async def _holds(principal: Principal, permission: str, where: "Guarded[T]", relations: "_Relations | None") -> bool:
+    if principal.kind == "platform":
+        return True
+    roles = roles_with(permission)
+    if "anyone" in roles:
+        return True
+    if relations is None or (principal.scopes is not None and permission not in principal.scopes):
+        return False
+    if _is_cut_off(principal, where):
+        return False
+    if "signed_in" in roles or ("self" in roles and where.owner_id == principal.id):
+        return True
+    if "learner" in roles and where.run_id is not None and await relations.learns_in(where.run_id):
+        return True
+    if "member" in roles and where.org_id is not None and await relations.is_member(where.org_id):
+        return True
+    return await relations.has_grant(lambda grant: permission in grant.permissions and _covers(grant, where))
+
+
+def _is_cut_off(principal: Principal, where: "Guarded[T]") -> bool:
+    """Tell whether the session is bound to an organization and this lies elsewhere.
+
+    What lies in no organization is elsewhere too, but for the person's own account.
+    """
+    bound = principal.bound_org
+    return bound is not None and where.org_id != bound and (where.org_id is not None or where.owner_id != principal.id)
+
+
+async def _touches(principal: Principal, where: "Guarded[T]", relations: "_Relations | None") -> bool:
+    if relations is None or _is_cut_off(principal, where):
+        return False
+    if await relations.has_grant(lambda grant: _covers(grant, where)):
+        return True
+    return where.org_id is not None and await relations.is_member(where.org_id)
+
+
+def _covers(grant: GrantedScope, where: "Guarded[T]") -> bool:
+    match grant.scope:
+        case "platform":
+            return True
+        case "organization":
+            return grant.scope_id is not None and grant.scope_id == where.org_id
+        case "course":
+            return grant.scope_id is not None and grant.scope_id == where.course_id
+        case "run":
+            return grant.scope_id is not None and grant.scope_id == where.run_id
+        case "unit":
+            return False
+
+
+@cache
+def _permissions() -> dict[str, frozenset[str]]:
+    return {permission.name: frozenset(permission.roles) for permission in offers(Permission)}
+
+
+def roles_with(permission: str) -> frozenset[str]:
+    """Return the built-in roles and relations that may do this.
+
+    Raises:
+        LookupError: no service offers this permission; a misspelling would otherwise refuse everybody.
+    """
+    try:
+        return _permissions()[permission]
+    except KeyError:
+        raise LookupError(f"no service offers the permission {permission}") from None
+
+
+def permissions_of_role(role: str) -> tuple[str, ...]:
+    """Return the permissions of a built-in role, sorted."""
+    return tuple(sorted(name for name, roles in _permissions().items() if role in roles))
+
+
+# What the owners answered lately, by user and question: (kept until, answer). Whatever changes about a user drops all of
+# it. Bounded, because a replica sees every user of the platform.
+_kept: dict[UUID, dict[object, tuple[float, Any]]] = {}
+_MAX_USERS = 20_000
+
+
+class _Relations:
+    """What the owners of relations say of a principal while one decision is made.
+
+    A kept yes counts; before a no the owner is asked, once. What holds outside the organization that a session is bound to is
+    not seen here at all.
+    """
+
+    __slots__ = ("_asked", "_fresh", "_principal", "_user_id")
+
+    def __init__(self, principal: Principal, *, fresh: bool = False) -> None:
+        self._principal = principal
+        self._user_id = principal.person()
+        self._fresh = fresh
+        self._asked: dict[object, Any] = {}
+
+    async def grants(self, *, certain: bool = False) -> list[GrantedScope]:
+        source, bound = client(GrantSource), self._principal.bound_org
+        grants = await self._answer("grants", lambda: source.grants_of(self._user_id), _GRANTS_TTL_S, certain)
+        return [
+            grant
+            for grant in grants
+            if (bound is None or grant.org_id == bound)
+            and (grant.expires_at is None or grant.expires_at > datetime.now(UTC))
+        ]
+
+    async def organizations(self, *, certain: bool = False) -> list[OrgId]:
+        source, bound = client(MemberSource), self._principal.bound_org
+        orgs = await self._answer(
+            "organizations", lambda: source.organizations_of(self._user_id), _RELATION_TTL_S, certain
+        )
+        return orgs if bound is None else [org_id for org_id in orgs if org_id == bound]
+
+    async def has_grant(self, counts: Callable[[GrantedScope], bool]) -> bool:
+        return any(map(counts, await self.grants())) or any(map(counts, await self.grants(certain=True)))
+
+    async def is_member(self, org_id: UUID) -> bool:
+        return org_id in await self.organizations() or org_id in await self.organizations(certain=True)
+
+    async def learns_in(self, run_id: UUID) -> bool:
+        source = client(LearnerSource)
+
+        async def ask() -> bool:
+            return await source.learns_in(self._user_id, run_id)
+
+        return await self._answer(run_id, ask, _RELATION_TTL_S) or await self._answer(
+            run_id, ask, _RELATION_TTL_S, certain=True
+        )
+
+    async def runs(self) -> list[UUID]:
+        """Return where the person learns; which organizations these runs belong to is not known here."""
+        return [] if self._principal.bound_org is not None else await client(LearnerSource).runs_of(self._user_id)
+
+    async def _answer(
+        self, question: object, ask: Callable[[], Awaitable[T]], ttl_s: float, certain: bool = False
+    ) -> T:
+        if question in self._asked:
+            return self._asked[question]
+        kept = None if certain or self._fresh else _kept.get(self._user_id, {}).get(question)
+        # Where broadcasts do not arrive, nobody tells us that a right was taken away: then the owner is asked each time.
+        if kept is not None and kept[0] > time.monotonic() and broadcast.fresh_within(_TRUST_S):
+            return kept[1]
+        if len(_kept) >= _MAX_USERS:
+            _kept.clear()
+        # `forget` takes this dictionary away, so that an answer from before the change is not kept after it.
+        answers = _kept.setdefault(self._user_id, {})
+        answer = self._asked[question] = await ask()
+        answers[question] = (time.monotonic() + ttl_s, answer)
+        return answer
+
+
+def forget(user_id: UUID) -> None:
+    """Drop what was kept about a user: their grants, memberships or enrolments changed."""
+    _kept.pop(user_id, None)
+
+
+async def forget_everybody() -> None:
+    """Drop everything that was kept: changes may have been missed."""
+    _kept.clear()

@@ -1,0 +1,179 @@
+"""What is kept of an owner's answer, and when it must not count any more."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import pytest
+
+from cluster.base.ids import OrgId, UserId, new_id
+from cluster.base.principal import Principal
+from cluster.base.problems import Forbidden, NotFound
+from cluster.people import access, calls
+from cluster.people.access import GrantedScope, Guarded, permissions_of_role, permit, reach_of, within
+from cluster.signals import broadcast
+
+ORG = OrgId(new_id())
+
+
+class Owners:
+    """Answers for rbac, organization and enrollment, as slowly as a test wants."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.granted = True
+        self.learning = True
+        self.more: list[GrantedScope] = []
+        self.members: list[OrgId] = []
+        self.runs: list[UUID] = []
+        self.answer_now = asyncio.Event()
+        self.answer_now.set()
+
+    async def grants_of(self, user_id: UserId) -> list[GrantedScope]:
+        self.asked += 1
+        role = permissions_of_role("org_admin") if self.granted else ()
+        await self.answer_now.wait()
+        return [*([GrantedScope("organization", ORG, ORG, role)] if role else []), *self.more]
+
+    async def organizations_of(self, user_id: UserId) -> list[OrgId]:
+        return self.members
+
+    async def learns_in(self, user_id: UserId, run_id: UUID) -> bool:
+        self.asked += 1
+        return self.learning
+
+    async def runs_of(self, user_id: UserId) -> list[UUID]:
+        return self.runs
+
+
+@pytest.fixture
+async def owners(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Owners]:
+    made = Owners()
+    monkeypatch.setattr(calls, "_local", dict.fromkeys(("rbac", "organization", "enrollment"), made))
+    monkeypatch.setattr(broadcast, "fresh_within", lambda _seconds: True)  # pyright: ignore[reportUnknownLambdaType,reportUnknownArgumentType]
+    await access.forget_everybody()
+    yield made
+    await access.forget_everybody()
+
+
+def somebody(**more: object) -> Principal:
+    return Principal(kind="person", id=UserId(new_id()), **more)  # pyright: ignore[reportArgumentType]
+
+
+async def test_a_yes_is_kept_and_ends_with_the_news_of_a_revocation(owners: Owners) -> None:
+    person = somebody()
+    for _ in range(3):
+        await permit(person, "course:edit", within(org_id=ORG))
+    assert owners.asked == 1
+    owners.granted = False
+    access.forget(person.person())
+    with pytest.raises(NotFound):
+        await permit(person, "course:edit", within(org_id=ORG))
+
+
+async def test_without_proof_that_broadcasts_arrive_the_owner_is_asked_each_time(
+    owners: Owners, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = somebody()
+    await permit(person, "course:edit", within(org_id=ORG))
+    monkeypatch.setattr(broadcast, "fresh_within", lambda _seconds: False)  # pyright: ignore[reportUnknownLambdaType,reportUnknownArgumentType]
+    owners.granted = False
+    with pytest.raises(NotFound):
+        await permit(person, "course:edit", within(org_id=ORG))
+
+
+async def test_an_answer_from_before_a_revocation_is_not_kept_after_it(owners: Owners) -> None:
+    person = somebody()
+    owners.answer_now.clear()
+    under_way = asyncio.create_task(permit(person, "course:edit", within(org_id=ORG)))
+    while not owners.asked:  # noqa: ASYNC110 (turns of the loop, not a wait)
+        await asyncio.sleep(0)
+    owners.granted = False
+    access.forget(person.person())
+    owners.answer_now.set()
+    await under_way
+    with pytest.raises(NotFound):
+        await permit(person, "course:edit", within(org_id=ORG))
+
+
+async def test_who_does_not_learn_yet_is_asked_about_again(owners: Owners) -> None:
+    person, run = somebody(), Guarded("film", org_id=ORG, run_id=new_id(), public=True)
+    permission = next(name for name in sorted(permissions_of_role("learner")))
+    owners.granted, owners.learning = False, False
+    with pytest.raises(Forbidden):
+        await permit(person, permission, run)
+    owners.learning = True
+    assert await permit(person, permission, run) == "film"
+
+
+async def test_a_session_bound_to_an_organization_sees_nothing_of_another_not_even_ones_own(owners: Owners) -> None:
+    bound = somebody(bound_org=OrgId(new_id()))
+    mine_elsewhere = Guarded("enrolment", org_id=ORG, owner_id=bound.id, see="enrollment:read")
+    with pytest.raises(NotFound):
+        await permit(bound, "enrollment:read", mine_elsewhere)
+    with pytest.raises(NotFound):
+        await permit(bound, "course:edit", within(org_id=ORG))
+    mine_there = Guarded("enrolment", org_id=bound.bound_org, owner_id=bound.id)
+    assert await permit(bound, "enrollment:read", mine_there) == "enrolment"
+    assert (await reach_of(bound, "course:read")).org_ids == ()
+
+
+async def test_scopes_cut_what_a_person_holds(owners: Owners) -> None:
+    reader = somebody(scopes=frozenset({"course:read"}))
+    await permit(reader, "course:read", within(org_id=ORG))
+    with pytest.raises(Forbidden):
+        await permit(reader, "course:edit", within(org_id=ORG))
+    assert (await reach_of(reader, "course:read")).org_ids == (ORG,)
+    assert await reach_of(reader, "course:edit") == access.Reach()
+
+
+async def test_before_a_cold_no_each_owner_is_asked_once(owners: Owners) -> None:
+    owners.granted, owners.learning = False, False
+    with pytest.raises(NotFound):
+        await permit(somebody(), "course:edit", within(org_id=ORG))
+    assert owners.asked == 1
+    with pytest.raises(Forbidden):
+        await permit(somebody(), "run:attend", Guarded("film", org_id=ORG, run_id=new_id(), public=True))
+    assert owners.asked == 3
+    lacked = await access.lacking(somebody(), permissions_of_role("org_admin"), within(org_id=ORG))
+    assert lacked == list(permissions_of_role("org_admin"))
+    assert owners.asked <= 5
+
+
+async def test_a_kept_no_is_asked_about_again_once(owners: Owners) -> None:
+    person = somebody()
+    owners.granted = False
+    with pytest.raises(NotFound):
+        await permit(person, "course:edit", within(org_id=ORG))
+    owners.granted = True
+    await permit(person, "course:edit", within(org_id=ORG))
+    assert owners.asked == 2
+
+
+async def test_lists_of_a_bound_session_show_what_lies_in_its_organization(owners: Owners) -> None:
+    owners.runs = [new_id()]
+    owners.members = [ORG, OrgId(new_id())]
+    owners.more = [GrantedScope("platform", None, None, permissions_of_role("platform_admin"))]
+    free, bound = somebody(), somebody(bound_org=ORG)
+    learning = next(name for name in sorted(permissions_of_role("learner")))
+    assert (await reach_of(free, learning)).run_ids == tuple(owners.runs)
+    assert (await reach_of(bound, learning)).run_ids == ()
+    assert (await reach_of(free, "enrollment:create")).everywhere
+    assert await reach_of(bound, "enrollment:create") == access.Reach(org_ids=(ORG,))
+    assert (await reach_of(free, "grant:read")).own == free.id
+    assert await reach_of(bound, "grant:read") == access.Reach(org_ids=(ORG,))
+    assert set((await reach_of(free, "organization:read")).org_ids) == set(owners.members)
+    assert (await reach_of(bound, "organization:read")).org_ids == (ORG,)
+
+
+async def test_a_bound_session_has_its_persons_account_and_nothing_else_outside(owners: Owners) -> None:
+    owners.more = [GrantedScope("platform", None, None, permissions_of_role("platform_admin"))]
+    bound = somebody(bound_org=ORG)
+    assert await permit(bound, "user:edit", Guarded("profile", owner_id=bound.id)) == "profile"
+    with pytest.raises(NotFound):
+        await permit(bound, "user:read", Guarded("profile", owner_id=UserId(new_id())))
+    with pytest.raises(Forbidden):
+        await permit(bound, "organization:create", within(public=True))
+    with pytest.raises(Forbidden):
+        await permit(bound, "organization:suspend", within(org_id=ORG))
+    await permit(somebody(), "organization:suspend", within(org_id=ORG))
