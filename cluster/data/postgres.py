@@ -17,6 +17,7 @@ import asyncpg
 import orjson
 
 from cluster.base.principal import Principal
+from cluster.data.named import bind, resolve
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -57,46 +58,56 @@ def _count(sql: str) -> None:
 
 
 class Connection:
-    """A pooled connection that returns rows as frozen dataclasses, matched by column name."""
+    """A pooled connection that returns rows as frozen dataclasses, matched by column name.
+
+    A statement names its parameters: `$course_id` takes the keyword argument, or the field of a dataclass that is passed whole.
+    """
 
     __slots__ = ("raw",)
 
     def __init__(self, raw: Any) -> None:
         self.raw: asyncpg.Connection[asyncpg.Record] = raw
 
-    async def one(self, row: type[T], sql: str, *args: object) -> T:
+    def _bind(self, sql: str, args: Sequence[object], named: dict[str, object]) -> tuple[str, Sequence[object]]:
+        _count(sql)
+        return bind(sql, args, named)
+
+    async def one(self, row: type[T], sql: str, /, *args: object, **named: object) -> T:
         """Return the only row.
 
         Raises:
             LookupError: there is none.
         """
-        found = await self.maybe(row, sql, *args)
+        found = await self.maybe(row, sql, *args, **named)
         if found is None:
             raise LookupError(f"no {row.__name__} where one must be")
         return found
 
-    async def maybe(self, row: type[T], sql: str, *args: object) -> T | None:
-        _count(sql)
-        record = await self.raw.fetchrow(sql, *args)
+    async def maybe(self, row: type[T], sql: str, /, *args: object, **named: object) -> T | None:
+        """Return the first row, None without one."""
+        text, values = self._bind(sql, args, named)
+        record = await self.raw.fetchrow(text, *values)
         return None if record is None else row(**record)
 
-    async def all(self, row: type[T], sql: str, *args: object) -> list[T]:
-        _count(sql)
-        return [row(**record) for record in await self.raw.fetch(sql, *args)]
+    async def all(self, row: type[T], sql: str, /, *args: object, **named: object) -> list[T]:
+        """Return every row."""
+        text, values = self._bind(sql, args, named)
+        return [row(**record) for record in await self.raw.fetch(text, *values)]
 
-    async def rows(self, sql: str, *args: object) -> Sequence[asyncpg.Record]:
-        _count(sql)
-        return await self.raw.fetch(sql, *args)
+    async def rows(self, sql: str, /, *args: object, **named: object) -> Sequence[asyncpg.Record]:
+        """Return every row as it is: for statements whose rows are not one dataclass."""
+        text, values = self._bind(sql, args, named)
+        return await self.raw.fetch(text, *values)
 
-    async def value(self, sql: str, *args: object) -> Any:
+    async def value(self, sql: str, /, *args: object, **named: object) -> Any:
         """Return the first column of the first row, None without a row."""
-        _count(sql)
-        return await self.raw.fetchval(sql, *args)
+        text, values = self._bind(sql, args, named)
+        return await self.raw.fetchval(text, *values)
 
-    async def run(self, sql: str, *args: object) -> int:
+    async def run(self, sql: str, /, *args: object, **named: object) -> int:
         """Execute one statement and return the number of rows it touched."""
-        _count(sql)
-        status: str = await self.raw.execute(sql, *args)
+        text, values = self._bind(sql, args, named)
+        status: str = await self.raw.execute(text, *values)
         count = status.rpartition(" ")[2]
         return int(count) if count.isdigit() else 0
 
@@ -118,6 +129,12 @@ class Transaction(Connection):
         self.buffers: dict[str, list[Any]] = {}
         self._before: dict[str, BeforeCommit] = {}
         self._after: list[AfterCommit] = []
+
+    def _bind(self, sql: str, args: Sequence[object], named: dict[str, object]) -> tuple[str, Sequence[object]]:
+        # `$now` is the transaction's start in every statement that names it.
+        if "now" not in named and "now" in resolve(sql)[1]:
+            named["now"] = self.now
+        return super()._bind(sql, args, named)
 
     def buffer(self, name: str, item: object, flush: BeforeCommit) -> None:
         """Keep `item` under `name`; `flush` is called once before COMMIT when anything was kept."""
