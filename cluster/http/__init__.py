@@ -1,6 +1,7 @@
 """HTTP as every service speaks it: routes, bodies, lists, conditions, problems, and the edge in front of them."""
 
-from cluster.http.bodies import Body, Patch
+from cluster.http.answers import Answer
+from cluster.http.bodies import Body, OrganizationId, Patch, View
 from cluster.http.conditions import IfMatch, set_etag
 from cluster.http.edge import Edge, Limits
 from cluster.http.once import once
@@ -10,16 +11,19 @@ from cluster.http.rendering import problem_of, problem_response, text_response
 from cluster.http.routing import Caller, Router, build_app
 
 __all__ = [
+    "Answer",
     "Body",
     "Caller",
     "Edge",
     "IfMatch",
     "Limits",
+    "OrganizationId",
     "Page",
     "Paging",
     "Patch",
     "Router",
     "Several",
+    "View",
     "build_app",
     "once",
     "openapi",

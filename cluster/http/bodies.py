@@ -1,12 +1,13 @@
 """Request bodies: their models, and reading JSON within limits."""
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 import orjson
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import ClientDisconnect, Request
 
+from cluster.base.ids import OrgId
 from cluster.base.problems import BadRequest, FieldError, Invalid, TooLarge, UnsupportedMediaType
 
 MAX_JSON_BYTES = 1024 * 1024
@@ -33,6 +34,24 @@ class Patch(Body):
             value = getattr(self, name)
             sent[name] = value.changes() if isinstance(value, Patch) else value
         return sent
+
+
+class View(BaseModel):
+    """Base of what is answered: made of an object with the same attributes (`CourseView.of(course)`).
+
+    A field with a `validation_alias` takes the attribute of that name, as `OrganizationId` does.
+    """
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(from_attributes=True, validate_by_name=True)
+
+    @classmethod
+    def of(cls, resource: object) -> Self:
+        """Make the view of a resource."""
+        return cls.model_validate(resource)
+
+
+OrganizationId = Annotated[OrgId, Field(validation_alias="org_id")]
+"""A view's `organization_id`, taken from the resource's `org_id`."""
 
 
 class JsonRequest(Request):

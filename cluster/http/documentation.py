@@ -39,7 +39,7 @@ def describe(route: APIRoute, *, raises: tuple[type[Problem], ...], example: Any
     Raises:
         ValueError: the example of the body does not validate.
     """
-    takes_keys = "once" in route.endpoint.__code__.co_names
+    takes_keys = not {"once", "created"}.isdisjoint(route.endpoint.__code__.co_names)
     extra: dict[str, Any] = {"security": [{}, {"bearer": []}] if public else [{"bearer": []}]}
     if takes_keys:
         extra["parameters"] = [IDEMPOTENCY_KEY]

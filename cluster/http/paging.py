@@ -30,11 +30,17 @@ class Page(BaseModel, Generic[T]):
 
 @dataclass(slots=True)
 class PageRequest:
-    """Which page was asked for. Call `after` first, fetch `limit + 1` rows, then `page`."""
+    """Which page was asked for. Call `after` first, read `rows` rows, then `page`."""
 
     limit: int
+    """How many items the page may have."""
     cursor: str | None = None
     _list: str = field(default="", init=False)
+
+    @property
+    def rows(self) -> int:
+        """How many rows to read: one more than the page shows tells whether there is a next page."""
+        return self.limit + 1
 
     def after(self, *types: type, sort: str = "-id", **filters: Any) -> tuple[Any, ...] | None:
         """Return the keyset values after which the page begins, one per type (default: UUID); None for the first page.

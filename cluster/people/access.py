@@ -16,10 +16,12 @@ from cluster.base.ids import OrgId, UserId
 from cluster.base.principal import Principal
 from cluster.base.problems import Forbidden, NotFound
 from cluster.base.registry import offers
+from cluster.data import Connection, read
 from cluster.people.calls import client
 from cluster.signals import broadcast
 
 T = TypeVar("T")
+K = TypeVar("K")
 ScopeKind = Literal["platform", "organization", "unit", "course", "run"]
 
 RELATIONS = ("anyone", "signed_in", "self", "member", "learner")
@@ -160,6 +162,25 @@ async def permit(
     if guarded.see is None and await _touches(principal, guarded, relations):
         raise Forbidden(f"this needs the permission {permission}", permission=permission)
     raise missing()
+
+
+async def permitted(
+    principal: Principal,
+    permission: str,
+    find: Callable[[Connection, K], Awaitable[Guarded[T] | None]],
+    id: K,
+    *,
+    missing: type[NotFound] = NotFound,
+    fresh: bool = False,
+) -> T:
+    """Read one resource with `find(db, id)` on a connection of its own, and return its value if `principal` may do this to it.
+
+    Raises:
+        NotFound, Unauthorized, Forbidden: see `permit`.
+    """
+    async with read() as db:
+        guarded = await find(db, id)
+    return await permit(principal, permission, guarded, missing=missing, fresh=fresh)
 
 
 async def lacking(principal: Principal, permissions: Iterable[str], where: Guarded[T]) -> list[str]:
