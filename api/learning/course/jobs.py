@@ -1,7 +1,8 @@
 """Durable work of course: publishing at a time to come, and reruns."""
 
-from api.learning.course import logic, process
+from api.learning.course import process
 from api.learning.course.contract import PublishAt, Rerun
+from api.learning.course.publication import logic
 from cluster.base.problems import Problem
 from cluster.jobs import JobRun, cron, perform
 

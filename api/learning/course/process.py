@@ -128,7 +128,7 @@ async def _create(rerun: RerunRow) -> None:
     await logic.create_course(
         rerun.principal,
         rerun.org_id,
-        logic.Details(
+        store.Details(
             title=rerun.title,
             summary=source.summary,
             language=source.language,

@@ -12,7 +12,7 @@ from cluster.people.access import permit, reach_of
 async def get_listing(caller: Principal, course_id: CourseId) -> Listing:
     async with read() as db:
         guarded = await store.find_listing(db, course_id)
-    permission = "catalog:read" if guarded is not None and guarded.public else "catalog:read-organization"
+    permission = guarded.see if guarded is not None and guarded.see is not None else "catalog:read"
     return await permit(caller, permission, guarded, missing=CourseNotFound)
 
 
@@ -21,7 +21,7 @@ async def list_listings(
 ) -> list[Listing]:
     org_ids = await _organizations(caller)
     async with read() as db:
-        return await store.list_listings(db, org_ids, filters, ids=ids, before=before, limit=limit + 1)
+        return await store.list_listings(db, org_ids, filters, ids=ids, before=before, limit=limit)
 
 
 async def list_facets(caller: Principal, filters: Filters) -> list[Facet]:

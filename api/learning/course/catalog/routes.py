@@ -2,18 +2,17 @@
 
 from datetime import datetime
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import Query, Response
-from pydantic import BaseModel
+from pydantic import Field
 
 from api.learning.course.catalog import logic
-from api.learning.course.catalog.store import Filters, Listing
+from api.learning.course.catalog.store import Filters
 from api.learning.course.contract import CourseId, CourseNotFound, Visibility
-from api.learning.course.run.views import ListedRun
+from api.learning.course.run.view import ListedRun
 from cluster.base.ids import OrgId
 from cluster.base.problems import Unauthorized
-from cluster.http import Caller, Page, Paging, Router, Several
+from cluster.http import Caller, OrganizationId, Page, Paging, Router, Several, View
 
 router = Router("course")
 
@@ -22,11 +21,11 @@ Tag = Annotated[str | None, Query(max_length=40)]
 Language = Annotated[str | None, Query(max_length=35, description="BCP 47")]
 
 
-class ListingView(BaseModel):
+class ListingView(View):
     """A published course."""
 
-    id: CourseId
-    organization_id: OrgId
+    id: Annotated[CourseId, Field(validation_alias="course_id")]
+    organization_id: OrganizationId
     revision: int
     slug: str
     title: str
@@ -40,19 +39,19 @@ class ListingView(BaseModel):
     runs: list[ListedRun]
 
 
-class FacetView(BaseModel):
+class FacetView(View):
     """How many courses of the filtered catalogue have a value."""
 
     value: str
     courses: int
 
 
-class CategoryView(BaseModel):
+class CategoryView(View):
     slug: str
     title: str
 
 
-class FacetsView(BaseModel):
+class FacetsView(View):
     categories: list[FacetView]
     tags: list[FacetView]
     languages: list[FacetView]
@@ -63,41 +62,43 @@ async def list_catalog(
     caller: Caller,
     paging: Paging,
     response: Response,
-    organization_id: UUID | None = None,
+    organization_id: OrgId | None = None,
     category: Category = None,
     tag: Tag = None,
     language: Language = None,
-    id: Several[UUID] = None,
+    id: Several[CourseId] = None,
 ) -> Page[ListingView]:
     """List published courses, newest first."""
-    filters = _filters(organization_id, category, tag, language)
+    filters = Filters(org_id=organization_id, category=category, tag=tag, language=language)
     after = paging.after(org=organization_id, category=category, tag=tag, language=language, id=id)
     listings = await logic.list_listings(
         caller,
         filters,
-        ids=None if id is None else [CourseId(each) for each in id],
+        ids=id,
         before=CourseId(after[0]) if after else None,
-        limit=paging.limit,
+        limit=paging.rows,
     )
     _cache(caller, response)
-    return paging.page(listings, key=lambda listing: listing.course_id, render=_render)
+    return paging.page(listings, key=lambda listing: listing.course_id, render=ListingView.of)
 
 
 @router.get("/v1/catalog/-/facets", public=True)
 async def list_facets(
     caller: Caller,
     response: Response,
-    organization_id: UUID | None = None,
+    organization_id: OrgId | None = None,
     category: Category = None,
     tag: Tag = None,
     language: Language = None,
 ) -> FacetsView:
     """Count the courses of the filtered catalogue by category, tag and language."""
-    facets = await logic.list_facets(caller, _filters(organization_id, category, tag, language))
+    facets = await logic.list_facets(
+        caller, Filters(org_id=organization_id, category=category, tag=tag, language=language)
+    )
     _cache(caller, response)
     by_field: dict[str, list[FacetView]] = {"category": [], "tag": [], "language": []}
     for facet in facets:
-        by_field[facet.field].append(FacetView(value=facet.value, courses=facet.courses))
+        by_field[facet.field].append(FacetView.of(facet))
     return FacetsView(categories=by_field["category"], tags=by_field["tag"], languages=by_field["language"])
 
 
@@ -105,45 +106,18 @@ async def list_facets(
 async def list_categories(response: Response) -> list[CategoryView]:
     """List the categories that courses can be filed under, in their order."""
     response.headers["Cache-Control"] = "public, max-age=300"
-    return [CategoryView(slug=category.slug, title=category.title) for category in await logic.list_categories()]
+    return [CategoryView.of(category) for category in await logic.list_categories()]
 
 
 @router.get("/v1/catalog/{course_id}", public=True, raises=(CourseNotFound, Unauthorized))
-async def get_listing(caller: Caller, course_id: UUID, response: Response) -> ListingView:
+async def get_listing(caller: Caller, course_id: CourseId, response: Response) -> ListingView:
     """Return a published course with its runs."""
-    listing = await logic.get_listing(caller, CourseId(course_id))
+    listing = await logic.get_listing(caller, course_id)
     _cache(caller, response)
-    return _render(listing)
-
-
-def _filters(organization_id: UUID | None, category: str | None, tag: str | None, language: str | None) -> Filters:
-    return Filters(
-        org_id=None if organization_id is None else OrgId(organization_id),
-        category=category,
-        tag=tag,
-        language=language,
-    )
+    return ListingView.of(listing)
 
 
 def _cache(caller: Caller, response: Response) -> None:
     # A second is short enough for "in the catalogue within 2 s of publishing" and long enough to shield us from a crowd.
     response.headers["Cache-Control"] = "public, max-age=1" if caller.kind == "guest" else "private, no-cache"
     response.headers["Vary"] = "Authorization"
-
-
-def _render(listing: Listing) -> ListingView:
-    return ListingView(
-        id=listing.course_id,
-        organization_id=listing.org_id,
-        revision=listing.revision,
-        slug=listing.slug,
-        title=listing.title,
-        summary=listing.summary,
-        language=listing.language,
-        categories=listing.categories,
-        tags=listing.tags,
-        visibility=listing.visibility,
-        learners=listing.learners,
-        published_at=listing.published_at,
-        runs=[ListedRun.model_validate(run) for run in listing.runs],
-    )

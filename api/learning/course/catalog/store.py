@@ -63,21 +63,34 @@ _LISTING = """k.course_id, k.org_id, k.revision, k.slug, k.title, k.summary, k.l
                   'enrolment_closes_at', r.enrolment_closes_at, 'seats', r.seats) ORDER BY r.id)
               FROM (SELECT * FROM course.runs WHERE course_id = k.course_id AND ended_at IS NULL ORDER BY id LIMIT 50) r),
              '[]') AS runs"""
-_SHOWN = """NOT k.hidden AND (k.visibility = 'public' OR (k.visibility = 'organization' AND k.org_id = ANY($1::uuid[])))
-    AND ($2::uuid IS NULL OR k.org_id = $2)
-    AND ($3::text IS NULL OR k.categories @> ARRAY[$3])
-    AND ($4::text IS NULL OR k.tags @> ARRAY[$4])
-    AND ($5::text IS NULL OR k.language = $5)"""
+_SHOWN = """NOT k.hidden AND (k.visibility = 'public' OR (k.visibility = 'organization' AND k.org_id = ANY($org_ids::uuid[])))
+    AND ($org_id::uuid IS NULL OR k.org_id = $org_id)
+    AND ($category::text IS NULL OR k.categories @> ARRAY[$category])
+    AND ($tag::text IS NULL OR k.tags @> ARRAY[$tag])
+    AND ($language::text IS NULL OR k.language = $language)"""
+
+
+FIND_LISTING = "SELECT " + _LISTING + " FROM course.catalog k WHERE k.course_id = $course_id AND NOT k.hidden"
 
 
 async def find_listing(db: Connection, course_id: CourseId) -> Guarded[Listing] | None:
-    listing = await db.maybe(
-        Listing, "SELECT " + _LISTING + " FROM course.catalog k WHERE k.course_id = $1 AND NOT k.hidden", course_id
-    )
+    """Find what the catalogue shows of a course."""
+    listing = await db.maybe(Listing, FIND_LISTING, course_id=course_id)
     if listing is None:
         return None
-    public = listing.visibility != "organization"
-    return Guarded(listing, org_id=listing.org_id, course_id=listing.course_id, public=public)
+    see = "catalog:read-organization" if listing.visibility == "organization" else "catalog:read"
+    return Guarded(listing, org_id=listing.org_id, course_id=listing.course_id, see=see)
+
+
+LIST_LISTINGS = (
+    "SELECT "
+    + _LISTING
+    + " FROM course.catalog k WHERE "
+    + _SHOWN
+    + """
+      AND ($ids::uuid[] IS NULL OR k.course_id = ANY($ids)) AND ($before::uuid IS NULL OR k.course_id < $before)
+    ORDER BY k.course_id DESC LIMIT $limit"""
+)
 
 
 async def list_listings(
@@ -90,75 +103,61 @@ async def list_listings(
     limit: int,
 ) -> list[Listing]:
     """List what is public, and what members of `org_ids` may see, newest course first."""
-    return await db.all(
-        Listing,
-        "SELECT "
-        + _LISTING
-        + " FROM course.catalog k WHERE "
-        + _SHOWN
-        + """
-             AND ($6::uuid[] IS NULL OR k.course_id = ANY($6)) AND ($7::uuid IS NULL OR k.course_id < $7)
-           ORDER BY k.course_id DESC LIMIT $8""",
-        org_ids,
-        filters.org_id,
-        filters.category,
-        filters.tag,
-        filters.language,
-        ids,
-        before,
-        limit,
-    )
+    return await db.all(Listing, LIST_LISTINGS, filters, org_ids=org_ids, ids=ids, before=before, limit=limit)
+
+
+LIST_FACETS = (
+    """WITH shown AS MATERIALIZED (SELECT k.categories, k.tags, k.language FROM course.catalog k WHERE """
+    + _SHOWN
+    + """)
+    SELECT field, value, count(*) AS courses FROM (
+        SELECT 'category' AS field, unnest(categories) AS value FROM shown
+        UNION ALL SELECT 'tag', unnest(tags) FROM shown
+        UNION ALL SELECT 'language', language FROM shown
+    ) AS facets
+    GROUP BY field, value ORDER BY field, courses DESC, value LIMIT 200"""
+)
 
 
 async def list_facets(db: Connection, org_ids: tuple[OrgId, ...], filters: Filters) -> list[Facet]:
     """Count the values of each facet over the filtered catalogue, commonest first, at most 200."""
-    return await db.all(
-        Facet,
-        """WITH shown AS MATERIALIZED (SELECT k.categories, k.tags, k.language FROM course.catalog k WHERE """
-        + _SHOWN
-        + """)
-           SELECT field, value, count(*) AS courses FROM (
-               SELECT 'category' AS field, unnest(categories) AS value FROM shown
-               UNION ALL SELECT 'tag', unnest(tags) FROM shown
-               UNION ALL SELECT 'language', language FROM shown
-           ) AS facets
-           GROUP BY field, value ORDER BY field, courses DESC, value LIMIT 200""",
-        org_ids,
-        filters.org_id,
-        filters.category,
-        filters.tag,
-        filters.language,
-    )
+    return await db.all(Facet, LIST_FACETS, filters, org_ids=org_ids)
+
+
+LIST_CATEGORIES = "SELECT slug, title FROM course.categories ORDER BY position LIMIT 100"
 
 
 async def list_categories(db: Connection) -> list[Category]:
-    return await db.all(Category, "SELECT slug, title FROM course.categories ORDER BY position LIMIT 100")
+    """List the categories in their order."""
+    return await db.all(Category, LIST_CATEGORIES)
+
+
+LIST_UNKNOWN_CATEGORIES = """
+SELECT slug FROM unnest($slugs::text[]) WITH ORDINALITY AS wanted (slug, position)
+WHERE slug NOT IN (SELECT slug FROM course.categories) ORDER BY position LIMIT 100
+"""
 
 
 async def list_unknown_categories(db: Connection, slugs: Sequence[str]) -> list[str]:
-    """Return those that nothing can be filed under, in their order."""
-    rows = await db.rows(
-        """SELECT slug FROM unnest($1::text[]) WITH ORDINALITY AS wanted (slug, position)
-           WHERE slug NOT IN (SELECT slug FROM course.categories) ORDER BY position LIMIT 100""",
-        slugs,
-    )
-    return [row["slug"] for row in rows]
+    """Return the slugs that name no category, in their order."""
+    return [row["slug"] for row in await db.rows(LIST_UNKNOWN_CATEGORIES, slugs=slugs)]
+
+
+# The row keeps the newest version heard: older news changes nothing.
+COUNT_LEARNER = """
+WITH news AS (
+    INSERT INTO course.learner_counts (course_id, enrollment_id, active, version)
+    VALUES ($course_id, $enrollment_id, $active, $version)
+    ON CONFLICT (course_id, enrollment_id) DO UPDATE SET active = excluded.active, version = excluded.version
+    WHERE learner_counts.version < excluded.version
+    RETURNING new.active::int - coalesce(old.active::int, 0) AS change
+)
+UPDATE course.catalog SET learners = learners + news.change FROM news WHERE course_id = $course_id
+"""
 
 
 async def count_learner(
     tx: Transaction, course_id: CourseId, enrollment_id: object, *, active: bool, version: int
 ) -> None:
     """Count an enrolment in or out of its course. Older news than what is known changes nothing."""
-    await tx.run(
-        """WITH news AS (
-               INSERT INTO course.learner_counts (course_id, enrollment_id, active, version) VALUES ($1, $2, $3, $4)
-               ON CONFLICT (course_id, enrollment_id) DO UPDATE SET active = excluded.active, version = excluded.version
-               WHERE learner_counts.version < excluded.version
-               RETURNING new.active::int - coalesce(old.active::int, 0) AS change
-           )
-           UPDATE course.catalog SET learners = learners + news.change FROM news WHERE course_id = $1""",
-        course_id,
-        enrollment_id,
-        active,
-        version,
-    )
+    await tx.run(COUNT_LEARNER, course_id=course_id, enrollment_id=enrollment_id, active=active, version=version)

@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 
 from api.learning.content.contract import FrozenId
 from api.learning.course import rules
-from api.learning.course import store as courses
 from api.learning.course.contract import (
     CourseId,
     CourseNotFound,
@@ -20,13 +19,15 @@ from api.learning.course.contract import (
     RunNotFound,
     RunUpdated,
 )
+from api.learning.course.publication.store import find_revision
 from api.learning.course.run import store
+from api.learning.course.store import find_course
 from cluster.base.ids import new_id
 from cluster.base.principal import Principal
 from cluster.base.problems import NotFound, Stale
 from cluster.data import read, write
 from cluster.events import emit
-from cluster.people.access import Guarded, permit
+from cluster.people.access import Guarded, permit, permitted
 
 T = TypeVar("T")
 
@@ -38,9 +39,7 @@ async def create_run(caller: Principal, course_id: CourseId, fields: dict[str, A
         DatesOutOfOrder: its dates do not follow each other.
         RevisionUnknown: it pins a revision that was never published.
     """
-    async with read() as db:
-        guarded = await courses.find_course(db, course_id)
-    course = await permit(caller, "run:manage", guarded, missing=CourseNotFound)
+    course = await permitted(caller, "run:manage", find_course, course_id, missing=CourseNotFound)
     run = Run(
         id=RunId(new_id()),
         course_id=course_id,
@@ -56,7 +55,7 @@ async def create_run(caller: Principal, course_id: CourseId, fields: dict[str, A
     async with write(caller, result=run.id, status=201) as tx:
         run = replace(run, created_at=tx.now)
         await store.insert_run(tx, run)
-        emit(tx, _told(RunCreated, run, frozen_id), version=run.version)
+        emit(tx, _event(RunCreated, run, frozen_id), version=run.version)
     return run
 
 
@@ -69,7 +68,7 @@ async def get_run(caller: Principal, run_id: RunId) -> Run:
 
 async def list_runs(caller: Principal, course_id: CourseId, *, after: RunId | None, limit: int) -> list[Run]:
     async with read() as db:
-        guarded = await store.find_runs(db, course_id, after=after, limit=limit + 1)
+        guarded = await store.find_runs(db, course_id, after=after, limit=limit)
     return await _see(caller, guarded, CourseNotFound)
 
 
@@ -80,9 +79,7 @@ async def change_run(caller: Principal, run_id: RunId, changes: dict[str, Any], 
         Stale: somebody changed it since.
         RunHasEnded, DatesOutOfOrder, RevisionUnknown: see `create_run`.
     """
-    async with read() as db:
-        guarded = await store.find_run(db, run_id)
-    run = await permit(caller, "run:manage", guarded, missing=RunNotFound)
+    run = await permitted(caller, "run:manage", store.find_run, run_id, missing=RunNotFound)
     if run.ended_at is not None:
         raise RunHasEnded("open a further run instead: POST /v1/runs")
     wanted = replace(run, **changes)
@@ -91,16 +88,14 @@ async def change_run(caller: Principal, run_id: RunId, changes: dict[str, Any], 
     async with write(caller, result=run_id) as tx:
         changed = await store.update_run(tx, wanted, expected_version)
         if changed is None:
-            raise Stale(await store.version_of_run(tx, run_id))
-        emit(tx, _told(RunUpdated, changed, frozen_id), version=changed.version)
+            raise Stale(await store.get_run_version(tx, run_id))
+        emit(tx, _event(RunUpdated, changed, frozen_id), version=changed.version)
     return changed
 
 
 async def end_run(caller: Principal, run_id: RunId) -> Run:
     """End a run now: nobody enrols any more. Ending twice is the same as once."""
-    async with read() as db:
-        guarded = await store.find_run(db, run_id)
-    run = await permit(caller, "run:manage", guarded, missing=RunNotFound)
+    run = await permitted(caller, "run:manage", store.find_run, run_id, missing=RunNotFound)
     async with write(caller, result=run_id) as tx:
         ended = await store.update_ended(tx, run_id)
         if ended is not None:
@@ -108,7 +103,7 @@ async def end_run(caller: Principal, run_id: RunId) -> Run:
     return ended or await get_run(caller, run_id)
 
 
-def _told(kind: type[RunEvent], run: Run, frozen_id: FrozenId | None) -> RunEvent:
+def _event(kind: type[RunEvent], run: Run, frozen_id: FrozenId | None) -> RunEvent:
     return kind(
         run_id=run.id,
         course_id=run.course_id,
@@ -138,7 +133,7 @@ async def _pinned(run: Run) -> FrozenId | None:
     if run.pinned_revision is None:
         return None
     async with read() as db:
-        revision = await courses.find_revision(db, run.course_id, run.pinned_revision)
+        revision = await find_revision(db, run.course_id, run.pinned_revision)
     if revision is None:
         raise RevisionUnknown("pin a revision that was published, or null for the newest", pointer="/pinned_revision")
     return revision.frozen_id

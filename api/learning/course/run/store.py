@@ -18,19 +18,21 @@ _SEEN_BY: dict[Visibility | None, str] = {
     "organization": "run:read-organization",
     None: "run:read",
 }
-"""What it takes to see a course's runs, by whom the catalogue shows it to; None: to nobody, it is a draft or archived."""
+"""The permission that lets one see a course's runs, by the visibility of its catalogue entry; None: it has none."""
+
+
+FIND_RUN = (
+    "SELECT "
+    + _RUN_OF_COURSE
+    + """, c.visibility
+    FROM course.runs r LEFT JOIN course.catalog c ON c.course_id = r.course_id AND NOT c.hidden
+    WHERE r.id = $run_id"""
+)
 
 
 async def find_run(db: Connection, run_id: RunId) -> Guarded[Run] | None:
-    """Find a run. Who sees its course in the catalogue may see it, and who learns or teaches in it always."""
-    rows = await db.rows(
-        "SELECT "
-        + _RUN_OF_COURSE
-        + """, c.visibility
-           FROM course.runs r LEFT JOIN course.catalog c ON c.course_id = r.course_id AND NOT c.hidden
-           WHERE r.id = $1""",
-        run_id,
-    )
+    """Find a run. Everybody who sees its course in the catalogue may see it, and its learners and staff always."""
+    rows = await db.rows(FIND_RUN, run_id=run_id)
     if not rows:
         return None
     fields = dict(rows[0])
@@ -39,24 +41,24 @@ async def find_run(db: Connection, run_id: RunId) -> Guarded[Run] | None:
     return Guarded(run, org_id=run.org_id, course_id=run.course_id, run_id=run.id, see=see)
 
 
+FIND_RUNS = (
+    """SELECT o.org_id AS course_org_id, c.visibility, r.*
+    FROM course.courses o
+    LEFT JOIN course.catalog c ON c.course_id = o.id AND NOT c.hidden
+    LEFT JOIN LATERAL (
+        SELECT """
+    + _RUN
+    + """ FROM course.runs WHERE course_id = o.id AND ($after::uuid IS NULL OR id > $after) ORDER BY id LIMIT $limit
+    ) r ON true
+    WHERE o.id = $course_id ORDER BY r.id"""
+)
+
+
 async def find_runs(
     db: Connection, course_id: CourseId, *, after: RunId | None, limit: int
 ) -> Guarded[list[Run]] | None:
     """Find the runs of a course, oldest first; None: there is no such course."""
-    rows = await db.rows(
-        """SELECT o.org_id AS course_org_id, c.visibility, r.*
-           FROM course.courses o
-           LEFT JOIN course.catalog c ON c.course_id = o.id AND NOT c.hidden
-           LEFT JOIN LATERAL (
-               SELECT """
-        + _RUN
-        + """ FROM course.runs WHERE course_id = o.id AND ($2::uuid IS NULL OR id > $2) ORDER BY id LIMIT $3
-           ) r ON true
-           WHERE o.id = $1 ORDER BY r.id""",
-        course_id,
-        after,
-        limit,
-    )
+    rows = await db.rows(FIND_RUNS, course_id=course_id, after=after, limit=limit)
     if not rows:
         return None
     runs = [Run(**{name: row[name] for name in Run.__dataclass_fields__}) for row in rows if row["id"] is not None]
@@ -64,78 +66,73 @@ async def find_runs(
     return Guarded(runs, org_id=rows[0]["course_org_id"], course_id=course_id, see=see)
 
 
+LIST_RUNS = (
+    "SELECT "
+    + _RUN
+    + """ FROM course.runs
+    WHERE course_id = $course_id AND ($after::uuid IS NULL OR id > $after) ORDER BY id LIMIT $limit"""
+)
+
+
 async def list_runs(db: Connection, course_id: CourseId, *, after: RunId | None, limit: int) -> list[Run]:
     """List the runs of a course, oldest first."""
-    return await db.all(
-        Run,
-        "SELECT "
-        + _RUN
-        + """ FROM course.runs
-           WHERE course_id = $1 AND ($2::uuid IS NULL OR id > $2) ORDER BY id LIMIT $3""",
-        course_id,
-        after,
-        limit,
-    )
+    return await db.all(Run, LIST_RUNS, course_id=course_id, after=after, limit=limit)
+
+
+INSERT_RUN = """
+INSERT INTO course.runs (id, course_id, org_id, title, pace, is_default, starts_at, ends_at, enrolment_opens_at,
+                         enrolment_closes_at, seats, pinned_revision, created_at)
+VALUES ($id, $course_id, $org_id, $title, $pace, $is_default, $starts_at, $ends_at, $enrolment_opens_at,
+        $enrolment_closes_at, $seats, $pinned_revision, $created_at)
+"""
 
 
 async def insert_run(tx: Transaction, run: Run) -> None:
-    await tx.run(
-        """INSERT INTO course.runs (id, course_id, org_id, title, pace, is_default, starts_at, ends_at, enrolment_opens_at,
-                                    enrolment_closes_at, seats, pinned_revision, created_at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)""",
-        run.id,
-        run.course_id,
-        run.org_id,
-        run.title,
-        run.pace,
-        run.is_default,
-        run.starts_at,
-        run.ends_at,
-        run.enrolment_opens_at,
-        run.enrolment_closes_at,
-        run.seats,
-        run.pinned_revision,
-        tx.now,
-    )
+    await tx.run(INSERT_RUN, run)
+
+
+UPDATE_RUN = (
+    """UPDATE course.runs
+    SET title = $title, pace = $pace, starts_at = $starts_at, ends_at = $ends_at,
+        enrolment_opens_at = $enrolment_opens_at, enrolment_closes_at = $enrolment_closes_at, seats = $seats,
+        pinned_revision = $pinned_revision, version = version + 1
+    WHERE id = $id AND version = $expected_version AND ended_at IS NULL
+    RETURNING """
+    + _RUN
+)
 
 
 async def update_run(tx: Transaction, run: Run, expected_version: int) -> Run | None:
-    """Write all changeable fields of a run; None when its version moved on or it has ended."""
-    return await tx.maybe(
-        Run,
-        """UPDATE course.runs
-           SET title = $3, pace = $4, starts_at = $5, ends_at = $6, enrolment_opens_at = $7, enrolment_closes_at = $8,
-               seats = $9, pinned_revision = $10, version = version + 1
-           WHERE id = $1 AND version = $2 AND ended_at IS NULL
-           RETURNING """
-        + _RUN,
-        run.id,
-        expected_version,
-        run.title,
-        run.pace,
-        run.starts_at,
-        run.ends_at,
-        run.enrolment_opens_at,
-        run.enrolment_closes_at,
-        run.seats,
-        run.pinned_revision,
-    )
+    """Write all changeable fields of a run; None when its version is another or it has ended."""
+    return await tx.maybe(Run, UPDATE_RUN, run, expected_version=expected_version)
+
+
+UPDATE_ENDED = (
+    "UPDATE course.runs SET ended_at = $now, version = version + 1 WHERE id = $run_id AND ended_at IS NULL RETURNING "
+    + _RUN
+)
 
 
 async def update_ended(tx: Transaction, run_id: RunId) -> Run | None:
     """End a run; None when it has ended."""
-    return await tx.maybe(
-        Run,
-        """UPDATE course.runs SET ended_at = $2, version = version + 1 WHERE id = $1 AND ended_at IS NULL
-           RETURNING """
-        + _RUN,
-        run_id,
-        tx.now,
-    )
+    return await tx.maybe(Run, UPDATE_ENDED, run_id=run_id)
 
 
-async def version_of_run(tx: Transaction, run_id: RunId) -> int:
-    return await tx.value("SELECT version FROM course.runs WHERE id = $1", run_id)
+GET_RUN_VERSION = "SELECT version FROM course.runs WHERE id = $run_id"
+
+
+async def get_run_version(tx: Transaction, run_id: RunId) -> int:
+    return await tx.value(GET_RUN_VERSION, run_id=run_id)
+
+
+LIST_PUBLISHED_RUNS = (
+    "SELECT "
+    + _RUN_OF_COURSE
+    + """, c.revision, c.visibility
+    FROM course.runs r JOIN course.catalog c ON c.course_id = r.course_id AND NOT c.hidden
+    WHERE (r.id = $run_id OR r.course_id = $course_id) AND r.created_at <= $at
+    ORDER BY r.ended_at IS NOT NULL OR r.ends_at <= $at, r.id LIMIT 200"""
+)
 
 
 async def list_published_runs(
@@ -145,17 +142,7 @@ async def list_published_runs(
 
     Each with the course's newest revision and visibility. Runs that ended before `now` come too.
     """
-    rows = await db.rows(
-        "SELECT "
-        + _RUN_OF_COURSE
-        + """, c.revision, c.visibility
-           FROM course.runs r JOIN course.catalog c ON c.course_id = r.course_id AND NOT c.hidden
-           WHERE (r.id = $1 OR r.course_id = $2) AND r.created_at <= $3
-           ORDER BY r.ended_at IS NOT NULL OR r.ends_at <= $3, r.id LIMIT 200""",
-        run_id,
-        course_id,
-        now,
-    )
+    rows = await db.rows(LIST_PUBLISHED_RUNS, run_id=run_id, course_id=course_id, at=now)
     found: list[tuple[Run, int, Visibility]] = []
     for row in rows:
         fields = dict(row)

@@ -2,16 +2,13 @@
 
 from datetime import datetime
 from typing import Literal
-from uuid import UUID
-
-from pydantic import BaseModel
 
 from api.core.user.contract import UserNotFound
 from api.learning.course.contract import CourseId, CourseNotFound
 from api.learning.course.staff import logic
 from api.learning.course.staff.store import StaffMember
 from cluster.base.ids import UserId
-from cluster.http import Body, Caller, Router
+from cluster.http import Body, Caller, Router, View
 
 router = Router("course")
 
@@ -20,7 +17,7 @@ class StaffRole(Body):
     role: Literal["instructor", "assistant"]
 
 
-class StaffView(BaseModel):
+class StaffView(View):
     """Somebody who teaches a course."""
 
     user_id: UserId
@@ -28,29 +25,27 @@ class StaffView(BaseModel):
     added_at: datetime
 
 
-class StaffList(BaseModel):
+class StaffList(View):
     items: list[StaffView]
 
 
 @router.get("/v1/courses/{course_id}/staff", raises=(CourseNotFound,))
-async def list_staff(caller: Caller, course_id: UUID) -> StaffList:
+async def list_staff(caller: Caller, course_id: CourseId) -> StaffList:
     """List who teaches the course."""
-    return _staff(await logic.list_staff(caller, CourseId(course_id)))
+    return _staff(await logic.list_staff(caller, course_id))
 
 
 @router.put("/v1/courses/{course_id}/staff/{user_id}", raises=(CourseNotFound, UserNotFound))
-async def appoint(caller: Caller, course_id: UUID, user_id: UUID, role: StaffRole) -> StaffList:
+async def appoint(caller: Caller, course_id: CourseId, user_id: UserId, role: StaffRole) -> StaffList:
     """Put somebody on the staff, or change their role."""
-    return _staff(await logic.appoint(caller, CourseId(course_id), UserId(user_id), role.role))
+    return _staff(await logic.appoint(caller, course_id, user_id, role.role))
 
 
 @router.delete("/v1/courses/{course_id}/staff/{user_id}", status_code=204, raises=(CourseNotFound,))
-async def dismiss(caller: Caller, course_id: UUID, user_id: UUID) -> None:
+async def dismiss(caller: Caller, course_id: CourseId, user_id: UserId) -> None:
     """Take somebody off the staff."""
-    await logic.dismiss(caller, CourseId(course_id), UserId(user_id))
+    await logic.dismiss(caller, course_id, user_id)
 
 
 def _staff(staff: list[StaffMember]) -> StaffList:
-    return StaffList(
-        items=[StaffView(user_id=member.user_id, role=member.role, added_at=member.added_at) for member in staff]
-    )
+    return StaffList(items=[StaffView.of(member) for member in staff])

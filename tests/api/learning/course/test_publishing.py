@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 
 from api.learning.content.contract import Frozen
-from api.learning.course import logic
+from api.learning.course.publication import logic
 from api.learning.course.contract import CourseCalls, CourseId, PublishAt
 from cluster.base.problems import Unavailable
 from cluster.data import read

@@ -1,0 +1,85 @@
+"""HTTP of publication: publish, schedule, list revisions and bring one back."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import Response
+from pydantic import AwareDatetime, Field
+
+from api.learning.course.contract import (
+    CourseArchivedAlready,
+    CourseId,
+    CourseNotFound,
+    NothingToPublish,
+    NotReadyToPublish,
+    RevisionNotFound,
+)
+from api.learning.course.publication import logic
+from api.learning.course.view import COURSE, CourseView
+from cluster.base.ids import UserId
+from cluster.base.problems import Invalid
+from cluster.http import Body, Caller, Page, Paging, Router, View
+
+router = Router("course")
+
+
+class Publication(Body):
+    """What changed, for those who read the list of revisions."""
+
+    note: Annotated[str, Field(max_length=2000, examples=["Second lesson rewritten"])] = ""
+
+
+class Schedule(Body):
+    publish_at: Annotated[AwareDatetime, Field(examples=["2027-09-01T08:00:00Z"])]
+
+
+class RevisionView(View):
+    """A published state of a course."""
+
+    revision: int
+    details: dict[str, Any]
+    restored_revision: int | None
+    note: str
+    published_by: UserId | None
+    published_at: datetime
+
+
+@router.post(
+    "/v1/courses/{course_id}/publish",
+    raises=(CourseNotFound, CourseArchivedAlready, NotReadyToPublish, NothingToPublish),
+)
+async def publish(
+    caller: Caller, course_id: CourseId, response: Response, publication: Publication | None = None
+) -> CourseView:
+    """Make the working copy the next revision, for everybody to see."""
+    note = publication.note if publication else ""
+    return await COURSE.once(response, caller, logic.publish(caller, course_id, note))
+
+
+@router.post("/v1/courses/{course_id}/schedule", raises=(CourseNotFound, CourseArchivedAlready, Invalid))
+async def schedule(caller: Caller, course_id: CourseId, wanted: Schedule, response: Response) -> CourseView:
+    """Let the course publish itself at a time to come. What was missing then stands in `publish_error`."""
+    return await COURSE.once(response, caller, logic.schedule(caller, course_id, wanted.publish_at, datetime.now(UTC)))
+
+
+@router.post("/v1/courses/{course_id}/unschedule", raises=(CourseNotFound, CourseArchivedAlready))
+async def unschedule(caller: Caller, course_id: CourseId, response: Response) -> CourseView:
+    """Take back a scheduled publication."""
+    return await COURSE.once(response, caller, logic.unschedule(caller, course_id))
+
+
+@router.get("/v1/courses/{course_id}/revisions", raises=(CourseNotFound,))
+async def list_revisions(caller: Caller, course_id: CourseId, paging: Paging) -> Page[RevisionView]:
+    """List what was published, newest first."""
+    after = paging.after(int, sort="-revision", course=course_id)
+    revisions = await logic.list_revisions(caller, course_id, before=after[0] if after else None, limit=paging.rows)
+    return paging.page(revisions, key=lambda revision: revision.revision, render=RevisionView.of)
+
+
+@router.post(
+    "/v1/courses/{course_id}/revisions/{revision}/restore",
+    raises=(CourseNotFound, RevisionNotFound, CourseArchivedAlready),
+)
+async def roll_back(caller: Caller, course_id: CourseId, revision: int, response: Response) -> CourseView:
+    """Publish an old revision's content again, as a new revision."""
+    return await COURSE.once(response, caller, logic.roll_back(caller, course_id, revision))
