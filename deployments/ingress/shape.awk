@@ -17,6 +17,13 @@ FNR == NR {
 shaped { print; next }  # a restart without a new configuration
 FNR == 1 { print "# shaped by LearningHub: deployments/ingress" }
 
+# Whoever opens the admin socket can redirect traffic: its owner alone, under which Ray runs too.
+section ~ /^global/ && $1 " " $2 == "stats socket" {
+    admin_sockets += sub(/ mode 666 /, " mode 600 ")
+    print
+    next
+}
+
 # Ray turns 502, 503 and 504 into a text/plain 500; ours are problem documents with their own status.
 section ~ /^defaults/ && $1 == "errorfile" {
     if (!error_files++) insert("defaults.cfg")
@@ -52,6 +59,7 @@ section == "backend default_backend" && /http-request return status 404/ {
 
 END {
     if (shaped) exit
+    demand(admin_sockets, 1, "'stats socket' in global")
     demand(error_files, 3, "'errorfile' in defaults")
     demand(statistics, 2, "'bind' of prometheus and stats")
     demand(front_doors, 1, "'bind' in http_frontend")

@@ -120,12 +120,36 @@ def test_statistics_follow_the_address_of_the_front_door(tmp_path: Path) -> None
     assert {line.split()[1].rpartition(":")[0] for line in path.read_text().splitlines() if "  bind" in line} == {"*"}
 
 
+async def test_the_admin_socket_is_its_owners_and_shows_no_secret(tmp_path: Path) -> None:
+    port = free_port()
+    secrets = {
+        "HUB_SECRET": "s" * 48,
+        "HUB_POSTGRES_URL": "postgresql://hub:a-password@127.0.0.1/x",
+        "HUB_S3_SECRET_KEY": "k" * 48,
+    }
+    ours = {"HUB_TRUSTED_PROXIES": "10.0.0.0/16", "HUB_SERVE_FOLDER": str(tmp_path), "HUB_SUPERVISOR": "mark:serve"}
+
+    async with running(write_config(tmp_path, port, None), port, **secrets, **ours) as process:
+        reader, writer = await asyncio.open_unix_connection(str(tmp_path / "admin"))
+        writer.write(b"show env\n")
+        shown = dict(line.split("=", 1) for line in (await reader.read()).decode().split("\n") if "=" in line)
+        writer.close()
+        environment = Path(f"/proc/{process.pid}/environ").read_text()
+
+    assert (tmp_path / "admin").stat().st_mode & 0o777 == 0o600
+    assert {name: shown[name] for name in ours} == ours
+    assert [name for name, value in secrets.items() if name in shown or value in environment] == []
+    known = {"PATH", "HAPROXY_", *ours}
+    assert [name for name in shown if not name.startswith(tuple(known))] == []
+
+
 @pytest.mark.parametrize(
     ("pattern", "message"),
     [
         (r"errorfile 503.*\n", "expected 3 of 'errorfile' in defaults, found 2"),
         (r"frontend http_frontend", "expected 1 of 'bind' in http_frontend, found 0"),
         (r"listen stats", "expected 2 of 'bind' of prometheus and stats, found 1"),
+        (r"stats socket", "expected 1 of 'stats socket' in global, found 0"),
         (r"http-request return status 404", "expected 1 of 'return status 404' in default_backend, found 0"),
     ],
 )
