@@ -28,7 +28,10 @@ WATCH_S = 5.0
 
 
 def temporary_folder(home: Path) -> Path:
-    """Name the folder of Ray's sockets: one per `home`, and short, because a Unix socket's path has at most 107 bytes."""
+    """Name the folder of all sockets: one per `home`, and short, because a Unix socket's path has at most 107 bytes.
+
+    It is closed to other users; inside, Ray opens its own folder `ray` to everybody.
+    """
     return Path("/tmp") / f"hub-{hashlib.sha256(str(home.resolve()).encode()).hexdigest()[:8]}"  # noqa: S108
 
 
@@ -156,7 +159,7 @@ def _serve(cluster: Cluster, folder: Path, port: int, web: str | None, worker: s
                     object_store_memory=128 * 1024 * 1024,
                     include_dashboard=False,
                     no_monitor=True,
-                    temp_dir=str(folder),
+                    temp_dir=str(folder / "ray"),
                     dashboard_agent_listen_port=0,
                 ),
                 head=True,
@@ -249,8 +252,9 @@ def _prepare(home: Path) -> Path:
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.is_symlink() or folder.stat().st_uid != os.getuid():
         raise SystemExit(f"{folder} belongs to somebody else: remove it, Ray's sockets go there")
+    folder.chmod(0o700)
     shutil.rmtree(folder / "h", ignore_errors=True)
-    for old in sorted(folder.glob("session_2*"))[:-1]:  # the logs of the last run stay
+    for old in sorted((folder / "ray").glob("session_2*"))[:-1]:  # the logs of the last run stay
         shutil.rmtree(old, ignore_errors=True)
     token = home / "run" / "ray.token"
     if not token.exists():

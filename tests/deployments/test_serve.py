@@ -167,6 +167,14 @@ def test_nothing_listens_beyond_loopback(checkout: Checkout) -> None:
     assert listening <= {"127.0.0.1", "::ffff:127.0.0.1"}
 
 
+def test_no_other_user_reaches_the_sockets_of_ray_and_haproxy(checkout: Checkout) -> None:
+    folder = temporary_folder(checkout.home)
+    sockets = [path for path in folder.rglob("*") if path.is_socket()]
+
+    assert {path.name for path in sockets} >= {"admin", "plasma_store"}
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
 @pytest.mark.parametrize("victim", ["HAProxyManager", "haproxy", "ServeController"])
 def test_the_front_door_comes_back_after_kill_9(checkout: Checkout, victim: str) -> None:
     killed = [p for p in family(checkout) if victim in p.name() or (p.cmdline() and victim in p.cmdline()[0])]
@@ -195,7 +203,7 @@ def test_a_second_start_for_the_same_home_is_refused(checkout: Checkout) -> None
 @pytest.fixture
 def bystander(neighbour: Checkout) -> Iterator[subprocess.Popen[bytes]]:
     """A process that merely reads a log of the neighbour, as `tail -f` does."""
-    log = temporary_folder(neighbour.home) / "session_latest" / "logs" / "raylet.out"
+    log = temporary_folder(neighbour.home) / "ray" / "session_latest" / "logs" / "raylet.out"
     with subprocess.Popen(["tail", "-f", str(log)], stdout=subprocess.DEVNULL) as process:
         yield process
         process.terminate()

@@ -77,7 +77,7 @@ def _keep_logs(home: Home) -> None:
     kept = DEFAULT / "logs" / "faults"
     shutil.rmtree(kept, ignore_errors=True)
     shutil.copytree(home.logs, kept)
-    hosts = temporary_folder(home.path) / "session_latest" / "logs"
+    hosts = temporary_folder(home.path) / "ray" / "session_latest" / "logs"
     for log in hosts.glob("worker-*.err"):
         shutil.copy(log, kept)
 
