@@ -28,7 +28,10 @@ def rotate(folder: Path, largest_bytes: int) -> None:
     """Copy every log that is too large to `.log.1` and empty it: its process goes on writing at the new end."""
     for log in folder.glob("*.log"):
         if log.stat().st_size > largest_bytes:
-            shutil.copyfile(log, log.with_suffix(".log.1"))
+            kept = log.with_suffix(".log.1")
+            kept.unlink(missing_ok=True)
+            kept.touch(mode=0o600)
+            shutil.copyfile(log, kept)
             os.truncate(log, 0)
 
 
