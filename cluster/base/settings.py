@@ -18,6 +18,11 @@ class Settings:
     """`postgresql://user:password@host:port/database` of a role that may create roles and schemas."""
     redis_url: str
     kafka_bootstrap: str
+    kafka_user: str
+    """Empty: the brokers ask for no name."""
+    kafka_password: str
+    kafka_mechanism: str
+    """How the password is shown: `PLAIN` without TLS (a laptop's loopback), or `SCRAM-SHA-512` over TLS (MSK)."""
     s3_endpoint: str
     s3_access_key: str
     s3_secret_key: str
@@ -69,6 +74,9 @@ def settings() -> Settings:
         postgres_url=env["POSTGRES_URL"],
         redis_url=env["REDIS_URL"],
         kafka_bootstrap=env["KAFKA_BOOTSTRAP"],
+        kafka_user=os.environ.get("HUB_KAFKA_USER", ""),
+        kafka_password=os.environ.get("HUB_KAFKA_PASSWORD", ""),
+        kafka_mechanism=os.environ.get("HUB_KAFKA_MECHANISM", "PLAIN"),
         s3_endpoint=env["S3_ENDPOINT"],
         s3_access_key=env["S3_ACCESS_KEY"],
         s3_secret_key=env["S3_SECRET_KEY"],

@@ -1,6 +1,7 @@
 """How this process reaches Kafka, and the names of topics and groups."""
 
 import logging
+from ssl import create_default_context
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -16,8 +17,27 @@ logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
 def connection() -> dict[str, Any]:
-    """Return what every client is constructed with."""
-    return {"bootstrap_servers": settings().kafka_bootstrap, "client_id": settings().stack, "retry_backoff_ms": 50}
+    """Return what every client is constructed with.
+
+    Raises:
+        ValueError: `HUB_KAFKA_MECHANISM` is none of the two.
+    """
+    ours = settings()
+    where = {"bootstrap_servers": ours.kafka_bootstrap, "client_id": ours.stack, "retry_backoff_ms": 50}
+    if not ours.kafka_user:
+        return where
+    login = {
+        "sasl_mechanism": ours.kafka_mechanism,
+        "sasl_plain_username": ours.kafka_user,
+        "sasl_plain_password": ours.kafka_password,
+    }
+    match ours.kafka_mechanism:
+        case "PLAIN":
+            return {**where, **login, "security_protocol": "SASL_PLAINTEXT"}
+        case "SCRAM-SHA-512":
+            return {**where, **login, "security_protocol": "SASL_SSL", "ssl_context": create_default_context()}
+        case other:
+            raise ValueError(f"HUB_KAFKA_MECHANISM is PLAIN or SCRAM-SHA-512, not {other}")
 
 
 def topic(service: str) -> str:

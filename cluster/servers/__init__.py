@@ -3,6 +3,7 @@
 import shutil
 
 from cluster.servers.home import Home
+from cluster.servers.kafka import USER as KAFKA_USER
 from cluster.servers.kafka import Kafka
 from cluster.servers.postgres import Postgres
 from cluster.servers.s3 import REGION, S3
@@ -19,7 +20,7 @@ def embedded_servers(home: Home) -> list[Server]:
 
 def environment(home: Home) -> dict[str, str]:
     """Return the `HUB_*` settings of every process that uses the servers of a home."""
-    s3 = S3(home)
+    s3, kafka = S3(home), Kafka(home)
     return {
         "HUB_HOME": str(home.path),
         "HUB_PORT": str(home.port("http")),
@@ -28,7 +29,9 @@ def environment(home: Home) -> dict[str, str]:
         "HUB_SECRET": home.secret("hub"),
         "HUB_POSTGRES_URL": Postgres(home).url,
         "HUB_REDIS_URL": Valkey(home).url,
-        "HUB_KAFKA_BOOTSTRAP": Kafka(home).bootstrap,
+        "HUB_KAFKA_BOOTSTRAP": kafka.bootstrap,
+        "HUB_KAFKA_USER": KAFKA_USER,
+        "HUB_KAFKA_PASSWORD": kafka.password,
         "HUB_S3_ENDPOINT": s3.endpoint,
         "HUB_S3_REGION": REGION,
         "HUB_S3_ACCESS_KEY": s3.access_key,

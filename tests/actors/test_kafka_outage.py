@@ -31,20 +31,20 @@ pytestmark = pytest.mark.usefixtures("kernel", "empty")
 
 
 @pytest.fixture(scope="module")
-async def own_kafka(kernel: str) -> AsyncIterator[tuple[OwnServer, str]]:
+async def own_kafka(kernel: str) -> AsyncIterator[tuple[OwnServer, Kafka]]:
     with own_home() as home:
         server = Kafka(home)
         broker = OwnServer(server)
         await broker.start()
-        yield broker, server.bootstrap
+        yield broker, server
         await broker.kill()
 
 
 @pytest.fixture
-def broker(own_kafka: tuple[OwnServer, str], monkeypatch: pytest.MonkeyPatch) -> OwnServer:
+def broker(own_kafka: tuple[OwnServer, Kafka], monkeypatch: pytest.MonkeyPatch) -> OwnServer:
     """A broker of this module's own, to which this process's clients go."""
-    broker, bootstrap = own_kafka
-    pointed = replace(settings(), kafka_bootstrap=bootstrap)
+    broker, server = own_kafka
+    pointed = replace(settings(), kafka_bootstrap=server.bootstrap, kafka_password=server.password)
     monkeypatch.setattr(kafka, "settings", lambda: pointed)
     return broker
 

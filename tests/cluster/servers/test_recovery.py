@@ -11,6 +11,7 @@ import boto3
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaConnectionError, SaslAuthenticationFailed
 from botocore.config import Config
 from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import AuthenticationError
@@ -48,18 +49,27 @@ async def _read_valkey(env: dict[str, str], value: str) -> bool:
         return await client.get(value) == b"kept"
 
 
+def _kafka(env: dict[str, str]) -> dict[str, Any]:
+    return {
+        "bootstrap_servers": env["HUB_KAFKA_BOOTSTRAP"],
+        "security_protocol": "SASL_PLAINTEXT",
+        "sasl_mechanism": "PLAIN",
+        "sasl_plain_username": env["HUB_KAFKA_USER"],
+        "sasl_plain_password": env["HUB_KAFKA_PASSWORD"],
+    }
+
+
 async def _write_kafka(env: dict[str, str], value: str) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=env["HUB_KAFKA_BOOTSTRAP"])
+    admin = AIOKafkaAdminClient(**_kafka(env))
     await admin.start()
     await admin.create_topics([NewTopic(value, num_partitions=1, replication_factor=1)])
     await admin.close()
-    async with AIOKafkaProducer(bootstrap_servers=env["HUB_KAFKA_BOOTSTRAP"], acks="all") as producer:
+    async with AIOKafkaProducer(**_kafka(env), acks="all") as producer:
         await producer.send_and_wait(value, value.encode())
 
 
 async def _read_kafka(env: dict[str, str], value: str) -> bool:
-    bootstrap = env["HUB_KAFKA_BOOTSTRAP"]
-    async with AIOKafkaConsumer(value, bootstrap_servers=bootstrap, auto_offset_reset="earliest") as consumer:
+    async with AIOKafkaConsumer(value, **_kafka(env), auto_offset_reset="earliest") as consumer:
         return (await consumer.getone()).value == value.encode()
 
 
@@ -128,3 +138,10 @@ async def test_strangers_are_refused(started: Home) -> None:
             await client.get("key")
     with pytest.raises(Exception, match=r"InvalidAccessKeyId|SignatureDoesNotMatch|AccessDenied"):
         _s3(env | {"HUB_S3_SECRET_KEY": "guess"}).list_buckets()
+    for port, password in ((started.port("kafka"), "guess"), (started.port("kafka-controller"), "guess")):
+        guess = _kafka(env) | {"bootstrap_servers": f"127.0.0.1:{port}", "sasl_plain_password": password}
+        with pytest.raises((KafkaConnectionError, SaslAuthenticationFailed)):
+            await AIOKafkaAdminClient(**guess).start()
+    nameless = AIOKafkaAdminClient(bootstrap_servers=env["HUB_KAFKA_BOOTSTRAP"], request_timeout_ms=2000)
+    with pytest.raises(KafkaConnectionError):
+        await nameless.start()
