@@ -15,7 +15,6 @@ from cluster.base.telemetry import REGISTRY
 from cluster.data import Connection, idempotency, read
 from cluster.jobs import operations
 from cluster.jobs import run as job_runs
-from cluster.people import identity
 
 INBOX_DAYS = 14
 """Longer than anything can be redelivered after: Kafka keeps a topic for 7 days."""
@@ -128,5 +127,5 @@ def _purges() -> list[Callable[[], Awaitable[bool]]]:
     return [
         *(partial(inbox, service) for service in events.listening_services()),
         jobs,
-        *(partial(table, purge) for purge in (idempotency.purge, identity.purge, operations.purge)),
+        *(partial(table, purge) for purge in (idempotency.purge, operations.purge)),
     ]

@@ -14,7 +14,7 @@ from cluster.base import telemetry
 from cluster.base.problems import BadRequest, Forbidden, NotFound, Problem
 from cluster.base.registry import room
 from cluster.base.services import Service, service_of_area, table
-from cluster.data import migrations, objects, postgres
+from cluster.data import objects, postgres, roles
 from cluster.http import Edge, build_app, problem_response, text_response
 from cluster.people import access, calls, identity
 from cluster.signals import broadcast, redis
@@ -35,7 +35,7 @@ _MAX_CALL_BYTES = 16 * 1024 * 1024
 async def open_process(services: tuple[str, ...], *, name: str, connections: int) -> None:
     """Open what every process stands on: logs, the database as the role of exactly these services, Redis, identity, calls."""
     telemetry.configure(name)
-    await postgres.connect(await migrations.ensure_login(services), size=connections, application=name)
+    await postgres.connect(await roles.ensure_login(services), size=connections, application=name)
     await redis.connect()
     broadcast.listen("access", _forget_access, on_gap=access.forget_everybody)
     await broadcast.start()

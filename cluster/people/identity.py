@@ -315,7 +315,7 @@ async def _revoke(tx: Transaction, kind: str, subject_id: UUID, before: datetime
 
 
 async def purge(db: Connection) -> int:
-    """Delete revocations and keys that no unexpired token can need, and return how many."""
+    """Delete revocations and keys that no unexpired token can need, and return how many. For auth: nobody else may."""
     return await db.run(PURGE_REVOCATIONS) + await db.run(PURGE_KEYS)
 
 

@@ -29,7 +29,8 @@ async def process(database: None) -> AsyncIterator[None]:
     try:
         postgres.pool()
     except RuntimeError:
-        await open_process((), name="test", connections=8)
+        # As auth: these tests publish keys and revoke sessions.
+        await open_process(("auth",), name="test", connections=8)
         yield
         await close_process()
     else:

@@ -136,7 +136,7 @@ def test_migrations_create_tables_in_their_own_schema() -> None:
 async def test_a_host_may_touch_no_schema_but_those_of_its_services(hub: object) -> None:
     import asyncpg
 
-    from cluster.data.migrations import ensure_login
+    from cluster.data.roles import ensure_login
 
     connection = await asyncpg.connect(await ensure_login(["course"]))
     try:
@@ -195,25 +195,3 @@ def test_events_carry_no_names_and_no_free_text() -> None:
             assert field.name not in forbidden, f"{kind.name}: {field.name}"
             if UserId in (hints[field.name], *get_args(hints[field.name])):
                 assert names_a_person(field.name), f"{kind.name}: audit does not see that {field.name} names a person"
-
-
-async def test_a_host_without_the_administrator_logs_in_as_migrate_made_it(
-    hub: object, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from urllib.parse import urlsplit, urlunsplit
-
-    import asyncpg
-
-    from cluster.base.settings import settings
-    from cluster.data import migrations as module
-
-    await migrate([("course", "content")])
-    parts = urlsplit(settings().postgres_url)
-    without_user = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-    monkeypatch.setattr(module, "settings", lambda: dataclasses.replace(settings(), postgres_url=without_user))
-    connection = await asyncpg.connect(await module.ensure_login(["content", "course"]))
-    try:
-        assert await connection.fetchval("SELECT current_user") != parts.username
-        await connection.fetch("SELECT 1 FROM content.blocks LIMIT 1")
-    finally:
-        await connection.close()

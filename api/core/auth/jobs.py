@@ -10,6 +10,7 @@ from api.core.auth.sealing import seal, unseal
 from cluster.base.principal import Principal
 from cluster.data import write
 from cluster.jobs import JobRun, cron, enqueue, job, perform
+from cluster.people import identity
 
 _PURPOSE = "reset request"
 
@@ -43,6 +44,8 @@ async def rotate_keys(run: JobRun) -> None:
 @cron("auth.purge", "23 3 * * *")
 async def purge(run: JobRun) -> None:
     """Delete what is over."""
+    async with write(run.principal) as tx:
+        await identity.purge(tx)
     while True:
         async with write(run.principal) as tx:
             if not await store.purge(tx):

@@ -8,11 +8,11 @@ from rich.progress import Progress
 
 from api.platform.audit import checkpoints, logic, store
 from cluster.base.problems import Unavailable
-from cluster.data import migrations, objects, postgres
+from cluster.data import objects, postgres, roles
 
 
 async def _verify(console: Console) -> int:
-    await postgres.connect(await migrations.ensure_login(["audit"]), size=1, application="audit verify")
+    await postgres.connect(await roles.ensure_login(["audit"]), size=1, application="audit verify")
     try:
         async with postgres.read() as db:
             total = await store.count_sealed(db)

@@ -1,29 +1,25 @@
 """Schema migrations: plain SQL per service, forward only, under one lock.
 
-A service owns the schema of its name through the role `<stack>_<service>`, which no process logs in as. A host logs in as a role
-that inherits exactly the roles of the services it hosts (`ensure_login`), so that a query into another service's schema fails.
+A service owns the schema of its name through a role, which no process logs in as; see `cluster.data.roles`.
 """
 
 import asyncio
 import hashlib
-import hmac
 import logging
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
 
 from cluster.base.services import table
 from cluster.base.settings import REPOSITORY, settings
+from cluster.data import roles
+from cluster.data.roles import KERNEL
 
 log = logging.getLogger(__name__)
 
-KERNEL = "hub"
-_LOCK = 0x1EA7_1166
 _LOCK_LIMIT_MS = 2000
 _PAUSE_S = 3.0
 _TRIES = 120
@@ -71,10 +67,8 @@ def migrations() -> list[Migration]:
     return found
 
 
-async def migrate(hosts: Iterable[tuple[str, ...]] = ()) -> list[str]:
+async def migrate() -> list[str]:
     """Bring the database to the newest schema and return what was applied (`course/0001_create_course.sql`).
-
-    `hosts`, each a set of services, get their login roles.
 
     Each file runs in its own transaction, as its service's role; a second process waits for the first.
 
@@ -83,18 +77,19 @@ async def migrate(hosts: Iterable[tuple[str, ...]] = ()) -> list[str]:
     """
     connection = await asyncpg.connect(settings().postgres_url)
     try:
-        await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
+        await connection.execute("SELECT pg_advisory_lock($1)", roles.LOCK)
         done = await _migrate(connection)
+        # After every file: what a migration has made is used by hosts from now on.
+        await roles.grant(connection, table())
+        await roles.demote_logins(connection, table())
     finally:
         await connection.close()
-    for services in hosts:
-        await ensure_login(services)
     return done
 
 
 async def _migrate(connection: Any) -> list[str]:
-    kernel = role(KERNEL)
-    await _ensure_role(connection, kernel)
+    kernel = roles.owner(KERNEL)
+    await roles.ensure_role(connection, kernel)
     await connection.execute(f'CREATE SCHEMA IF NOT EXISTS {KERNEL} AUTHORIZATION "{kernel}"')
     await connection.execute(
         f"""CREATE TABLE IF NOT EXISTS {KERNEL}.migrations (
@@ -115,9 +110,9 @@ async def _migrate(connection: Any) -> list[str]:
             raise MigrationChanged(
                 f"{migration.service}/{migration.name} has run here with another text; restore it and add a new migration"
             )
-        owner = role(migration.service)
+        owner = roles.owner(migration.service)
         if migration.service not in prepared:
-            await _ensure_role(connection, owner)
+            await roles.ensure_role(connection, owner)
             await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{migration.service}" AUTHORIZATION "{owner}"')
             prepared.add(migration.service)
         await _apply(connection, migration, owner)
@@ -152,42 +147,3 @@ async def _apply(connection: Any, migration: Migration, owner: str) -> None:
                 raise
             log.info("a table is in use, its migration waits", extra={"migration": migration.name})
             await asyncio.sleep(_PAUSE_S)
-
-
-async def ensure_login(services: Iterable[str]) -> str:
-    """Return the URL that a host with these services connects with, making its login role where we may.
-
-    In a cluster `HUB_POSTGRES_URL` of a host names no user: it is no administrator, and `migrate` has made its login.
-    """
-    names = sorted(services)
-    login = f"{settings().stack}_host_{hashlib.sha256(','.join(names).encode()).hexdigest()[:12]}"
-    password = hmac.new(settings().secret.encode(), login.encode(), hashlib.sha256).hexdigest()
-    parts = urlsplit(settings().postgres_url)
-    url = urlunsplit(parts._replace(netloc=f"{quote(login)}:{password}@{parts.netloc.rpartition('@')[2]}"))
-    if parts.username is not None:
-        await _make_login(login, password, names)
-    return url
-
-
-async def _make_login(login: str, password: str, services: list[str]) -> None:
-    connection = await asyncpg.connect(settings().postgres_url)
-    try:
-        await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
-        if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", login):
-            await connection.execute(f"CREATE ROLE \"{login}\" LOGIN INHERIT PASSWORD '{password}'")
-        for name in (KERNEL, *services):
-            await _ensure_role(connection, role(name))
-            await connection.execute(f'GRANT "{role(name)}" TO "{login}"')
-    finally:
-        await connection.close()
-
-
-def role(service: str) -> str:
-    """Name the role that owns a service's schema."""
-    return f"{settings().stack}_{service}"
-
-
-async def _ensure_role(connection: Any, name: str) -> None:
-    if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", name):
-        await connection.execute(f'CREATE ROLE "{name}" NOLOGIN')
-        await connection.execute(f'GRANT "{name}" TO CURRENT_USER')
