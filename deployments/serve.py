@@ -3,6 +3,7 @@
 Stays in the foreground. Exits 0 after SIGTERM or SIGINT, 1 when Ray's core died: a supervisor starts it again.
 """
 
+import asyncio
 import contextlib
 import fcntl
 import hashlib
@@ -20,6 +21,7 @@ from typing import Any, cast
 
 import psutil
 
+from cluster.data.roles import ensure_login
 from cluster.servers.home import free_port
 from deployments.placement import Cluster, place
 
@@ -288,6 +290,8 @@ def main() -> int:
     web_hosts = os.environ.get("HUB_WEB_HOSTS")
     (cluster,) = place("packed", web_hosts=int(web_hosts) if web_hosts else None)
     home = Path(os.environ.get("HUB_HOME", REPOSITORY / ".hub"))
+    # Ray's processes inherit this environment: hosts hold their own login, never the administrator's.
+    os.environ["HUB_POSTGRES_URL"] = asyncio.run(ensure_login(cluster.web.services))
     return run(cluster, home=home, port=int(os.environ.get("HUB_PORT", "3000")))
 
 
