@@ -1,10 +1,13 @@
 """Settings of a process, read once from `HUB_*` environment variables; the only place that reads them."""
 
 import os
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+_SECRET = re.compile(r"(?:([A-Za-z0-9_-]{1,16}):)?([^,:\s]{32,})")
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
 
@@ -29,8 +32,8 @@ class Settings:
     s3_region: str
     public_url: str
     """The origin that clients see, without a trailing slash."""
-    secret: str
-    """At least 32 characters, the same in every process: signs service tokens and playback tokens, seals keys at rest."""
+    secrets: Mapping[str, str]
+    """By key id, newest first, the same in every process; a secret without an id has the id "". See `cluster.base.secrets`."""
     service_url: str
     """Template of the address of another service's host: `{service}`, `{namespace}` and `{port}` are filled in."""
     otlp_endpoint: str
@@ -66,8 +69,6 @@ def settings() -> Settings:
             f"missing settings: {', '.join(missing)}; `./hub up` sets them, in a cluster the manifest does"
         )
     env = {name: os.environ[f"HUB_{name}"] for name in required}
-    if len(env["SECRET"]) < 32:
-        raise RuntimeError("HUB_SECRET must have at least 32 characters")
     public_url = os.environ.get("HUB_PUBLIC_URL", "http://127.0.0.1:3000").rstrip("/")
     return Settings(
         stack=os.environ.get("HUB_STACK", "hub"),
@@ -82,7 +83,7 @@ def settings() -> Settings:
         s3_secret_key=env["S3_SECRET_KEY"],
         s3_region=os.environ.get("HUB_S3_REGION", "us-east-1"),
         public_url=public_url,
-        secret=env["SECRET"],
+        secrets=_secrets(env["SECRET"]),
         service_url=os.environ.get("HUB_SERVICE_URL", public_url),
         otlp_endpoint=os.environ.get("HUB_OTLP_ENDPOINT", ""),
         log_level=os.environ.get("HUB_LOG_LEVEL", "info"),
@@ -90,3 +91,19 @@ def settings() -> Settings:
         local_mail=os.environ.get("HUB_LOCAL_MAIL") == "1",
         scratch=os.environ.get("HUB_SCRATCH", ""),
     )
+
+
+def _secrets(text: str) -> Mapping[str, str]:
+    """Read `id:secret,id:secret`, or one plain secret.
+
+    Raises:
+        RuntimeError: it has another form, or an id stands twice.
+    """
+    entries = [_SECRET.fullmatch(entry) for entry in text.split(",")]
+    found = {entry[1] or "": entry[2] for entry in entries if entry is not None}
+    if len(found) < len(entries):
+        raise RuntimeError(
+            "HUB_SECRET is one secret, or several as id:secret,id:secret, newest first, each id once; "
+            "a secret has at least 32 characters without comma, colon and space"
+        )
+    return found

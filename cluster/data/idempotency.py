@@ -4,18 +4,16 @@ The write transaction stores the key beside the effect, so both commit together 
 principal, method and path. Only keyed hashes of key and body are kept: a body may hold a password.
 """
 
-import hashlib
 import hmac
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache
 from uuid import UUID
 
+from cluster.base import secrets
 from cluster.base.principal import Principal
 from cluster.base.problems import BadRequest, Problem
-from cluster.base.settings import settings
 from cluster.data import postgres
 from cluster.data.postgres import Connection, Transaction
 
@@ -56,6 +54,8 @@ class Key:
 
     hash: bytes
     fingerprint: bytes
+    former: list[tuple[bytes, bytes]]
+    """Hash and fingerprint under former secrets: the first request may have come before a new one."""
     active: bool = False
     claimed: bool = False
 
@@ -98,16 +98,12 @@ def begin(key: str | None, *, principal: Principal, method: str, path: str, quer
             pointer="/header/idempotency-key",
         )
     owner = f"{principal.kind} {principal.id} {principal.acting_for}"
-    _key.set(Key(_seal(f"{owner}\n{method} {path}\n{key}".encode()), _seal(query + b"\n" + body)))
-
-
-@cache
-def _secret() -> bytes:
-    return hashlib.sha256(b"idempotency " + settings().secret.encode()).digest()
-
-
-def _seal(content: bytes) -> bytes:
-    return hmac.digest(_secret(), content, "sha256")
+    name, content = f"{owner}\n{method} {path}\n{key}".encode(), query + b"\n" + body
+    (newest, *former) = [
+        (hmac.digest(secret, name, "sha256"), hmac.digest(secret, content, "sha256"))
+        for secret in secrets.keys("idempotency", plain_digest=True).values()
+    ]
+    _key.set(Key(*newest, former=former))
 
 
 @contextmanager
@@ -148,8 +144,11 @@ def _seen(found: Outcome) -> Exception:
 async def find(key: Key) -> Exception | None:
     """Return what to raise when a request with this key was done before: `Replayed`, or `KeyReused`."""
     async with postgres.read() as db:
-        found = await db.maybe(Outcome, FIND, key.hash, key.fingerprint)
-    return None if found is None else _seen(found)
+        for hash, fingerprint in ((key.hash, key.fingerprint), *key.former):
+            found = await db.maybe(Outcome, FIND, hash, fingerprint)
+            if found is not None:
+                return _seen(found)
+    return None
 
 
 def current() -> Key | None:

@@ -5,18 +5,17 @@ unexpired revocations; broadcasts keep both current. Without proof that these ar
 """
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any
 from uuid import UUID
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from cluster.base import secrets
 from cluster.base.ids import OrgId, UserId
 from cluster.base.principal import Kind, Principal
 from cluster.base.problems import Unauthorized
@@ -356,41 +355,46 @@ def encode_access_token(
     return jwt.encode(claims, private_key, algorithm="EdDSA", headers={"kid": kid, "typ": "at+jwt"})
 
 
-@cache
-def _service_secret() -> bytes:
-    return hashlib.sha256(b"service token " + settings().secret.encode()).digest()
+_CALLS = "service token"
+_issued: dict[tuple[str, tuple[str, ...]], tuple[str, float]] = {}
 
 
-_issued: dict[str, tuple[str, float]] = {}
-
-
-def issue_service_token(service: str) -> str:
-    """Return a token that `service` accepts for calls, good for at least another 30 s."""
+def issue_service_token(service: str, callers: tuple[str, ...] = ()) -> str:
+    """Return a token that `service` accepts for calls of a host with the services `callers`, good for another 30 s or more."""
     now = time.time()
-    token, expires_at = _issued.get(service, ("", 0.0))
+    token, expires_at = _issued.get((service, callers), ("", 0.0))
     if expires_at - now < SERVICE_TOKEN_LIFETIME_S / 2:
         expires_at = now + SERVICE_TOKEN_LIFETIME_S
-        claims = {"iss": settings().stack, "aud": service, "iat": int(now), "exp": int(expires_at)}
-        token = jwt.encode(claims, _service_secret(), algorithm="HS256", headers={"typ": "service+jwt"})
-        _issued[service] = (token, expires_at)
+        kid, key = next(iter(secrets.keys(_CALLS, plain_digest=True).items()))
+        claims = {
+            "iss": settings().stack,
+            "aud": service,
+            "services": list(callers),
+            "iat": int(now),
+            "exp": int(expires_at),
+        }
+        token = jwt.encode(claims, key, algorithm="HS256", headers={"typ": "service+jwt", "kid": kid})
+        _issued[service, callers] = (token, expires_at)
     return token
 
 
-def verify_service_token(token: str, service: str) -> None:
-    """Return when `token` was made by this platform for calls to `service`.
+def verify_service_token(token: str, service: str) -> tuple[str, ...]:
+    """Return the services of the host that made `token` for calls to `service`; none when no service calls.
 
     Raises:
-        InvalidToken: it was not, or it has expired.
+        InvalidToken: this platform did not make it, or not for this service, or it has expired.
     """
     try:
-        jwt.decode(
+        kid = str(jwt.get_unverified_header(token).get("kid", ""))
+        claims: dict[str, Any] = jwt.decode(
             token,
-            _service_secret(),
+            secrets.keys(_CALLS, plain_digest=True)[kid],
             algorithms=["HS256"],
             audience=service,
             issuer=settings().stack,
             leeway=5,
             options={"require": ["aud", "exp", "iss"]},
         )
-    except jwt.InvalidTokenError:
+    except (jwt.InvalidTokenError, KeyError):
         raise InvalidToken("calls need a service token of this platform for this service") from None
+    return tuple(str(each) for each in claims.get("services", ()))

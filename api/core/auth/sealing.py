@@ -1,16 +1,13 @@
-"""Seal secrets that rest in the database, and derive those that need not rest anywhere, from HUB_SECRET."""
+"""Seal secrets that rest in the database, and derive those that need not rest anywhere, with keys of the platform."""
 
 import hashlib
 import hmac
 import os
-from functools import cache
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from cluster.base.settings import settings
+from cluster.base import secrets
 
 _NONCE_BYTES = 12
 
@@ -19,33 +16,34 @@ class SealBroken(Exception):
     """It was sealed under another secret, for another purpose, or changed."""
 
 
-@cache
-def _key(purpose: str) -> bytes:
-    """Derive a key for one purpose (RFC 5869)."""
-    return HKDF(hashes.SHA256(), 32, salt=None, info=f"auth {purpose}".encode()).derive(settings().secret.encode())
-
-
 def seal(purpose: str, content: bytes) -> bytes:
     """Encrypt and authenticate (AES-256-GCM, NIST SP 800-38D)."""
     nonce = os.urandom(_NONCE_BYTES)
-    return nonce + AESGCM(_key(purpose)).encrypt(nonce, content, purpose.encode())
+    return nonce + AESGCM(secrets.key(f"auth {purpose}")).encrypt(nonce, content, purpose.encode())
 
 
 def unseal(purpose: str, sealed: bytes) -> bytes:
-    """Return what was sealed.
+    """Return what was sealed, under the newest secret or a former one.
 
     Raises:
         SealBroken
     """
-    try:
-        return AESGCM(_key(purpose)).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], purpose.encode())
-    except (InvalidTag, ValueError):
-        raise SealBroken(f"cannot unseal what was sealed for {purpose}: HUB_SECRET differs") from None
+    for key in secrets.keys(f"auth {purpose}").values():
+        try:
+            return AESGCM(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], purpose.encode())
+        except (InvalidTag, ValueError):
+            continue
+    raise SealBroken(f"cannot unseal what was sealed for {purpose}: HUB_SECRET lists another secret")
+
+
+def macs(purpose: str, content: bytes) -> list[bytes]:
+    """Authenticate with the keys of this purpose, the newest first (HMAC-SHA-256, RFC 2104)."""
+    return [hmac.digest(key, content, "sha256") for key in secrets.keys(f"auth {purpose}").values()]
 
 
 def mac(purpose: str, content: bytes) -> bytes:
-    """Authenticate with a key of this purpose (HMAC-SHA-256, RFC 2104)."""
-    return hmac.digest(_key(purpose), content, "sha256")
+    """Authenticate with the newest key of this purpose."""
+    return macs(purpose, content)[0]
 
 
 def sha256(token: str) -> bytes:

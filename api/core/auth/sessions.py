@@ -22,7 +22,7 @@ from api.core.auth.contract import (
 from api.core.auth.keys import SigningKey, signing_key
 from api.core.auth.passwords import hash_password, is_outdated, verify_password
 from api.core.auth.rules import Chain, RefreshToken, Worth, expiry, worth
-from api.core.auth.sealing import mac
+from api.core.auth.sealing import macs
 from api.core.auth.store import Attempt, Session
 from api.core.auth.throttle import buckets, refuse
 from cluster.base.ids import UserId, new_id
@@ -136,13 +136,14 @@ def access_token(session: Session, key: SigningKey) -> str:
     )
 
 
-def _proof(session: Session, generation: int) -> str:
-    made = mac("refresh token", session.id.bytes + session.salt + generation.to_bytes(8, "big"))
-    return base64.urlsafe_b64encode(made).rstrip(b"=").decode()
+def _proofs(session: Session, generation: int) -> list[str]:
+    """Return the proof of a generation, and what it was under former secrets."""
+    made = macs("refresh token", session.id.bytes + session.salt + generation.to_bytes(8, "big"))
+    return [base64.urlsafe_b64encode(each).rstrip(b"=").decode() for each in made]
 
 
 def _refresh_token(session: Session) -> str:
-    return str(RefreshToken(session.id, session.generation, _proof(session, session.generation)))
+    return str(RefreshToken(session.id, session.generation, _proofs(session, session.generation)[0]))
 
 
 async def refresh(text: str) -> SignedIn:
@@ -157,7 +158,7 @@ async def refresh(text: str) -> SignedIn:
     key = await signing_key()
     async with write(Principal(kind="person")) as tx:
         session = await store.lock_session(tx, SessionId(token.session_id))
-        if session is None or not hmac.compare_digest(_proof(session, token.generation).encode(), token.proof.encode()):
+        if session is None or not _is_genuine(token, session):
             raise _refused("this is no refresh token of ours")
         chain = Chain(session.generation, session.rotated_at, session.expires_at, session.ended_at is not None)
         verdict = worth(chain, token.generation, tx.now)
@@ -170,6 +171,11 @@ async def refresh(text: str) -> SignedIn:
     if verdict is Worth.OVER:
         raise _refused("the session has ended")
     return SignedIn(session=session, access_token=access_token(session, key), refresh_token=_refresh_token(session))
+
+
+def _is_genuine(token: RefreshToken, session: Session) -> bool:
+    made = _proofs(session, token.generation)
+    return any(hmac.compare_digest(proof.encode(), token.proof.encode()) for proof in made)
 
 
 def _refused(why: str) -> RefreshRefused:

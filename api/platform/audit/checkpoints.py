@@ -10,26 +10,24 @@ from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any
 from uuid import UUID
 
 import orjson
 import rfc8785
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from api.platform.audit import store
 from api.platform.audit.store import End
+from cluster.base import secrets
 from cluster.base.ids import new_id
 from cluster.base.principal import Principal
-from cluster.base.settings import settings
 from cluster.data import read, write
 from cluster.data.objects import Bucket, bucket
 
 FORMAT = 1
+_PURPOSE = "audit checkpoint"
 _PREFIX = "checkpoints/"
 _ENDS = 5000
 
@@ -46,15 +44,9 @@ def checkpoints_bucket() -> Bucket:
     return bucket("audit")
 
 
-@cache
-def _key() -> Ed25519PrivateKey:
-    """Derive the signing key (RFC 5869, RFC 8032); rotating HUB_SECRET ends what it can verify."""
-    made = HKDF(hashes.SHA256(), 32, salt=None, info=b"audit checkpoint").derive(settings().secret.encode())
-    return Ed25519PrivateKey.from_private_bytes(made)
-
-
 def encode(ends: Sequence[End], at: datetime) -> bytes:
     """Sign ends. The text that is signed stands in the document as it is, so that it is verified as it is."""
+    signer = Ed25519PrivateKey.from_private_bytes(secrets.key(_PURPOSE))
     text = rfc8785.dumps(
         {
             "format": FORMAT,
@@ -62,7 +54,7 @@ def encode(ends: Sequence[End], at: datetime) -> bytes:
             "ends": {str(end.chain): {"seq": str(end.seq), "hash": end.hash.hex()} for end in ends},
         }
     )
-    return orjson.dumps({"checkpoint": text.decode(), "signature": b64encode(_key().sign(text)).decode()})
+    return orjson.dumps({"checkpoint": text.decode(), "signature": b64encode(signer.sign(text)).decode()})
 
 
 def decode(body: bytes) -> list[End]:
@@ -74,11 +66,25 @@ def decode(body: bytes) -> list[End]:
     try:
         document: Any = orjson.loads(body)
         text = document["checkpoint"].encode()
-        _key().public_key().verify(b64decode(document["signature"], validate=True), text)
+        _verify(b64decode(document["signature"], validate=True), text)
         ends: dict[str, Any] = orjson.loads(text)["ends"]
         return [End(UUID(chain), int(end["seq"]), bytes.fromhex(end["hash"])) for chain, end in ends.items()]
     except (InvalidSignature, LookupError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"not signed by this platform: {error or 'the signature is wrong'}") from None
+
+
+def _verify(signature: bytes, text: bytes) -> None:
+    """Return when a key of ours signed this, the newest or a former one that HUB_SECRET still lists.
+
+    Raises:
+        InvalidSignature
+    """
+    for key in secrets.keys(_PURPOSE).values():
+        try:
+            return Ed25519PrivateKey.from_private_bytes(key).public_key().verify(signature, text)
+        except InvalidSignature:
+            continue
+    raise InvalidSignature
 
 
 async def note_ends(caller: Principal) -> int:

@@ -118,7 +118,7 @@ async def test_what_a_host_holds_opens_no_other_login(database: None) -> None:
     ours, theirs = await ensure_login(["course"]), await ensure_login(["auth"])
     login = login_of(["auth"])
     parts = urlsplit(theirs)
-    from_the_secret = hmac.new(settings().secret.encode(), login.encode(), hashlib.sha256).hexdigest()
+    from_the_secret = hmac.new(settings().secrets[""].encode(), login.encode(), hashlib.sha256).hexdigest()
 
     for guess in (from_the_secret, urlsplit(ours).password):
         url = urlunsplit(parts._replace(netloc=f"{login}:{guess}@{parts.netloc.rpartition('@')[2]}"))
