@@ -129,7 +129,8 @@ class ServiceHost:
                 raise Forbidden("calls are for services; people use the public routes")
             calls.set_deadline(headers.get(b"x-deadline-ms", b"").decode() or None)
             body = await _read(receive)
-            content = await calls.answer(service.name, method, body)
+            with calls.called_by(principal):
+                content = await calls.answer(service.name, method, body)
             response = text_response(content, "application/msgpack")
         except Problem as problem:
             content, problem_headers = calls.encode_problem(problem)

@@ -28,7 +28,7 @@ class Principal:
     amr: tuple[str, ...] = ()
     """Authentication methods (RFC 8176)."""
     service: str | None = None
-    """The service that acts, when the platform does."""
+    """The service that acts, when the platform does. Of a call from another host: all of its services, joined by commas."""
 
     def person(self) -> UserId:
         """Return the person's id.

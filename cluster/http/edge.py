@@ -11,7 +11,7 @@ from typing import Any
 from uuid_utils import uuid7
 
 from cluster.base import telemetry
-from cluster.base.principal import GUEST, PLATFORM, Principal
+from cluster.base.principal import GUEST, PLATFORM, Principal, platform
 from cluster.base.problems import FieldError, Invalid, NotFound
 from cluster.base.services import service_of_area
 from cluster.base.settings import settings
@@ -117,8 +117,8 @@ class Edge:
             service = service_of_area(exchange.area)
             if service is None:
                 raise NotFound("no such path; /openapi.json lists them all")
-            identity.verify_service_token(token or "", service.name)
-            principal: Principal = PLATFORM
+            callers = identity.verify_service_token(token or "", service.name)
+            principal: Principal = platform(",".join(callers)) if callers else PLATFORM
         elif token is None:
             principal = GUEST
             self._limit_guest(exchange)

@@ -11,7 +11,8 @@ import logging
 import os
 import time
 import typing
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +22,7 @@ import aiohttp
 import msgspec
 
 from cluster.base import telemetry
+from cluster.base.principal import Principal, platform
 from cluster.base.problems import FieldError, Problem, Unavailable
 from cluster.base.registry import room
 from cluster.base.services import Service, service_of, table
@@ -33,6 +35,7 @@ log = logging.getLogger(__name__)
 
 DEADLINE_S = 5.0
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
+_caller: ContextVar[Principal | None] = ContextVar("caller", default=None)
 _local: dict[str, object] = {}
 _hosted: set[str] = set()
 _session: aiohttp.ClientSession | None = None
@@ -144,10 +147,27 @@ async def answer(service: str, name: str, body: bytes) -> bytes:
     return msgspec.msgpack.encode(result)
 
 
+@contextmanager
+def called_by(principal: Principal) -> Generator[None]:
+    """Run the body as a call of another host."""
+    token = _caller.set(principal)
+    try:
+        yield
+    finally:
+        _caller.reset(token)
+
+
+def caller(service: str) -> Principal:
+    """Return the platform as the one who writes for a call that names no person: acting through the services of the host that
+    called, so that the audit trail tells it, or through `service` when the call stayed in this process."""
+    found = _caller.get()
+    return platform(service) if found is None or found.service is None else found
+
+
 async def _post(service: Service, name: str, body: bytes) -> bytes:
     left = remaining_s()
     headers = {
-        "Authorization": f"Bearer {identity.issue_service_token(service.name)}",
+        "Authorization": f"Bearer {identity.issue_service_token(service.name, tuple(sorted(_hosted)))}",
         "Content-Type": "application/msgpack",
         "X-Deadline-Ms": str(int(left * 1000)),
     }

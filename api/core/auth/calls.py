@@ -5,8 +5,9 @@ from datetime import datetime
 from api.core.auth import identities, identity_store
 from api.core.auth.contract import Address, Registered
 from cluster.base.ids import UserId
-from cluster.base.principal import Principal, platform
+from cluster.base.principal import Principal
 from cluster.data import read
+from cluster.people import calls
 
 
 class Calls:
@@ -14,7 +15,7 @@ class Calls:
         return await identities.create_identity(user_id, email, password)
 
     async def release_identity(self, user_id: UserId) -> None:
-        await identities.release_identity(platform("auth"), user_id)
+        await identities.release_identity(calls.caller("auth"), user_id)
 
     async def address_of(self, user_id: UserId) -> Address | None:
         return await identities.address_of(user_id)

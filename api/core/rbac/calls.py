@@ -6,13 +6,14 @@ from api.core.rbac import logic, rules
 from api.core.rbac.contract import GrantId
 from api.core.rbac.logic import NewGrant
 from cluster.base.ids import OrgId, UserId
-from cluster.base.principal import Principal, platform
+from cluster.base.principal import Principal
 from cluster.data import read
+from cluster.people import calls
 from cluster.people.access import GrantedScope, ScopeKind, lacking, lapsing, within
 
 
 def _actor(user_id: UserId | None) -> Principal:
-    return platform("rbac") if user_id is None else Principal(kind="person", id=user_id)
+    return calls.caller("rbac") if user_id is None else Principal(kind="person", id=user_id)
 
 
 class Calls:
@@ -46,16 +47,16 @@ class Calls:
         return await logic.revoke_all(_actor(revoked_by), org_id, user_id)
 
     async def discard(self, org_id: OrgId) -> int:
-        return await logic.discard(platform("rbac"), org_id)
+        return await logic.discard(calls.caller("rbac"), org_id)
 
     async def transfer_ownership(self, org_id: OrgId, owner: UserId, successor: UserId) -> None:
         await logic.transfer_ownership(_actor(owner), org_id, owner, successor)
 
     async def suspend(self, org_id: OrgId, user_id: UserId | None = None) -> None:
-        await logic.suspend(platform("rbac"), org_id, user_id)
+        await logic.suspend(calls.caller("rbac"), org_id, user_id)
 
     async def resume(self, org_id: OrgId, user_id: UserId | None = None) -> None:
-        await logic.resume(platform("rbac"), org_id, user_id)
+        await logic.resume(calls.caller("rbac"), org_id, user_id)
 
     async def lacking(self, principal: Principal, role: str, org_id: OrgId) -> list[str]:
         async with read() as db:
