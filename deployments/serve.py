@@ -22,7 +22,7 @@ from typing import Any, cast
 import psutil
 
 from cluster.data.roles import ensure_login
-from cluster.servers.home import free_port
+from cluster.servers.home import closed, free_port
 from deployments.placement import Cluster, place
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -268,8 +268,7 @@ def _prepare(home: Path) -> Path:
 @contextlib.contextmanager
 def _only_one(home: Path) -> Generator[None]:
     """Hold `home` for this process: the kernel lets go of the lock even after kill -9."""
-    (home / "run").mkdir(parents=True, exist_ok=True)
-    with (home / "run" / "serve.lock").open("w") as lock:
+    with (closed(home / "run") / "serve.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -15,7 +15,7 @@ from rich.progress import Progress as Bar
 
 from cluster.base.settings import REPOSITORY
 from cluster.servers import Home, embedded_servers, environment, jars
-from cluster.servers.home import is_free
+from cluster.servers.home import closed, is_free
 from cluster.servers.logs import open_log
 from cluster.servers.state import State, read, stop_left_behind
 
@@ -38,8 +38,7 @@ class Failed(Exception):
 @contextmanager
 def alone(home: Home) -> Generator[None]:
     """Let one command at a time start or stop the servers of a home."""
-    home.run.mkdir(parents=True, exist_ok=True)
-    with (home.run / "command.lock").open("w") as lock:
+    with (closed(home.run) / "command.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -31,6 +31,8 @@ class Home:
 
     def __post_init__(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
+        # As root PostgreSQL runs as another account, which has to pass through.
+        self.path.chmod(0o711 if os.geteuid() == 0 else 0o700)
 
     @property
     def logs(self) -> Path:
@@ -83,6 +85,13 @@ class Home:
             after = json.dumps(kept, indent=1, sort_keys=True)
             if after != before:
                 write_whole(target, after)
+
+
+def closed(folder: Path) -> Path:
+    """Make a folder that is its owner's alone, or close the one that is there."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    return folder
 
 
 def write_whole(target: Path, text: str) -> None:

@@ -6,6 +6,8 @@ import shutil
 from pathlib import Path
 from typing import BinaryIO
 
+from cluster.servers.home import closed
+
 _LARGEST_BYTES = 8 * 1024 * 1024
 _INTERVAL_S = 20
 _TAIL_BYTES = 4096
@@ -13,8 +15,7 @@ _TAIL_BYTES = 4096
 
 def open_log(folder: Path, name: str) -> BinaryIO:
     """Open the log of that name for appending; create it readable by its owner alone."""
-    folder.mkdir(parents=True, exist_ok=True)
-    return os.fdopen(os.open(folder / f"{name}.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab")
+    return os.fdopen(os.open(closed(folder) / f"{name}.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab")
 
 
 async def rotate_logs(folder: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 
 import psutil
 
-from cluster.servers.home import Home, write_whole
+from cluster.servers.home import Home, closed, write_whole
 
 MARK = "HUB_SUPERVISOR"
 """The environment variable by which a supervisor knows its processes, grandchildren too."""
@@ -51,7 +51,7 @@ class State:
         return running(self.pid, self.started_at)
 
     def write(self, home: Home) -> None:
-        home.run.mkdir(parents=True, exist_ok=True)
+        closed(home.run)
         write_whole(_path(home), json.dumps(asdict(self), indent=1))
 
 

@@ -62,8 +62,6 @@ def own_home() -> Generator[Home]:
         path = Path(tempfile.mkdtemp(prefix="test-", dir=DEFAULT))
         owner = (path / "owner").open("a")
         fcntl.flock(owner, fcntl.LOCK_EX)
-    # PostgreSQL may run as an account that has to pass through.
-    path.chmod(0o755)
     home = Home(path, volatile=True)
     try:
         yield home

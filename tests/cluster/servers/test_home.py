@@ -1,10 +1,13 @@
 """What a home keeps."""
 
+import os
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from cluster.servers.home import Home, free_port, is_free
+from cluster.servers.logs import open_log
+from cluster.servers.state import State
 
 
 def test_ports_and_secrets_stay_as_first_chosen(tmp_path: Path) -> None:
@@ -25,6 +28,23 @@ def test_all_who_ask_at_once_get_one_answer(tmp_path: Path) -> None:
 def test_others_cannot_read_secrets(tmp_path: Path) -> None:
     Home(tmp_path).secret("hub")
     assert (tmp_path / "secrets.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_home_and_its_logs_and_state_are_closed_to_others(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    for folder in (home.path, home.logs, home.run):
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o755)
+
+    Home(home.path)
+    open_log(home.logs, "web").close()
+    State().write(home)
+
+    others = {folder.name: folder.stat().st_mode & 0o077 for folder in (home.path, home.logs, home.run)}
+    # As root PostgreSQL's account passes through, and lists nothing.
+    assert others == {"home": 0o011 if os.geteuid() == 0 else 0, "logs": 0, "run": 0}
+    files = [*home.logs.iterdir(), *home.run.iterdir()]
+    assert [path.stat().st_mode & 0o777 for path in files] == [0o600] * 2
 
 
 def test_a_place_moves_with_its_home_unless_it_lies_outside(tmp_path: Path) -> None:
