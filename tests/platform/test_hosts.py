@@ -16,7 +16,12 @@ async def test_hosts_start_without_the_administrators_password(
     database: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     started: list[dict[str, str]] = []
-    monkeypatch.setattr(serve, "run", lambda *_, **__: started.append(dict(os.environ)) or 0)
+
+    def run(*_: object, **__: object) -> int:
+        started.append(dict(os.environ))
+        return 0
+
+    monkeypatch.setattr(serve, "run", run)
     monkeypatch.setenv("HUB_HOME", str(tmp_path))
     monkeypatch.setenv("HUB_POSTGRES_URL", os.environ["HUB_POSTGRES_URL"])
     monkeypatch.delenv("HUB_ADMIN_URL")
