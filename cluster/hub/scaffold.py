@@ -64,6 +64,12 @@ OFFERS = (
     Permission("$thing:create", "Create ${many}", ("org_owner", "org_admin")),
 )
 ''',
+    "privacy.py": '''"""$service keeps nothing about single people: what stands there stands in an organization's name."""
+
+from cluster.people.privacy import FreeText
+
+FREE_TEXT = (FreeText(table="$service.${things}", columns=("title",), holds="what an organization calls its ${many}"),)
+''',
     "store.py": '''"""The SQL of $service."""
 
 from api.$namespace.$service.contract import $Thing, ${Thing}Id

@@ -11,18 +11,26 @@ import pytest
 
 from api.platform.audit.rules import names_a_person
 from cluster.base.ids import UserId
-from cluster.base.registry import load, offers, offers_by_service, room
+from cluster.base.registry import load, offers, offers_by_service
 from cluster.base.services import table
 from cluster.base.settings import REPOSITORY
 from cluster.data import read
 from cluster.data.migrations import migrate, migrations
 from cluster.events import event_types
 from cluster.people.access import Permission, Role, roles_with
+from cluster.people.privacy import Merge, free_text, personal_data
 
 SERVICES = sorted(table())
 _TABLE = re.compile(r"CREATE TABLE (\w+)\.(\w+)")
 _SCHEMA_USE = re.compile(r"(?:FROM|JOIN|INTO|UPDATE|TABLE|ONLY)\s+(\w+)\.(\w+)", re.IGNORECASE)
-_PERSONAL = re.compile(r"^(user_id|\w+_user_id|owner_id|email|name|display_name|\w+_by)$")
+_PERSON_ID = re.compile(r"^(user_id|\w+_user_id|owner_id|holder_id|successor_id|acting_for|\w+_by)$")
+_PERSONAL = re.compile(
+    r"^(email|display_name|given_name|family_name|phone|address|user_agent|pronouns|filename|external_id|birth\w*|ip|\w+_ip)$"
+)
+_TECHNICAL = re.compile(
+    r"^(\w+_)?(key|sha256|hash|type|kind|state|action|service|purpose|slug|language|locale|visibility|roles?|permissions|"
+    r"scopes?|kid|code|transport|amr|issuer|reason|salt|trace_id|prefix|public_key)$"
+)
 
 
 def modules(service: str) -> Iterator[tuple[Path, ast.Module]]:
@@ -98,30 +106,108 @@ async def test_every_table_says_whose_rows_it_holds(database: None, hub: object)
     assert wrong == []
 
 
-async def test_every_column_about_a_person_is_declared(hub: object) -> None:
-    async with read() as db:
-        rows = await db.rows(
-            """SELECT table_schema, table_name, column_name FROM information_schema.columns
-               WHERE table_schema = ANY($1::text[])""",
-            SERVICES,
+@dataclasses.dataclass(frozen=True, slots=True)
+class Column:
+    table: str
+    name: str
+    type: str
+    about: str
+    enumerated: bool
+    """A CHECK lists its values."""
+    nullable: bool
+
+    @property
+    def names_a_person(self) -> bool:
+        """Each of these ids is followed: it has its own entry with `person`."""
+        return self.type == "uuid" and bool(_PERSON_ID.match(self.name))
+
+    @property
+    def is_personal(self) -> bool:
+        if self.names_a_person or (self.type != "uuid" and _PERSONAL.match(self.name)):
+            return True
+        return self.about.startswith("person:") and self._is_open
+
+    @property
+    def is_free_text(self) -> bool:
+        return self._is_open and self.type != "bytea"
+
+    @property
+    def _is_open(self) -> bool:
+        """Anything may stand in it."""
+        return (
+            self.type in ("text", "text[]", "json", "jsonb", "bytea")
+            and not self.enumerated
+            and not _TECHNICAL.match(self.name)
         )
-    declared: set[str] = set()
-    for service in SERVICES:
-        privacy = room(service, "privacy")
-        declared |= {entry.table for entry in (privacy.PERSONAL_DATA if privacy else ())}
-    personal = {f"{r[0]}.{r[1]}" for r in rows if _PERSONAL.match(r[2]) and r[2] != "name"}
-    assert personal - declared == set()
+
+
+async def columns_of(schemas: list[str]) -> list[Column]:
+    async with read() as db:
+        return await db.all(
+            Column,
+            """SELECT n.nspname || '.' || c.relname AS table, a.attname AS name, format_type(a.atttypid, NULL) AS type,
+                   coalesce(obj_description(c.oid), '') AS about, NOT a.attnotnull AS nullable,
+                   EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'c'
+                       AND k.conkey = ARRAY[a.attnum] AND pg_get_constraintdef(k.oid) LIKE '%ANY (ARRAY[%') AS enumerated
+               FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+               WHERE c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped AND n.nspname = ANY($1::text[])""",
+            schemas,
+        )
+
+
+async def test_every_column_about_a_person_is_declared(hub: object) -> None:
+    declared = {
+        f"{entry.table}.{name}" for service in SERVICES for entry in personal_data(service) for name in entry.columns
+    }
+    followed = {f"{entry.table}.{entry.person}" for service in SERVICES for entry in personal_data(service)}
+
+    columns = await columns_of(SERVICES)
+
+    missing = {f"{each.table}.{each.name}" for each in columns if each.is_personal} - declared
+    assert missing == set(), "declare them in PERSONAL_DATA of the service's privacy.py"
+    unfollowed = {f"{each.table}.{each.name}" for each in columns if each.names_a_person} - followed
+    assert unfollowed == set(), "each column with a person's id is `person` of an entry of its own"
+
+
+async def test_every_free_text_column_is_declared(hub: object) -> None:
+    declared = {
+        f"{entry.table}.{name}"
+        for service in SERVICES
+        for entry in (*personal_data(service), *free_text(service))
+        for name in entry.columns
+    }
+
+    columns = await columns_of(SERVICES)
+
+    missing = {f"{each.table}.{each.name}" for each in columns if each.is_free_text} - declared
+    assert missing == set(), "personal: PERSONAL_DATA; else FREE_TEXT of the service's privacy.py"
 
 
 async def test_every_declared_column_exists(hub: object) -> None:
-    async with read() as db:
-        rows = await db.rows("SELECT table_schema, table_name, column_name FROM information_schema.columns")
-    existing = {f"{r[0]}.{r[1]}.{r[2]}" for r in rows}
+    existing = {(each.table, each.name): each for each in await columns_of(SERVICES)}
     for service in SERVICES:
-        privacy = room(service, "privacy")
-        for entry in privacy.PERSONAL_DATA if privacy else ():
-            missing = {f"{entry.table}.{column}" for column in (*entry.columns, entry.person)} - existing
-            assert missing == set(), service
+        named: set[tuple[str, str]] = {(text.table, name) for text in free_text(service) for name in text.columns}
+        for entry in personal_data(service):
+            own = (*entry.columns, entry.person, *entry.secret, *entry.clear_to)
+            named |= {(entry.table, name) for name in own}
+            named |= {(entry.table, entry.organization)} if entry.organization else set()
+            assert entry.table.startswith(f"{service}."), entry
+            for name, value in entry.clear_to.items():
+                assert value is not None or existing[entry.table, name].nullable, f"{entry.table}.{name} is never null"
+        assert named - set(existing) == set(), service
+
+
+def test_every_declaration_of_personal_data_is_complete() -> None:
+    for service in SERVICES:
+        for entry in personal_data(service):
+            clears = "clear" in (entry.erasure, entry.let_go)
+            keeps = "keep" in (entry.erasure, entry.let_go) or entry.keep_where is not None
+            keeps = keeps or (entry.erasure == "clear" and entry.person not in entry.clear_to)
+            assert (entry.ground is not None) == keeps, f"a ground goes with what is kept: {entry}"
+            assert bool(entry.clear_to) == clears, f"clear_to goes with clear: {entry}"
+            assert entry.let_go is None or entry.organization is not None, f"which organization lets go? {entry}"
+            assert set(entry.secret) <= set(entry.columns), entry
+            assert entry.merge in get_args(Merge), entry
 
 
 async def test_migrating_again_does_nothing(hub: object) -> None:

@@ -1,43 +1,57 @@
 """Personal data that organization keeps: who its people are to it."""
 
-from cluster.people.privacy import PersonalData
+from cluster.people.privacy import ERASED, FreeText, PersonalData
 
-_RECORDS = "the organization's records of its own people (GDPR, article 6(1)(f)); it lets members go itself"
+_RECORDS = "the organization's records of its own people (GDPR, article 6(1)(f)), until it lets them go itself"
 
 PERSONAL_DATA = (
     PersonalData(
         table="organization.members",
         person="user_id",
-        columns=("user_id", "display_name", "external_id", "email"),
+        columns=("user_id", "org_id", "display_name", "external_id", "email", "state", "joined_at", "left_at"),
         purpose="tells an organization who its members are",
         kept="while they are members; afterwards that they were, until the organization lets them go",
         erasure="keep",
         ground=_RECORDS,
+        organization="org_id",
+        let_go="delete",
+        merge="move_unless_present",
     ),
     PersonalData(
         table="organization.organizations",
         person="created_by",
-        columns=("created_by",),
+        columns=("created_by", "id", "created_at"),
         purpose="tells who founded an organization",
         kept="as long as the organization",
         erasure="keep",
         ground=_RECORDS,
+        organization="id",
+        let_go="clear",
+        clear_to={"created_by": ERASED},
+        merge="move",
     ),
     PersonalData(
         table="organization.invitations",
         person="created_by",
-        columns=("created_by", "email"),
+        columns=("created_by", "org_id", "email", "created_at"),
         purpose="lets the person with an address in, and tells who invited them",
-        kept="as long as the organization",
+        kept="as long as the organization; an address until the person who used the invitation is erased",
         erasure="keep",
         ground=_RECORDS,
+        organization="org_id",
+        let_go="clear",
+        clear_to={"created_by": ERASED},
+        merge="move",
     ),
     PersonalData(
         table="organization.invitation_uses",
         person="user_id",
-        columns=("user_id",),
+        columns=("user_id", "org_id", "accepted_at"),
         purpose="tells how somebody became a member",
         kept="as long as the membership",
         erasure="delete",
+        organization="org_id",
+        merge="move_unless_present",
     ),
 )
+FREE_TEXT = (FreeText(table="organization.organizations", columns=("name",), holds="an organization's name"),)

@@ -1,15 +1,17 @@
 """Personal data that rbac keeps: who may do what, and who let them."""
 
-from cluster.people.privacy import PersonalData
+from cluster.people.privacy import FreeText, PersonalData
 
 PERSONAL_DATA = (
     PersonalData(
         table="rbac.grants",
         person="user_id",
-        columns=("user_id", "role", "scope", "scope_id"),
+        columns=("user_id", "role", "scope", "scope_id", "org_id", "created_at", "expires_at", "ended_at"),
         purpose="decides what a person may do",
         kept="while the grant lasts, and as its history afterwards",
         erasure="delete",
+        organization="org_id",
+        merge="move_unless_present",
     ),
     PersonalData(
         table="rbac.grants",
@@ -18,13 +20,19 @@ PERSONAL_DATA = (
         purpose="tells who gave a role",
         kept="as long as the grant",
         erasure="clear",
+        organization="org_id",
+        clear_to={"granted_by": None},
+        merge="move",
     ),
     PersonalData(
         table="rbac.suspensions",
         person="user_id",
-        columns=("user_id",),
+        columns=("user_id", "org_id", "created_at"),
         purpose="lets a suspended member's roles rest",
         kept="while the suspension lasts",
         erasure="delete",
+        organization="org_id",
+        merge="move_unless_present",
     ),
 )
+FREE_TEXT = (FreeText(table="rbac.roles", columns=("name", "title"), holds="what an organization calls its roles"),)

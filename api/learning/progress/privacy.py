@@ -2,33 +2,40 @@
 
 from cluster.people.privacy import PersonalData
 
-_GROUND = "the organization's record of completed training, where it declares one; else deleted"
-
 PERSONAL_DATA = (
-    PersonalData(
-        table="progress.learners",
-        person="user_id",
-        columns=("user_id", "learns", "completed_at", "completed_revision"),
-        purpose="ties progress to the learner, and keeps when they finished",
-        kept="until the person or the organization erases it",
-        erasure="keep",
-        ground=_GROUND,
-    ),
     PersonalData(
         table="progress.completions",
         person="user_id",
-        columns=("user_id", "block_id", "block_version", "completed_at"),
+        columns=("user_id", "org_id", "course_id", "run_id", "block_id", "block_version", "completed_at"),
         purpose="shows the learner and their teachers what is done",
         kept="until the person or the organization erases it",
-        erasure="keep",
-        ground=_GROUND,
+        erasure="delete",
+        organization="org_id",
+        merge="move",
     ),
     PersonalData(
         table="progress.watched",
         person="user_id",
-        columns=("user_id", "block_id", "video_id", "ranges", "position_ms", "heard_at"),
+        columns=(
+            *("user_id", "org_id", "course_id", "run_id", "block_id", "video_id", "ranges", "position_ms", "heard_at"),
+        ),
         purpose="lets the learner go on where they stopped, and tells when a film is done",
         kept="until the person or the organization erases it",
         erasure="delete",
+        organization="org_id",
+        merge="move",
+    ),
+    PersonalData(
+        table="progress.learners",
+        person="user_id",
+        columns=("user_id", "org_id", "course_id", "run_id", "learns", "completed_at", "completed_revision"),
+        purpose="ties progress to the learner, and keeps when they finished",
+        kept="until the person or the organization erases it",
+        erasure="delete",
+        keep_where="completed_at IS NOT NULL",
+        ground="the organization's record of completed training (GDPR, article 6(1)(f)), until it lets them go itself",
+        organization="org_id",
+        let_go="delete",
+        merge="move",
     ),
 )

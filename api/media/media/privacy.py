@@ -1,15 +1,39 @@
 """Personal data that media keeps: who uploaded what."""
 
-from cluster.people.privacy import PersonalData
+from cluster.people.privacy import ERASED, FreeText, PersonalData
 
 PERSONAL_DATA = (
     PersonalData(
         table="media.assets",
         person="owner_id",
-        columns=("owner_id", "filename"),
+        columns=("owner_id", "org_id", "filename", "purpose", "content_type", "size_bytes", "created_at"),
         purpose="lets people go on with their uploads and find their files",
         kept="until the file is deleted, and 30 days longer",
-        erasure="keep",
+        erasure="delete",
+        keep_where="org_id IS NOT NULL",
         ground="an organization's files are its own teaching material (GDPR, article 6(1)(f))",
+        organization="org_id",
+        let_go="clear",
+        clear_to={"owner_id": ERASED},
+        merge="move",
+    ),
+    PersonalData(
+        table="media.assets",
+        person="holder_id",
+        columns=("holder_id",),
+        purpose="tells whose quota a file counts against",
+        kept="as long as the file",
+        erasure="delete",
+        merge="move",
+    ),
+    PersonalData(
+        table="media.quotas",
+        person="holder_id",
+        columns=("holder_id", "used_bytes", "limit_bytes"),
+        purpose="limits how much one person stores",
+        kept="as long as the account",
+        erasure="delete",
+        merge="move_unless_present",
     ),
 )
+FREE_TEXT = (FreeText(table="media.claims", columns=("claimant",), holds="which thing of a service uses a file"),)

@@ -1,6 +1,6 @@
 """Personal data that audit keeps: who did what, by pseudonym."""
 
-from cluster.people.privacy import PersonalData
+from cluster.people.privacy import FreeText, PersonalData
 
 PERSONAL_DATA = (
     PersonalData(
@@ -10,5 +10,13 @@ PERSONAL_DATA = (
         purpose="names the people in the trail",
         kept="until the person is erased; then the trail keeps a pseudonym that leads to nobody",
         erasure="delete",
+        merge="delete",
+    ),
+)
+FREE_TEXT = (
+    FreeText(
+        table="audit.entries",
+        columns=("actor", "acting_for", "target", "payload"),
+        holds="what happened, with people by pseudonyms: events carry no names and no free text",
     ),
 )
