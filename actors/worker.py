@@ -12,6 +12,7 @@ from actors.upkeep import Upkeep
 from cluster import host
 from cluster.base import registry
 from cluster.data import read
+from cluster.people.requests import register
 from cluster.signals.wake import Bell, end
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ class WorkerHost:
         label = self.services[0] if len(self.services) == 1 else f"{len(self.services)} services"
         await host.open_process(self.services, name=f"worker:{label}", connections=host.WORKER_CONNECTIONS)
         registry.load(self.services, "contract", "handlers", "jobs", "process")
+        register(self.services)
         performers.load()
         self.start_parts()
 

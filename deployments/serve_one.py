@@ -18,6 +18,7 @@ from cluster.base import registry
 from cluster.base.services import table
 from cluster.data.migrations import migrate
 from cluster.host import ServiceHost
+from cluster.people.requests import register
 
 
 async def serve_one(service: str, *, port: int, host: str = "127.0.0.1") -> None:
@@ -33,6 +34,7 @@ async def serve_one(service: str, *, port: int, host: str = "127.0.0.1") -> None
     await web.start()
     try:
         registry.load((service,), "contract", "handlers", "jobs", "process")
+        register((service,))
         worker.start_parts()
         try:
             await answer_until_signal(web, host=host, port=port)

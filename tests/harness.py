@@ -22,6 +22,7 @@ from cluster.events import Envelope, inbox, kafka
 from cluster.host import ServiceHost
 from cluster.jobs.run import run_due_jobs
 from cluster.people import identity
+from cluster.people.requests import register
 from cluster.signals import broadcast, outbox
 
 PASSWORD = "a long enough sentence"
@@ -96,6 +97,7 @@ class Hub:
         # People of a whole module are signed in once, and a busy machine takes longer over it than a token lives.
         identity.ACCESS_TOKEN_LIFETIME_S = 3600
         load(self.services, "handlers", "jobs")
+        register(self.services)
         performers.load()
 
     async def stop(self) -> None:

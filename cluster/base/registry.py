@@ -24,6 +24,11 @@ def room(service: str, name: str) -> ModuleType | None:
     return importlib.import_module(module)
 
 
+def has_room(service: str, name: str) -> bool:
+    """Tell whether a service has this room, without importing it."""
+    return importlib.util.find_spec(f"{table()[service].package}.{name}") is not None
+
+
 def load(services: Iterable[str], *rooms: str) -> None:
     """Import rooms whose decorators register what they hold (`handlers`, `jobs`)."""
     for service in services:

@@ -7,22 +7,26 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args, get_type_hints
 
+import asyncpg
 import pytest
 
 from api.platform.audit.rules import names_a_person
 from cluster.base.ids import UserId
 from cluster.base.registry import load, offers, offers_by_service
 from cluster.base.services import table
-from cluster.base.settings import REPOSITORY
+from cluster.base.settings import REPOSITORY, settings
 from cluster.data import read
 from cluster.data.migrations import migrate, migrations
 from cluster.events import event_types
 from cluster.people.access import Permission, Role, roles_with
+from cluster.people.erasure import KERNEL_DATA, statements_of
+from cluster.people.erasure_sql import statements
 from cluster.people.privacy import Merge, free_text, personal_data
 
 SERVICES = sorted(table())
 _TABLE = re.compile(r"CREATE TABLE (\w+)\.(\w+)")
 _SCHEMA_USE = re.compile(r"(?:FROM|JOIN|INTO|UPDATE|TABLE|ONLY)\s+(\w+)\.(\w+)", re.IGNORECASE)
+DECLARED = {service: personal_data(service) for service in SERVICES} | {"hub": KERNEL_DATA}
 _PERSON_ID = re.compile(r"^(user_id|\w+_user_id|owner_id|holder_id|successor_id|acting_for|\w+_by)$")
 _PERSONAL = re.compile(
     r"^(email|display_name|given_name|family_name|phone|address|user_agent|pronouns|filename|external_id|birth\w*|ip|\w+_ip)$"
@@ -156,12 +160,11 @@ async def columns_of(schemas: list[str]) -> list[Column]:
 
 
 async def test_every_column_about_a_person_is_declared(hub: object) -> None:
-    declared = {
-        f"{entry.table}.{name}" for service in SERVICES for entry in personal_data(service) for name in entry.columns
-    }
-    followed = {f"{entry.table}.{entry.person}" for service in SERVICES for entry in personal_data(service)}
+    entries = [entry for declared in DECLARED.values() for entry in declared]
+    declared = {f"{entry.table}.{name}" for entry in entries for name in entry.columns}
+    followed = {f"{entry.table}.{entry.person}" for entry in entries}
 
-    columns = await columns_of(SERVICES)
+    columns = await columns_of([*SERVICES, "hub"])
 
     missing = {f"{each.table}.{each.name}" for each in columns if each.is_personal} - declared
     assert missing == set(), "declare them in PERSONAL_DATA of the service's privacy.py"
@@ -184,10 +187,11 @@ async def test_every_free_text_column_is_declared(hub: object) -> None:
 
 
 async def test_every_declared_column_exists(hub: object) -> None:
-    existing = {(each.table, each.name): each for each in await columns_of(SERVICES)}
-    for service in SERVICES:
-        named: set[tuple[str, str]] = {(text.table, name) for text in free_text(service) for name in text.columns}
-        for entry in personal_data(service):
+    existing = {(each.table, each.name): each for each in await columns_of([*SERVICES, "hub"])}
+    for service, entries in DECLARED.items():
+        texts = free_text(service) if service in SERVICES else ()
+        named: set[tuple[str, str]] = {(text.table, name) for text in texts for name in text.columns}
+        for entry in entries:
             own = (*entry.columns, entry.person, *entry.secret, *entry.clear_to)
             named |= {(entry.table, name) for name in own}
             named |= {(entry.table, entry.organization)} if entry.organization else set()
@@ -198,8 +202,8 @@ async def test_every_declared_column_exists(hub: object) -> None:
 
 
 def test_every_declaration_of_personal_data_is_complete() -> None:
-    for service in SERVICES:
-        for entry in personal_data(service):
+    for entries in DECLARED.values():
+        for entry in entries:
             clears = "clear" in (entry.erasure, entry.let_go)
             keeps = "keep" in (entry.erasure, entry.let_go) or entry.keep_where is not None
             keeps = keeps or (entry.erasure == "clear" and entry.person not in entry.clear_to)
@@ -208,6 +212,31 @@ def test_every_declaration_of_personal_data_is_complete() -> None:
             assert entry.let_go is None or entry.organization is not None, f"which organization lets go? {entry}"
             assert set(entry.secret) <= set(entry.columns), entry
             assert entry.merge in get_args(Merge), entry
+
+
+@pytest.mark.parametrize("for_organization", [False, True])
+async def test_every_statement_of_an_erasure_fits_the_catalogue(hub: object, for_organization: bool) -> None:
+    connection = await asyncpg.connect(settings().postgres_url)
+    try:
+        for service in SERVICES:
+            for each in statements_of(service, for_organization=for_organization):
+                for sql in (each.erase, each.count_kept, each.export):
+                    if sql is not None:
+                        await connection.prepare(sql)
+    finally:
+        await connection.close()
+
+
+def test_a_declaration_cannot_smuggle_anything_into_a_statement() -> None:
+    sound = KERNEL_DATA[0]
+
+    for unsound in (
+        dataclasses.replace(sound, table="hub.jobs; DROP TABLE hub.jobs"),
+        dataclasses.replace(sound, person='id" = id OR "id'),
+        dataclasses.replace(sound, erasure="clear", clear_to={"kind": "x' WHERE true --"}),
+    ):
+        with pytest.raises(ValueError, match=r"name of a table or column|not plain enough"):
+            statements(unsound, for_organization=False)
 
 
 async def test_migrating_again_does_nothing(hub: object) -> None:
@@ -220,8 +249,6 @@ def test_migrations_create_tables_in_their_own_schema() -> None:
 
 
 async def test_a_host_may_touch_no_schema_but_those_of_its_services(hub: object) -> None:
-    import asyncpg
-
     from cluster.data.roles import ensure_login
 
     connection = await asyncpg.connect(await ensure_login(["course"]))

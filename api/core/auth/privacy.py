@@ -1,5 +1,8 @@
 """Personal data that auth keeps: what somebody signs in with, and where from."""
 
+from api.core.auth import identities
+from cluster.jobs import JobRun
+from cluster.people.erasure import Erasing
 from cluster.people.privacy import PersonalData
 
 PERSONAL_DATA = (
@@ -42,3 +45,9 @@ PERSONAL_DATA = (
         secret=("sealed",),
     ),
 )
+
+
+async def erase(run: JobRun, request: Erasing) -> None:
+    """End the person's sessions everywhere before their rows go."""
+    if request.org_id is None:
+        await identities.release_identity(run.principal, request.user_id)

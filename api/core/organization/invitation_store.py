@@ -101,6 +101,20 @@ async def revoke_of_inviter(tx: Transaction, org_id: OrgId, user_id: UserId) -> 
     return await tx.all(Invitation, REVOKE_OF_INVITER, org_id, user_id, tx.now)
 
 
+# Without its address an invitation would be for everybody: it counts no more.
+FORGET_ADDRESSES = """
+UPDATE organization.invitations i SET email = NULL, revoked_at = coalesce(revoked_at, $3), version = version + 1
+FROM organization.invitation_uses u
+WHERE u.user_id = $1 AND ($2::uuid IS NULL OR u.org_id = $2) AND i.id = u.invitation_id AND i.email IS NOT NULL
+RETURNING i.id, i.org_id, i.email, i.roles, i.max_uses, i.uses, i.created_by, i.version, i.created_at, i.expires_at, i.revoked_at
+"""
+
+
+async def forget_addresses(tx: Transaction, user_id: UserId, org_id: OrgId | None) -> list[Invitation]:
+    """Forget the address in each invitation that somebody used, and return those."""
+    return await tx.all(Invitation, FORGET_ADDRESSES, user_id, org_id, tx.now)
+
+
 WAS_USED_BY = """
 SELECT EXISTS (SELECT FROM organization.invitation_uses WHERE invitation_id = $1 AND user_id = $2)
 """

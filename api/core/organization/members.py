@@ -16,6 +16,7 @@ from api.core.organization.contract import (
 )
 from api.core.organization.store import Member, MemberFilter
 from api.core.rbac.contract import BeyondOwnRights, RbacCalls
+from cluster.base.ids import OrgId, UserId
 from cluster.base.principal import Principal
 from cluster.base.problems import Stale
 from cluster.data import Transaction, read, write
@@ -166,3 +167,20 @@ async def _mark_left(tx: Transaction, present: Member, *, removed: bool) -> Memb
         emit(tx, revoked, version=invitation.version)
     announce(tx, "access", {"user_id": str(left.user_id)})
     return left
+
+
+async def let_go(actor: Principal, user_id: UserId, org_id: OrgId | None) -> None:
+    """End a person's memberships, in one organization or in all, and forget the addresses they were invited at.
+
+    Raises:
+        LastOwner
+    """
+    async with read() as db:
+        memberships = await store.list_memberships(db, user_id, org_id)
+    for member in memberships:
+        await _leave(actor, member, removed=True)
+    async with write(actor) as tx:
+        for invitation in await invitation_store.forget_addresses(tx, user_id, org_id):
+            emit(
+                tx, InvitationRevoked(invitation_id=invitation.id, org_id=invitation.org_id), version=invitation.version
+            )

@@ -1,5 +1,8 @@
 """Personal data that organization keeps: who its people are to it."""
 
+from api.core.organization import members
+from cluster.jobs import JobRun
+from cluster.people.erasure import Erasing
 from cluster.people.privacy import ERASED, FreeText, PersonalData
 
 _RECORDS = "the organization's records of its own people (GDPR, article 6(1)(f)), until it lets them go itself"
@@ -10,8 +13,9 @@ PERSONAL_DATA = (
         person="user_id",
         columns=("user_id", "org_id", "display_name", "external_id", "email", "state", "joined_at", "left_at"),
         purpose="tells an organization who its members are",
-        kept="while they are members; afterwards that they were, until the organization lets them go",
-        erasure="keep",
+        kept="while they are members; afterwards that they were, without their address, until the organization lets them go",
+        erasure="clear",
+        clear_to={"email": None},
         ground=_RECORDS,
         organization="org_id",
         let_go="delete",
@@ -55,3 +59,8 @@ PERSONAL_DATA = (
     ),
 )
 FREE_TEXT = (FreeText(table="organization.organizations", columns=("name",), holds="an organization's name"),)
+
+
+async def erase(run: JobRun, request: Erasing) -> None:
+    """End memberships, with their rights, and take the person's address out of the invitations that they used."""
+    await members.let_go(run.principal, request.user_id, request.org_id)

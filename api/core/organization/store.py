@@ -192,6 +192,17 @@ FROM organization.members WHERE org_id = $1 AND user_id = $2 AND state = 'active
 """
 
 
+LIST_MEMBERSHIPS = """
+SELECT id, org_id, user_id, display_name, external_id, email, state, version, joined_at, updated_at, left_at
+FROM organization.members WHERE user_id = $1 AND ($2::uuid IS NULL OR org_id = $2) AND state <> 'left' ORDER BY id LIMIT 10000
+"""
+
+
+async def list_memberships(db: Connection, user_id: UserId, org_id: OrgId | None) -> list[Member]:
+    """List what somebody is a member of, also where they are suspended."""
+    return await db.all(Member, LIST_MEMBERSHIPS, user_id, org_id)
+
+
 async def find_active_member(db: Connection, org_id: OrgId, user_id: UUID) -> Member | None:
     return await db.maybe(Member, FIND_ACTIVE_MEMBER, org_id, user_id)
 

@@ -46,6 +46,9 @@ class Calls:
     async def revoke_all(self, user_id: UserId, org_id: OrgId, revoked_by: UserId | None = None) -> int:
         return await logic.revoke_all(_actor(revoked_by), org_id, user_id)
 
+    async def owned_alone(self, user_id: UserId) -> list[OrgId]:
+        return await logic.owned_alone(user_id)
+
     async def discard(self, org_id: OrgId) -> int:
         return await logic.discard(calls.caller("rbac"), org_id)
 

@@ -169,6 +169,10 @@ class RbacCalls(Protocol):
         """
         ...
 
+    async def owned_alone(self, user_id: UserId) -> list[OrgId]:
+        """Return the organizations that would have no owner without this person."""
+        ...
+
     async def discard(self, org_id: OrgId) -> int:
         """End all grants of an organization that never came to be, owners' too."""
         ...

@@ -319,6 +319,23 @@ async def revoke_all(actor: Principal, org_id: OrgId, user_id: UserId) -> int:
         return len(await end(tx, await store.lock_grants_in(tx, org_id, user_id), "ended"))
 
 
+async def end_of_person(actor: Principal, user_id: UserId, org_id: OrgId | None) -> int:
+    """End all that a person was granted, in one organization or anywhere.
+
+    Raises:
+        LastOwner
+    """
+    async with write(actor) as tx:
+        held = await store.list_grants_of(tx, user_id, org_id)
+        await _keep_an_owner(tx, held)
+        return len(await end(tx, [grant.id for grant in held], "ended"))
+
+
+async def owned_alone(user_id: UserId) -> list[OrgId]:
+    async with read() as db:
+        return await store.list_owned_alone(db, user_id)
+
+
 async def discard(actor: Principal, org_id: OrgId) -> int:
     """End every grant of an organization that never came to be."""
     async with write(actor) as tx:

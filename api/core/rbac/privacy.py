@@ -1,5 +1,8 @@
 """Personal data that rbac keeps: who may do what, and who let them."""
 
+from api.core.rbac import logic
+from cluster.jobs import JobRun
+from cluster.people.erasure import Erasing
 from cluster.people.privacy import FreeText, PersonalData
 
 PERSONAL_DATA = (
@@ -36,3 +39,8 @@ PERSONAL_DATA = (
     ),
 )
 FREE_TEXT = (FreeText(table="rbac.roles", columns=("name", "title"), holds="what an organization calls its roles"),)
+
+
+async def erase(run: JobRun, request: Erasing) -> None:
+    """End what was granted, so that everybody hears of it before the rows go."""
+    await logic.end_of_person(run.principal, request.user_id, request.org_id)

@@ -199,6 +199,30 @@ async def lock_grants_in(tx: Transaction, org_id: OrgId, user_id: UserId | None)
     return [row["id"] for row in await tx.rows(LOCK_GRANTS_IN_ORGANIZATION, org_id, user_id)]
 
 
+GRANTS_OF = """
+SELECT id, user_id, role, role_id, scope, scope_id, org_id, expires_at, granted_by, version, created_at, ended_at
+FROM rbac.grants WHERE user_id = $1 AND ($2::uuid IS NULL OR org_id = $2) AND ended_at IS NULL ORDER BY org_id, id LIMIT 10000
+"""
+
+
+async def list_grants_of(db: Connection, user_id: UserId, org_id: OrgId | None) -> list[Grant]:
+    return await db.all(Grant, GRANTS_OF, user_id, org_id)
+
+
+OWNED_ALONE = """
+SELECT org_id FROM rbac.grants g WHERE user_id = $1 AND role = 'org_owner' AND ended_at IS NULL AND NOT EXISTS (
+    SELECT FROM rbac.grants other
+    WHERE other.org_id = g.org_id AND other.role = 'org_owner' AND other.ended_at IS NULL AND other.user_id <> $1
+        AND NOT EXISTS (SELECT FROM rbac.suspensions s WHERE s.org_id = other.org_id AND s.user_id = other.user_id))
+ORDER BY org_id LIMIT 1000
+"""
+
+
+async def list_owned_alone(db: Connection, user_id: UserId) -> list[OrgId]:
+    """List the organizations that would have no owner without this person."""
+    return [row["org_id"] for row in await db.rows(OWNED_ALONE, user_id)]
+
+
 FIND_GRANT_OF = """
 SELECT id, user_id, role, role_id, scope, scope_id, org_id, expires_at, granted_by, version, created_at, ended_at
 FROM rbac.grants

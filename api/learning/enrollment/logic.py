@@ -138,6 +138,14 @@ async def cancel(caller: Principal, enrollment_id: EnrollmentId) -> Enrollment:
     return cancelled or await get_enrollment(caller, enrollment_id)
 
 
+async def leave_all(actor: Principal, user_id: UserId, org_id: OrgId | None) -> None:
+    """Leave all runs for a person, those of one organization or every one."""
+    async with read() as db:
+        seated = await store.list_seated(db, user_id, org_id)
+    for enrollment_id in seated:
+        await cancel(actor, enrollment_id)
+
+
 async def suspend(caller: Principal, enrollment_id: EnrollmentId) -> Enrollment:
     """Keep somebody out for a while; the seat stays theirs.
 

@@ -1,5 +1,8 @@
 """Personal data that enrollment keeps: who learns where."""
 
+from api.learning.enrollment import logic
+from cluster.jobs import JobRun
+from cluster.people.erasure import Erasing
 from cluster.people.privacy import PersonalData
 
 PERSONAL_DATA = (
@@ -29,3 +32,8 @@ PERSONAL_DATA = (
         merge="move_unless_present",
     ),
 )
+
+
+async def erase(run: JobRun, request: Erasing) -> None:
+    """Leave every run, so that seats come back and everybody hears of it before the rows go."""
+    await logic.leave_all(run.principal, request.user_id, request.org_id)

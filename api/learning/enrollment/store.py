@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from api.learning.enrollment.contract import Enrollment, EnrollmentId, State
-from api.learning.enrollment.rules import LEARNING
+from api.learning.enrollment.rules import LEARNING, SEATED
 from cluster.base.ids import OrgId, UserId
 from cluster.data import Connection, Transaction
 from cluster.people.access import Guarded, Reach
@@ -52,6 +52,18 @@ async def list_mine(
         run_id,
         course_id,
     )
+
+
+async def list_seated(db: Connection, user_id: UserId, org_id: OrgId | None) -> list[EnrollmentId]:
+    """List the enrolments with which a person takes a seat, in one organization or anywhere."""
+    rows = await db.rows(
+        """SELECT id FROM enrollment.enrollments
+           WHERE user_id = $1 AND ($2::uuid IS NULL OR org_id = $2) AND state = ANY($3::text[]) ORDER BY id LIMIT 10000""",
+        user_id,
+        org_id,
+        SEATED,
+    )
+    return [row["id"] for row in rows]
 
 
 async def learns_in(db: Connection, user_id: UserId, run_id: UUID) -> bool:

@@ -18,6 +18,7 @@ from api.media.media.contract import (
     TargetKind,
 )
 from api.media.media.store import Deleted
+from cluster.base.ids import UserId
 from cluster.base.principal import Principal, platform
 from cluster.data import Transaction, read, write
 from cluster.data.objects import Bucket
@@ -107,6 +108,18 @@ async def remove(caller: Principal, asset: Asset) -> None:
             raise AssetInUse("take it out of what uses it first")
         if gone is not None:
             _tell_deleted(tx, gone, expired=False)
+
+
+async def remove_own(actor: Principal, user_id: UserId) -> None:
+    """Delete all files that belong to a person and to no organization.
+
+    Raises:
+        AssetInUse
+    """
+    async with read() as db:
+        own = await store.list_own(db, user_id)
+    for asset in own:
+        await remove(actor, asset)
 
 
 async def claim(asset_id: AssetId, claimant: str) -> Asset:

@@ -1,5 +1,8 @@
 """Personal data that media keeps: who uploaded what."""
 
+from api.media.media import logic
+from cluster.jobs import JobRun
+from cluster.people.erasure import Erasing
 from cluster.people.privacy import ERASED, FreeText, PersonalData
 
 PERSONAL_DATA = (
@@ -37,3 +40,13 @@ PERSONAL_DATA = (
     ),
 )
 FREE_TEXT = (FreeText(table="media.claims", columns=("claimant",), holds="which thing of a service uses a file"),)
+
+
+async def erase(run: JobRun, request: Erasing) -> None:
+    """Delete the files that are the person's own, not an organization's: bytes go with them.
+
+    Raises:
+        AssetInUse: what uses one is erased first, and this is tried again.
+    """
+    if request.org_id is None:
+        await logic.remove_own(run.principal, request.user_id)

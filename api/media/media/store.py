@@ -58,6 +58,17 @@ async def find_assets(db: Connection, asset_ids: Collection[AssetId]) -> list[As
     return [asset_of(row) for row in rows]
 
 
+async def list_own(db: Connection, user_id: UserId) -> list[Asset]:
+    """List the files that belong to a person and to no organization."""
+    rows = await db.rows(
+        "SELECT "
+        + ASSET
+        + """ FROM media.assets WHERE owner_id = $1 AND org_id IS NULL AND deleted_at IS NULL ORDER BY id LIMIT 10000""",
+        user_id,
+    )
+    return [asset_of(row) for row in rows]
+
+
 _WITHIN_REACH = (
     "($1 OR org_id = ANY($2::uuid[]) OR course_id = ANY($3::uuid[]) OR run_id = ANY($4::uuid[]) OR owner_id = $5)"
 )

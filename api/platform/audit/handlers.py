@@ -1,17 +1,24 @@
 """What audit hears: everything. Entries arrive in any order, unsealed."""
 
+from uuid import UUID
+
 from api.platform.audit import rules, store
 from api.platform.audit.contract import Seal, shard_of
+from cluster.base.ids import new_id
 from cluster.data import Transaction
 from cluster.events import Envelope, on_all
 from cluster.jobs import enqueue
+from cluster.people.erasure import erased
 
 
 @on_all
 async def on_anything(tx: Transaction, envelopes: list[Envelope]) -> None:
     """Keep what happened and have it chained."""
     people = {person for envelope in envelopes for person in rules.people_in(envelope)}
-    pseudonyms = await store.pseudonyms_of(tx, people) if people else {}
+    gone = await erased(tx, people) if people else set[UUID]()
+    pseudonyms = await store.pseudonyms_of(tx, people - gone) if people - gone else {}
+    # Nobody is to be found behind these, now or later.
+    pseudonyms |= {person: new_id() for person in gone}
     entries = [rules.entry_of(envelope, pseudonyms) for envelope in envelopes]
     await store.insert_entries(tx, entries)
     for shard in {shard_of(entry.chain) for entry in entries}:
