@@ -25,6 +25,8 @@ _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True}
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 audit = typer.Typer(no_args_is_help=True, help="Look after the audit trail.")
 app.add_typer(audit, name="audit")
+privacy = typer.Typer(no_args_is_help=True, help="Look after erasures.")
+app.add_typer(privacy, name="privacy")
 console = Console(highlight=False)
 
 
@@ -191,6 +193,12 @@ def psql(context: typer.Context) -> None:
 def audit_verify() -> None:
     """Check that no entry of the audit trail was changed or removed."""
     _become("api.platform.audit.verify")
+
+
+@privacy.command("replay")
+def privacy_replay() -> None:
+    """After a backup was restored: erase again who was erased since."""
+    _become("api.core.user.privacy_request.replay")
 
 
 @app.command("make-admin")

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.harness import PASSWORD, Person
+from tests.harness import PASSWORD, Person, done
 from tests.platform.world import SENDING, World
 
 
@@ -48,6 +48,7 @@ OPEN = {
     "auth_forgot": "answers the same to everybody",
     "auth_reset": "the mailed token is what it asks for",
     "user_sign_up": "open to all",
+    "user_get_privacy_report": "the token is what it asks for",
     "organization_preview": "the invitation's token is what it asks for",
     "course_list_categories": "the same for everybody",
     "content_list_block_types": "what the code declares",
@@ -404,3 +405,42 @@ async def _(world: World) -> Ask:
 @recipe("video_streaming_get_playback")
 async def _(world: World) -> Ask:
     return Ask(by=world.learner, ids={"playback_id": await world.playback()})
+
+
+# user: privacy requests
+
+
+@recipe("user_create_privacy_request", own=True)
+async def _(world: World) -> Ask:
+    return Ask(by=await world.hub.person("leaving"), body={"kind": "export"})
+
+
+@recipe("user_list_privacy_requests")
+async def _(world: World) -> Ask:
+    await world.privacy_request()
+    return Ask(by=world.owner, query={"organization_id": world.org_id})
+
+
+@recipe("user_get_privacy_request")
+async def _(world: World) -> Ask:
+    return Ask(by=world.owner, ids={"request_id": await world.privacy_request()})
+
+
+@recipe("user_confirm_privacy_request")
+async def _(world: World) -> Ask:
+    person = await world.hub.person("leaving")
+    return Ask(by=person, ids={"request_id": await world.privacy_request(person)})
+
+
+@recipe("user_cancel_privacy_request")
+async def _(world: World) -> Ask:
+    return Ask(by=world.owner, ids={"request_id": await world.privacy_request()})
+
+
+@recipe("user_get_privacy_archive")
+async def _(world: World) -> Ask:
+    person = await world.hub.person("leaving")
+    request_id = await world.privacy_request(person)
+    done(await person.post(f"/v1/privacy-requests/{request_id}/confirm"))
+    await world.hub.settle()
+    return Ask(by=person, ids={"request_id": request_id})

@@ -22,6 +22,7 @@ NO_PLURAL = {
     "oauth2": "the name of the standard",
 }
 STREAMED = {
+    "user_get_privacy_archive": "the bytes of an archive",
     "media_get_content": "the bytes of a file",
     "video_processing_get_poster": "a picture",
     "video_processing_watch_video": "server-sent events",
@@ -77,6 +78,7 @@ PUBLIC = {
     "auth_forgot": "who forgot cannot sign in",
     "auth_reset": "the mailed token is what it asks for",
     "user_sign_up": "how one gets an account",
+    "user_get_privacy_report": "who is erased cannot sign in; the token is what it asks for",
     "organization_preview": "the invitation's token is what it asks for",
     "course_list_catalog": "published courses are open to everybody",
     "course_get_listing": "published courses are open to everybody",

@@ -192,6 +192,14 @@ class World:
         course = await self.draft()
         return done(await self.owner.post(f"{course.path}/rerun"), 202)["id"]
 
+    async def privacy_request(self, person: Person | None = None) -> str:
+        """Ask for somebody's own data, or as the owner for what the school keeps about somebody new."""
+        new: dict[str, Any] = {"kind": "export"}
+        if person is None:
+            someone = await self.hub.person("leaving")
+            new |= {"user_id": str(someone.id), "organization_id": self.org_id}
+        return done(await (person or self.owner).post("/v1/privacy-requests", new), 201)["id"]
+
     async def session(self) -> str:
         """Sign the owner in once more."""
         signed_in = await self.hub.guest.post("/v1/sessions", {"email": self.owner.email, "password": PASSWORD})

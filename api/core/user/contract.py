@@ -1,11 +1,21 @@
 """What others may import of user."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, NewType, Protocol
+from uuid import UUID
 
 from cluster.base.ids import OrgId, UserId
-from cluster.base.problems import Conflict, NotFound
+from cluster.base.problems import Conflict, Forbidden, NotFound, Unauthorized
 from cluster.events import event
+from cluster.jobs import job
+from cluster.people.erasure import ErasureRequested, PartDone
+from cluster.people.export import ExportRequested
+
+__all__ = ["ErasureRequested", "ExportRequested", "PartDone"]
+
+PrivacyRequestId = NewType("PrivacyRequestId", UUID)
+RequestKind = Literal["erasure", "export"]
+RequestState = Literal["requested", "cooling", "running", "done", "failed", "cancelled"]
 
 
 @event("user.created", subject="user_id")
@@ -20,6 +30,76 @@ class UserCreated:
 class UserUpdated:
     user_id: UserId
     org_id: OrgId | None = None
+
+
+@event("user.erased", subject="user_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserErased:
+    """The person left, every service has erased its part, and the id stands for nobody."""
+
+    user_id: UserId
+    org_id: OrgId | None = None
+
+
+@event("privacy.requested", subject="request_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivacyRequested:
+    request_id: PrivacyRequestId
+    user_id: UserId
+    org_id: OrgId | None
+    kind: RequestKind
+
+
+@event("privacy.state_changed", subject="request_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivacyRequestChanged:
+    request_id: PrivacyRequestId
+    user_id: UserId
+    org_id: OrgId | None
+    kind: RequestKind
+    state: RequestState
+
+
+@job("user.start_erasure", attempts=50, timeout_s=60)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartErasure:
+    request_id: PrivacyRequestId
+
+
+@job("user.pack_export", attempts=20, timeout_s=300)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackExport:
+    request_id: PrivacyRequestId
+
+
+class PrivacyRequestNotFound(NotFound):
+    title = "There is no such privacy request"
+
+
+class PrivacyRequestPending(Conflict):
+    title = "There is such a request already"
+
+
+class PrivacyRequestOver(Conflict):
+    title = "The request has gone on"
+
+
+class SoleOwner(Conflict):
+    title = "An organization would have no owner"
+
+
+class ArchiveNotReady(Conflict):
+    title = "There is no archive to download"
+
+
+class RecentSignInNeeded(Unauthorized):
+    """The session is too old for this (RFC 9470)."""
+
+    title = "Prove your password again"
+
+
+class ForOneselfAlone(Forbidden):
+    title = "Nobody does this in somebody else's name"
 
 
 class UserNotFound(NotFound):

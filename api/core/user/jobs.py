@@ -5,6 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 from api.core.auth.contract import AuthCalls
 from api.core.user import logic, store
+from api.core.user.contract import PackExport, StartErasure
+from api.core.user.privacy_request import archive
+from api.core.user.privacy_request import logic as privacy_requests
 from cluster.base.ids import UserId
 from cluster.data import read, write
 from cluster.jobs import JobRun, cron, job, perform
@@ -41,3 +44,19 @@ async def clear_broken_sign_ups(run: JobRun) -> None:
                 if abandoned:
                     await client(AuthCalls).release_identity(user_id)
         await run.extend()
+
+
+@perform(StartErasure)
+async def start_erasure(run: JobRun, args: StartErasure) -> None:
+    await privacy_requests.start(run.principal, args.request_id)
+
+
+@perform(PackExport)
+async def pack_export(run: JobRun, args: PackExport) -> None:
+    await archive.pack(run, args.request_id)
+
+
+@cron("user.delete_old_exports", "51 3 * * *")
+async def delete_old_exports(run: JobRun) -> None:
+    """Delete archives that can be downloaded no more."""
+    await archive.delete_old()

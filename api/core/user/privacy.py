@@ -1,6 +1,8 @@
-"""Personal data that user keeps: the profile."""
+"""Personal data that user keeps: the profile, and requests about personal data."""
 
-from cluster.people.privacy import PersonalData
+from cluster.people.privacy import FreeText, PersonalData
+
+_PROOF = "the proof that a request was met, with ids and numbers alone (GDPR, article 5(2))"
 
 PERSONAL_DATA = (
     PersonalData(
@@ -26,4 +28,30 @@ PERSONAL_DATA = (
         },
         merge="delete",
     ),
+    PersonalData(
+        table="user.privacy_requests",
+        person="user_id",
+        columns=(
+            *("user_id", "org_id", "kind", "state", "failure", "created_at", "confirmed_at", "finished_at"),
+            "signed_report",
+        ),
+        purpose="shows a person, and an organization that asked, what became of a request",
+        kept="for good, as the proof that it was done; it holds ids and numbers alone",
+        erasure="keep",
+        ground=_PROOF,
+        organization="org_id",
+        merge="move",
+    ),
+    PersonalData(
+        table="user.privacy_requests",
+        person="requested_by",
+        columns=("requested_by", "created_at"),
+        purpose="tells who asked",
+        kept="for good, as the proof that it was asked for",
+        erasure="keep",
+        ground=_PROOF,
+        organization="org_id",
+        merge="move",
+    ),
 )
+FREE_TEXT = (FreeText(table="user.privacy_parts", columns=("grounds",), holds="why rows are kept, as the code says"),)

@@ -20,12 +20,14 @@ from api.core.auth.contract import (
 )
 from api.core.user import logic
 from api.core.user.contract import SignUpTakenOver, UserNotFound
+from api.core.user.privacy_request.routes import router as privacy_requests
 from api.core.user.store import User
 from cluster.base.ids import UserId
 from cluster.base.problems import Stale
 from cluster.http import Body, Caller, IfMatch, Page, Paging, Patch, Router, Several, once, set_etag
 
 router = Router("user")
+router.include_router(privacy_requests)
 
 Email = Annotated[str, Field(min_length=1, max_length=320)]
 Password = Annotated[str, Field(max_length=1024)]

@@ -5,8 +5,8 @@ from uuid import UUID
 import pytest
 
 from api.learning.content.contract import Frozen
-from api.learning.course.publication import logic
 from api.learning.course.contract import CourseCalls, CourseId, PublishAt
+from api.learning.course.publication import logic
 from cluster.base.problems import Unavailable
 from cluster.data import read
 from cluster.http.paging import encode_cursor, fingerprint

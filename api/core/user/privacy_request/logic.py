@@ -1,0 +1,330 @@
+"""Use cases of privacy requests: ask, confirm, cancel, start, and gather what the services did.
+
+requested -> cooling (erasure, 14 days) -> running -> done | failed
+requested -> running (export)           -> done | failed
+requested, cooling -> cancelled;  failed -> running, when an operator has a part repeated
+"""
+
+from collections.abc import AsyncGenerator
+from dataclasses import asdict, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from api.core.auth.contract import AuthCalls
+from api.core.rbac.contract import RbacCalls
+from api.core.user.contract import (
+    ArchiveNotReady,
+    ForOneselfAlone,
+    PackExport,
+    PrivacyRequestChanged,
+    PrivacyRequested,
+    PrivacyRequestId,
+    PrivacyRequestNotFound,
+    PrivacyRequestOver,
+    RecentSignInNeeded,
+    RequestKind,
+    SoleOwner,
+    StartErasure,
+    UserErased,
+    UserNotFound,
+)
+from api.core.user.privacy_request import ledger, signing, store
+from api.core.user.privacy_request.ledger import Noted
+from api.core.user.privacy_request.store import Request
+from cluster.base.ids import OrgId, UserId, new_id
+from cluster.base.principal import Principal, platform
+from cluster.data import Transaction, read, write
+from cluster.events import emit
+from cluster.jobs import cancel_jobs, enqueue
+from cluster.people import erasure, export
+from cluster.people.access import Guarded, permit, permitted, reach_of
+from cluster.people.calls import client
+from cluster.people.erasure import Erasing, PartDone
+from cluster.people.export import ExportRequested
+
+COOLING = timedelta(days=14)
+RECENTLY = timedelta(minutes=5)
+DOWNLOADABLE = timedelta(days=7)
+ROUNDS = 2
+"""What events that were under way bring back after the first is erased by the second."""
+_REPORT = "privacy-report+jws"
+_NOTES = [
+    "Texts, titles and files of organizations are not searched: nobody can tell who is mentioned in them.",
+    "Events, which hold ids and never names or addresses, stay in the event log until its retention ends.",
+    "A signed note of the ids stays outside the database, so that a restored backup is erased again.",
+]
+
+
+async def create_request(
+    caller: Principal, kind: RequestKind, *, user_id: UserId | None, org_id: OrgId | None
+) -> Request:
+    """Ask for everything about oneself to be erased or exported, or for what an organization keeps about its member.
+
+    Raises:
+        UserNotFound: somebody else, and no organization that may ask.
+        SoleOwner, PrivacyRequestPending, ForOneselfAlone
+    """
+    person = _oneself(caller)
+    about = user_id or person
+    owner = about if org_id is None else None
+    place = Guarded(None, owner_id=owner, org_id=org_id)
+    await permit(caller, "privacy_request:create", place, missing=UserNotFound)
+    if kind == "erasure":
+        await _check_owners_stay(about, org_id)
+    request_id = PrivacyRequestId(new_id())
+    async with write(caller, result=request_id, status=201) as tx:
+        await store.insert_request(tx, request_id, kind, user_id=about, org_id=org_id, requested_by=person)
+        emit(tx, PrivacyRequested(request_id=request_id, user_id=about, org_id=org_id, kind=kind), version=1)
+    return await get_request(caller, request_id)
+
+
+def _oneself(caller: Principal) -> UserId:
+    if caller.acting_for is not None:
+        raise ForOneselfAlone("end the impersonation first")
+    return caller.person()
+
+
+async def _check_owners_stay(user_id: UserId, org_id: OrgId | None) -> None:
+    owned = await client(RbacCalls).owned_alone(user_id)
+    left = owned if org_id is None else [each for each in owned if each == org_id]
+    if left:
+        detail = "hand these organizations over first: POST /v1/organizations/{id}/transfer"
+        raise SoleOwner(detail, organizations=[str(each) for each in left])
+
+
+async def get_request(caller: Principal, request_id: UUID) -> Request:
+    """Return a request and what each service has done."""
+    return await permitted(
+        caller, "privacy_request:read", store.find_request, request_id, missing=PrivacyRequestNotFound
+    )
+
+
+async def list_requests(
+    caller: Principal, *, org_id: UUID | None, ids: list[UUID] | None, after: UUID | None, limit: int
+) -> list[Request]:
+    reach = await reach_of(caller, "privacy_request:read")
+    async with read() as db:
+        return await store.list_requests(db, reach, org_id=org_id, ids=ids, after=after, limit=limit)
+
+
+async def _managed(caller: Principal, request_id: UUID) -> Request:
+    """Return a request that the caller may confirm and cancel.
+
+    Raises:
+        PrivacyRequestNotFound, ForOneselfAlone, Forbidden
+    """
+    _oneself(caller)
+    seen = await get_request(caller, request_id)
+    return await permit(caller, "privacy_request:manage", store.managed(seen), missing=PrivacyRequestNotFound)
+
+
+async def confirm(caller: Principal, request_id: UUID, now: datetime) -> Request:
+    """Let a request go on: an erasure waits 14 days, in which it can be cancelled; an export begins.
+
+    Raises:
+        RecentSignInNeeded: the password was proven more than five minutes ago.
+        PrivacyRequestOver: it is cancelled or finished.
+        SoleOwner
+    """
+    seen = await _managed(caller, request_id)
+    if caller.auth_time is None or now - caller.auth_time > RECENTLY:
+        raise RecentSignInNeeded(
+            "send the password to POST /v1/sessions/me/reauthenticate, then confirm with the new token",
+            headers={"WWW-Authenticate": 'Bearer error="insufficient_user_authentication", max_age="300"'},
+        )
+    if seen.kind == "erasure":
+        await _check_owners_stay(seen.user_id, seen.org_id)
+    async with write(caller, result=seen.id) as tx:
+        request = await _locked(tx, seen.id)
+        match request.state:
+            case "requested" if request.kind == "erasure":
+                starts_at = tx.now + COOLING
+                await _move(tx, replace(request, state="cooling", confirmed_at=tx.now, starts_at=starts_at))
+                enqueue(tx, StartErasure(request_id=request.id), at=starts_at, dedupe=waiting(request.id))
+            case "requested":
+                await _export(tx, replace(request, confirmed_at=tx.now))
+            case "cooling" | "running":
+                pass
+            case "done" | "failed" | "cancelled":
+                raise PrivacyRequestOver(f"it is {request.state}; make a new one")
+    return await get_request(caller, seen.id)
+
+
+def waiting(request_id: UUID) -> str:
+    """Name the job that starts an erasure when its time has come."""
+    return f"privacy:{request_id}"
+
+
+async def cancel(caller: Principal, request_id: UUID) -> Request:
+    """Take a request back that has not begun.
+
+    Raises:
+        PrivacyRequestOver
+    """
+    seen = await _managed(caller, request_id)
+    async with write(caller, result=seen.id) as tx:
+        request = await _locked(tx, seen.id)
+        if request.state in ("requested", "cooling"):
+            await _move(tx, replace(request, state="cancelled", finished_at=tx.now))
+            cancel_jobs(tx, StartErasure, waiting(request.id))
+        elif request.state != "cancelled":
+            raise PrivacyRequestOver(f"it is {request.state}, and what is erased does not come back")
+    return await get_request(caller, seen.id)
+
+
+async def _locked(tx: Transaction, request_id: UUID) -> Request:
+    request = await store.lock_request(tx, request_id)
+    if request is None:
+        raise PrivacyRequestNotFound
+    return request
+
+
+async def _move(tx: Transaction, request: Request) -> Request:
+    moved = await store.update_request(tx, request)
+    told = PrivacyRequestChanged(
+        request_id=moved.id, user_id=moved.user_id, org_id=moved.org_id, kind=moved.kind, state=moved.state
+    )
+    emit(tx, told, version=moved.version)
+    return moved
+
+
+async def start(actor: Principal, request_id: PrivacyRequestId) -> None:
+    """Begin an erasure whose time has come. Repeating it goes on where it broke off."""
+    seen = await permitted(actor, "privacy_request:read", store.find_request, request_id)
+    owned = await client(RbacCalls).owned_alone(seen.user_id)
+    if seen.state == "cooling" and (seen.org_id in owned if seen.org_id is not None else owned):
+        async with write(actor) as tx:
+            request = await _locked(tx, request_id)
+            if request.state == "cooling":
+                await _move(tx, replace(request, state="failed", failure="sole-owner", finished_at=tx.now))
+        return
+    async with write(actor) as tx:
+        request = await _locked(tx, request_id)
+        if request.state == "cooling":
+            request = await _move(tx, replace(request, state="running"))
+    if request.state != "running" or request.round > 0:
+        return
+    # No way back from here: so the ledger comes before anything is erased, and after nobody can cancel.
+    await ledger.note(request)
+    if request.org_id is None:
+        await client(AuthCalls).release_identity(request.user_id)
+    async with write(actor) as tx:
+        request = await _locked(tx, request_id)
+        if request.state == "running" and request.round == 0:
+            await _ask(tx, request)
+
+
+async def _ask(tx: Transaction, request: Request) -> None:
+    """Begin the next round."""
+    await store.ask_parts(tx, request.id, erasure.services())
+    asked = await _move(tx, replace(request, state="running", failure=None, finished_at=None, round=request.round + 1))
+    await erasure.begin(
+        tx,
+        Erasing(request_id=asked.id, user_id=asked.user_id, org_id=asked.org_id),
+        round=asked.round,
+        version=asked.version,
+    )
+
+
+async def _export(tx: Transaction, request: Request) -> None:
+    await store.ask_parts(tx, request.id, erasure.services())
+    asked = await _move(tx, replace(request, state="running", round=1))
+    told = ExportRequested(request_id=asked.id, user_id=asked.user_id, org_id=asked.org_id)
+    export.begin(tx, told, version=asked.version)
+
+
+async def gather(tx: Transaction, service: str, answer: PartDone) -> None:
+    """Take an answer over; with the last of a round go on to the next, or finish."""
+    request = await store.lock_request(tx, answer.request_id)
+    if request is None or request.state not in ("running", "failed") or answer.round != request.round:
+        return
+    await store.answer_part(tx, service, answer)
+    request = await _locked(tx, request.id)
+    outcomes = {part.outcome for part in request.parts}
+    if None in outcomes:
+        return
+    if "failed" in outcomes:
+        if request.state != "failed":
+            await _move(tx, replace(request, state="failed", failure="part-failed", finished_at=tx.now))
+    elif request.kind == "export":
+        if request.state == "failed":
+            await _move(tx, replace(request, state="running", failure=None, finished_at=None))
+        enqueue(tx, PackExport(request_id=request.id), dedupe=f"privacy:pack:{request.id}")
+    elif request.round < ROUNDS:
+        await _ask(tx, request)
+    else:
+        await finish(tx, request)
+
+
+async def finish(tx: Transaction, request: Request) -> None:
+    """End a request with its report."""
+    finished = replace(request, state="done", failure=None, finished_at=tx.now)
+    report = signing.sign(report_of(finished), _REPORT)
+    await _move(tx, replace(finished, signed_report=report))
+    if request.kind == "erasure" and request.org_id is None:
+        version = await store.touch_erased(tx, request.user_id)
+        if version is not None:
+            emit(tx, UserErased(user_id=request.user_id), version=version)
+
+
+def report_of(request: Request) -> dict[str, Any]:
+    """Return the document that is signed."""
+
+    def at(time: datetime | None) -> str | None:
+        return None if time is None else time.isoformat()
+
+    return {
+        "format": 1,
+        "request_id": str(request.id),
+        "kind": request.kind,
+        "user_id": str(request.user_id),
+        "organization_id": None if request.org_id is None else str(request.org_id),
+        "requested_at": at(request.created_at),
+        "confirmed_at": at(request.confirmed_at),
+        "finished_at": at(request.finished_at),
+        "parts": [asdict(part) for part in request.parts],
+        "notes": _NOTES if request.kind == "erasure" else [],
+    }
+
+
+async def report_by(token: str) -> Request:
+    """Return a finished request to whoever holds its token: a person who is erased cannot sign in.
+
+    Raises:
+        PrivacyRequestNotFound: it is no token, or there is no report yet.
+    """
+    request_id = signing.request_of(token)
+    if request_id is None:
+        raise PrivacyRequestNotFound
+    request = await get_request(platform("user"), request_id)
+    if request.signed_report is None:
+        raise PrivacyRequestNotFound("there is no report yet")
+    return request
+
+
+async def open_archive(caller: Principal, request_id: UUID, now: datetime) -> AsyncGenerator[bytes, None]:
+    """Return the archive of an export as a stream: to the person alone, whoever asked for it.
+
+    Raises:
+        PrivacyRequestNotFound, ArchiveNotReady, ForOneselfAlone
+    """
+    _oneself(caller)
+    request = await get_request(caller, request_id)
+    if request.user_id != caller.id:
+        raise ForOneselfAlone("the person whom it is about downloads it")
+    if request.archive_until is None or request.archive_until <= now:
+        raise ArchiveNotReady("an export can be downloaded for 7 days after it is done", state=request.state)
+    return export.exports().get(f"{request.id}.zip")
+
+
+async def replay(actor: Principal, noted: Noted) -> bool:
+    """Run an erasure again that the database does not know as done; False when it does."""
+    async with write(actor) as tx:
+        await store.restore_request(tx, noted)
+        request = await _locked(tx, noted.request_id)
+        if request.state == "done":
+            return False
+        cancel_jobs(tx, StartErasure, waiting(request.id))
+        await _ask(tx, replace(request, round=0, confirmed_at=request.confirmed_at or tx.now))
+    return True
