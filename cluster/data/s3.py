@@ -17,6 +17,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from cluster.base.away import is_away
 from cluster.base.problems import Unavailable
 from cluster.base.settings import settings
 from cluster.data.postgres import holds_connection
@@ -121,6 +122,8 @@ async def control(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
                 raise ObjectRefused(str(error)) from error
             failure: Exception = error
         except BotoCoreError as error:
+            if not is_away(error):
+                raise
             failure = error
         failures += 1
         await pause(failures, failure)

@@ -28,6 +28,7 @@ import asyncpg
 from prometheus_client import Counter
 
 from cluster import events
+from cluster.base.away import is_away
 from cluster.base.principal import platform
 from cluster.base.telemetry import REGISTRY, span_from
 from cluster.data import Transaction, read
@@ -52,15 +53,6 @@ _parked = Counter(
     "Events put aside: failed, or behind one that failed",
     ["service", "type"],
     registry=REGISTRY,
-)
-
-_TRANSIENT = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.TransactionRollbackError,
 )
 
 _REFUSED = (asyncpg.PostgresError, asyncpg.InterfaceError)
@@ -250,7 +242,7 @@ async def run_handlers(tx: Transaction, service: str, envelope: Envelope) -> Non
 
 def is_transient(raw: Any, error: BaseException) -> bool:
     """Tell whether the database is away, full or asks to try again: nothing is parked then."""
-    return raw.is_closed() or isinstance(error, _TRANSIENT)
+    return raw.is_closed() or is_away(error)
 
 
 def _labels(service: str, envelope: Envelope) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """Turn every error into a problem document (RFC 9457); the one place that does."""
 
 import logging
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from cluster.base.away import is_away
 from cluster.base.problems import (
     BadRequest,
     Conflict,
@@ -34,29 +34,8 @@ _BY_STATUS: dict[int, type[Problem]] = {
     problem.status: problem
     for problem in (BadRequest, Unauthorized, Forbidden, NotFound, Conflict, TooLarge, UnsupportedMediaType, Invalid)
 }
-_AWAY_POSTGRES = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.ReadOnlySQLTransactionError,
-    # What a pooled connection raises on its first use after its server died while it was idle.
-    asyncpg.InternalClientError,
-)
-_AWAY_ELSEWHERE = {
-    "redis.exceptions": (
-        "ConnectionError",
-        "TimeoutError",
-        "RedisClusterException",
-        "ClusterError",
-        "ClusterDownError",
-    ),
-    "aiokafka.errors": ("KafkaConnectionError", "KafkaTimeoutError", "NoBrokersAvailable"),
-    "aiohttp": ("ClientConnectionError", "ServerTimeoutError", "ClientPayloadError"),
-    "botocore.exceptions": ("HTTPClientError",),
-}
+# Deadlines are no outages, but a client is told the same.
+_TOO_SLOW = (TimeoutError, asyncpg.QueryCanceledError, asyncpg.IdleInTransactionSessionTimeoutError)
 
 
 class MethodNotAllowed(Problem):
@@ -105,7 +84,7 @@ def problem_of(error: Exception) -> Problem:
         case asyncpg.UniqueViolationError() | asyncpg.ForeignKeyViolationError() | asyncpg.ExclusionViolationError():
             log.warning("constraint not foreseen", exc_info=error)
             return Conflict("something else was changed at the same time: read again, then repeat")
-        case _ if _is_away(error):
+        case _ if is_away(error) or isinstance(error, _TOO_SLOW):
             log.warning("unavailable", extra={"error": repr(error)})
             return Unavailable(
                 "a server that this needs does not answer; nothing was changed by halves, repeat it shortly"
@@ -127,16 +106,3 @@ def _http(error: HTTPException) -> Problem:
             InternalError("it was logged under this trace_id") if error.status_code >= 500 else BadRequest(error.detail)
         )
     return found(error.detail, headers=headers)
-
-
-def _is_away(error: Exception) -> bool:
-    if isinstance(error, (ConnectionError, TimeoutError, *_AWAY_POSTGRES)):
-        return True
-    if isinstance(error, asyncpg.InterfaceError):
-        return any(word in str(error) for word in ("closed", "closing", "released"))
-    # A library that is not loaded did not raise; loading it now would cost more than the error.
-    for name, classes in _AWAY_ELSEWHERE.items():
-        module = sys.modules.get(name)
-        if module is not None and isinstance(error, tuple(getattr(module, each) for each in classes)):
-            return True
-    return False
