@@ -77,7 +77,8 @@ SELECT id, kind, state, due_at, attempts, max_attempts, starts, last_error, args
 WHERE state = ANY($1::text[]) ORDER BY state, due_at LIMIT $2
 """
 _RETRY_JOB = """
-UPDATE hub.jobs SET state = 'queued', dedupe = NULL, attempts = 0, starts = 0, due_at = now(), finished_at = NULL
+UPDATE hub.jobs SET state = 'queued', dedupe = NULL, attempts = 0, starts = 0, put_back = 0, unfit_since = NULL,
+    due_at = now(), finished_at = NULL
 WHERE id = $1 AND state = 'dead'
 """
 _CANCEL_JOB = """

@@ -1,7 +1,7 @@
 """Jobs: durable work for later. Declare, enqueue, perform; `cluster.jobs.run` is for workers."""
 
-from cluster.jobs.declare import CronSlot, GiveUp, JobType, cron, job, job_type, job_types, perform, perform_of
-from cluster.jobs.job_run import JobRun, LeaseLost
+from cluster.jobs.declare import CronSlot, JobType, cron, job, job_type, job_types, perform, perform_of
+from cluster.jobs.job_run import GiveUp, JobRun, LeaseLost
 from cluster.jobs.queue import cancel_jobs, enqueue, enqueue_as
 
 __all__ = [

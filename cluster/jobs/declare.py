@@ -18,10 +18,6 @@ A = TypeVar("A")
 C = TypeVar("C", bound=type)
 
 
-class GiveUp(Exception):
-    """Raised by a job that knows that no repetition will help: it is dead at once."""
-
-
 @dataclass(frozen=True, slots=True)
 class JobType:
     """What `@job` or `@cron` declared."""

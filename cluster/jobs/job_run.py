@@ -4,9 +4,14 @@ import asyncio
 from dataclasses import dataclass
 from uuid import UUID
 
+from cluster.base.away import is_away
 from cluster.base.principal import Principal
 from cluster.data import Connection, read
 from cluster.events import Actor
+
+
+class GiveUp(Exception):
+    """Raised by a job that knows that no repetition will help: it is dead at once."""
 
 
 class LeaseLost(Exception):
@@ -24,7 +29,7 @@ class JobRun:
     actor: Actor
     """Who enqueued it."""
     attempt: int
-    """1 for the first. Starts that ended with the worker's death do not count, `starts` has them."""
+    """1 for the first. Starts that ended with the worker's death do not count, `starts` has them, nor do outages."""
     max_attempts: int
     starts: int
     """Starts since the last recorded end: above 1, a worker died or lost the lease."""
@@ -34,8 +39,17 @@ class JobRun:
 
     @property
     def last(self) -> bool:
-        """Tell whether the job is dead if this attempt fails."""
+        """Tell whether the job is dead if this attempt fails by a fault; `is_final` knows outages too."""
         return self.attempt >= self.max_attempts
+
+    def is_away(self, error: BaseException) -> bool:
+        """Tell whether this start is no attempt when it ends with `error`: a server is away, and time was left."""
+        late = self._deadline is not None and self._deadline.expired()
+        return not late and not isinstance(error, GiveUp) and is_away(error)
+
+    def is_final(self, error: BaseException) -> bool:
+        """Tell whether the job is dead when this start ends with `error`."""
+        return isinstance(error, GiveUp) or (self.last and not self.is_away(error))
 
     def deadline(self) -> asyncio.Timeout:
         """Make the limit under which this start runs."""

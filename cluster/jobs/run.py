@@ -3,27 +3,32 @@
 A row moves queued -> running -> succeeded | queued (again, later) | dead, or queued -> cancelled. A lease is a fresh
 id per start: whoever's id no longer stands in the row has lost the job and can neither extend nor finish it. A worker
 that dies finishes nothing; its jobs are due again when their leases end.
+
+A start that a fault ends is an attempt, and attempts are limited. A start that an outage ends, or that takes arguments of
+another release, is none: the job is put back, and waits longer each time, up to a minute.
 """
 
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import asyncpg
 import msgspec
 from prometheus_client import Counter, Histogram
 
+from cluster.base.away import is_away
 from cluster.base.principal import platform
 from cluster.base.telemetry import REGISTRY, span_from
 from cluster.data import Connection, read
 from cluster.events import Actor
 from cluster.events.inbox import describe
-from cluster.jobs.declare import GiveUp, JobType, job_type, job_types, perform_of
+from cluster.jobs.declare import JobType, job_type, job_types, perform_of
 from cluster.jobs.job_run import JobRun, LeaseLost
 from cluster.signals.wake import cancelled
 
@@ -32,6 +37,10 @@ log = logging.getLogger(__name__)
 LEASE_S = 12.0
 MAX_STARTS = 5
 """Starts without an end. A job that takes its worker down with it must not do so for ever."""
+UNFIT_FOR = timedelta(days=1)
+"""How long arguments may fit no release that takes them: longer than two releases run side by side."""
+_LONGEST_PUT_BACK_S = 60.0
+_RECORD_AGAIN_S = 0.3
 
 _ended = Counter("hub_jobs_ended_total", "Runs of jobs by how they ended", ["kind", "outcome"], registry=REGISTRY)
 _seconds = Histogram(
@@ -55,6 +64,8 @@ class Taken:
     max_attempts: int
     starts: int
     lease: UUID
+    put_back: int
+    unfit_for: timedelta | None
     actor: dict[str, Any]
     traceparent: str | None
 
@@ -77,7 +88,8 @@ UPDATE hub.jobs SET
     last_error = CASE WHEN starts >= $5 THEN 'its worker died ' || starts || ' times while it ran' ELSE last_error END,
     finished_at = CASE WHEN starts >= $5 THEN now() END
 FROM chosen WHERE jobs.id = chosen.id
-RETURNING jobs.id, kind, args, state, attempts, max_attempts, starts, lease, actor, traceparent
+RETURNING jobs.id, kind, args, state, attempts, max_attempts, starts, lease, put_back, now() - unfit_since AS unfit_for,
+    actor, traceparent
 """
 
 
@@ -124,25 +136,32 @@ async def run(taken: Taken) -> None:
     """
     declared = job_type(taken.kind)
     labels = {"job": str(taken.id), "kind": taken.kind, "attempt": taken.attempts + 1}
+    started = job_run(taken, declared)
     with (
         span_from(taken.traceparent, f"job {taken.kind}", "consumer", labels),
         _seconds.labels(taken.kind).time(),
     ):
         try:
-            await _perform(declared, taken)
+            await _perform(declared, taken, started)
         except asyncio.CancelledError as error:
             if not cancelled():
-                await _failed(taken, error, labels)
+                await _failed(taken, started, error, labels)
                 return
             await asyncio.shield(_release(taken))
             raise
         except LeaseLost:
             log.warning("a job was lost to another worker", extra=labels)
             _ended.labels(taken.kind, "lost").inc()
+        except _Unfit as error:
+            await _unfit(taken, str(error), labels)
         except Exception as error:
-            await _failed(taken, error, labels)
+            await _failed(taken, started, error, labels)
         else:
             await _finish(taken, "succeeded")
+
+
+class _Unfit(Exception):
+    """The arguments are of another release than this worker."""
 
 
 def job_run(taken: Taken, declared: JobType) -> JobRun:
@@ -160,23 +179,35 @@ def job_run(taken: Taken, declared: JobType) -> JobRun:
     )
 
 
-async def _perform(declared: JobType, taken: Taken) -> None:
+async def _perform(declared: JobType, taken: Taken, started: JobRun) -> None:
     try:
         args = msgspec.convert(taken.args, declared.python, strict=False)
     except msgspec.ValidationError as error:
-        raise GiveUp(f"its arguments no longer fit {declared.python.__name__}: {error}") from error
-    started = job_run(taken, declared)
+        raise _Unfit(f"its arguments do not fit {declared.python.__name__} of this release: {error}") from error
     async with started.deadline():
         await perform_of(taken.kind)(started, args)
 
 
-async def _failed(taken: Taken, error: BaseException, labels: dict[str, Any]) -> None:
-    if isinstance(error, GiveUp) or taken.attempts + 1 >= taken.max_attempts:
+async def _failed(taken: Taken, started: JobRun, error: BaseException, labels: dict[str, Any]) -> None:
+    why = describe(error)
+    if started.is_final(error):
         log.error("a job is dead", extra=labels, exc_info=error)
-        await _finish(taken, "dead", describe(error))
+        await _finish(taken, "dead", why)
+    elif started.is_away(error):
+        log.warning("a job waits for a server that is away", extra=labels | {"error": why})
+        await _queue_again(taken, "away", why)
+    else:
+        log.warning("a job failed and will run again", extra=labels | {"error": why})
+        await _queue_again(taken, "failed", why)
+
+
+async def _unfit(taken: Taken, why: str, labels: dict[str, Any]) -> None:
+    if taken.unfit_for is not None and taken.unfit_for > UNFIT_FOR:
+        log.error("a job is dead", extra=labels | {"error": why})
+        await _finish(taken, "dead", f"for a day no worker understood it: {why}")
         return
-    log.warning("a job failed and will run again", extra=labels | {"error": describe(error)})
-    await _retry(taken, describe(error))
+    log.warning("a job waits for a worker of its release", extra=labels | {"error": why})
+    await _queue_again(taken, "unfit", why)
 
 
 _FINISH = """
@@ -184,11 +215,15 @@ UPDATE hub.jobs SET state = $3, last_error = $4, attempts = attempts + 1, starts
 WHERE id = $1 AND lease = $2 AND state = 'running'
 """
 # While another job waits under the same text, that one will do the work.
-_RETRY = """
+_QUEUE_AGAIN = """
 UPDATE hub.jobs SET
     state = CASE WHEN merged THEN 'cancelled' ELSE 'queued' END,
     finished_at = CASE WHEN merged THEN now() END,
-    last_error = $3, attempts = attempts + 1, starts = 0, due_at = now() + $4
+    last_error = $3, due_at = now() + $4,
+    attempts = attempts + CASE WHEN $5 = 'failed' THEN 1 ELSE 0 END,
+    starts = CASE WHEN $5 = 'unfit' THEN greatest(starts - 1, 0) ELSE 0 END,
+    put_back = CASE WHEN $5 = 'failed' THEN 0 ELSE put_back + 1 END,
+    unfit_since = CASE WHEN $5 = 'unfit' THEN coalesce(unfit_since, now()) END
 FROM (
     SELECT EXISTS (
         SELECT 1 FROM hub.jobs AS other JOIN hub.jobs AS mine ON other.kind = mine.kind AND other.dedupe = mine.dedupe
@@ -205,23 +240,38 @@ UPDATE hub.jobs SET due_at = now(), starts = greatest(starts - 1, 0) WHERE id = 
 
 
 async def _finish(taken: Taken, state: str, error: str | None = None) -> None:
-    async with read() as db:
-        found = await db.run(_FINISH, taken.id, taken.lease, state, error)
+    found = await _record(_FINISH, taken.id, taken.lease, state, error)
     _ended.labels(taken.kind, state if found else "lost").inc()
 
 
-async def _retry(taken: Taken, error: str) -> None:
-    # 1 s, 2 s, 4 s, ... at most 15 minutes.
-    delay = timedelta(seconds=min(900.0, 2.0**taken.attempts) * random.uniform(0.75, 1.25))  # noqa: S311
+async def _queue_again(taken: Taken, outcome: Literal["failed", "away", "unfit"], error: str) -> None:
+    # 1 s, 2 s, 4 s, ... at most 15 minutes after a fault, at most one after an outage.
+    rounds, longest_s = (taken.attempts, 900.0) if outcome == "failed" else (taken.put_back, _LONGEST_PUT_BACK_S * 0.8)
+    delay = timedelta(seconds=min(longest_s, 2.0 ** min(rounds, 10)) * random.uniform(0.75, 1.25))  # noqa: S311
     for _ in range(5):
         try:
-            async with read() as db:
-                await db.run(_RETRY, taken.id, taken.lease, error, delay)
+            await _record(_QUEUE_AGAIN, taken.id, taken.lease, error, delay, outcome)
             break
         except asyncpg.UniqueViolationError:
             # Another job with this text was enqueued between our look and our update: look again.
             continue
-    _ended.labels(taken.kind, "failed").inc()
+    _ended.labels(taken.kind, outcome).inc()
+
+
+async def _record(sql: str, *args: object) -> int:
+    """Write how a start ended, again while the database is away and the lease may last; return the rows touched.
+
+    An end that is not written counts as the death of its worker.
+    """
+    until = time.monotonic() + LEASE_S
+    while True:
+        try:
+            async with read() as db:
+                return await db.run(sql, *args)
+        except Exception as error:
+            if not is_away(error) or time.monotonic() > until:
+                raise
+            await asyncio.sleep(_RECORD_AGAIN_S)
 
 
 async def _release(taken: Taken) -> None:

@@ -13,7 +13,7 @@ async def publish_at(run: JobRun, args: PublishAt) -> None:
     try:
         await logic.publish(run.principal, args.course_id, scheduled_at=args.publish_at)
     except Problem as problem:
-        if problem.status < 500 or run.last:
+        if problem.status < 500 or run.is_final(problem):
             await logic.end_schedule(run.principal, args.course_id, args.publish_at, problem.detail or problem.title)
         if problem.status >= 500:
             raise

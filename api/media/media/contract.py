@@ -126,7 +126,7 @@ class AssetDeleted:
     """Nobody finished or claimed it in time."""
 
 
-@job("media.check_asset", attempts=100, timeout_s=120, concurrency=2)
+@job("media.check_asset", attempts=20, timeout_s=120, concurrency=2)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckAsset:
     """Makes one object of the parts of a complete upload and says what it is."""
@@ -134,7 +134,7 @@ class CheckAsset:
     asset_id: AssetId
 
 
-@job("media.remove_objects", attempts=100, timeout_s=120)
+@job("media.remove_objects", attempts=20, timeout_s=120)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveObjects:
     """Deletes the objects of an asset that nothing refers to."""

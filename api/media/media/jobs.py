@@ -8,7 +8,7 @@ from cluster.data.objects import bucket
 from cluster.jobs import JobRun, cron, perform
 
 _TRIES_FOR_MISSING = 5
-"""A file store that is away may come back after hours; one that says five times that a part is gone is believed."""
+"""A file store that says five times that a part is missing is believed."""
 
 
 @perform(CheckAsset)

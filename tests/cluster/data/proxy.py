@@ -1,10 +1,11 @@
-"""A TCP proxy in front of S3 that breaks connections, stops, and counts."""
+"""A TCP proxy in front of a server, S3 by default, that breaks connections, stops, and counts."""
 
 import asyncio
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -15,16 +16,17 @@ from cluster.data import objects, s3
 class Proxy:
     """Passes bytes on in both directions until told otherwise."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str | None = None, port: int | None = None) -> None:
+        self._behind = (host, port)
         self.break_after: int | None = None
         """Cut the connection that brings the answers beyond this many bytes, once."""
         self.connections = 0
         self.answered = 0
-        """Bytes that came from S3."""
+        """Bytes that came from the server."""
         self.stored = 0
-        """Bytes that went to S3."""
+        """Bytes that went to the server."""
         self.flows = asyncio.Event()
-        """Cleared: nothing more goes to S3."""
+        """Cleared: nothing more goes to the server."""
         self.flows.set()
         self.refuses = False
         """Close every connection at once."""
@@ -56,8 +58,11 @@ class Proxy:
         if self.refuses:
             writer.transport.abort()
             return
-        host, port = os.environ["HUB_S3_ENDPOINT"].removeprefix("http://").split(":")
-        behind_reader, behind_writer = await asyncio.open_connection(host, int(port), limit=64 * 1024)
+        host, port = self._behind
+        if host is None or port is None:
+            where = urlsplit(os.environ["HUB_S3_ENDPOINT"])
+            host, port = where.hostname, where.port
+        behind_reader, behind_writer = await asyncio.open_connection(host, port, limit=64 * 1024)
         self._open |= {writer, behind_writer}
         upward = asyncio.create_task(self._up(reader, behind_writer))
         await self._down(behind_reader, writer)

@@ -96,8 +96,8 @@ class Coordinator:
             await self._fail(rules.PROCESSING_FAILED, rules.PROCESSING_FAILED_DETAIL, retryable=True)
         except LeaseLost:
             raise
-        except Exception:
-            if self._run.last:
+        except Exception as error:
+            if self._run.is_final(error):
                 await self._fail(rules.PROCESSING_FAILED, rules.PROCESSING_FAILED_DETAIL, retryable=True)
             else:
                 await self._let_go()
