@@ -27,7 +27,9 @@ class JobRun:
     principal: Principal
     """The platform, acting through the job's service."""
     actor: Actor
-    """Who enqueued it."""
+    """Who enqueued it, for the record: it says nothing about rights."""
+    caller: Principal | None
+    """In whose name it acts (`enqueue(as_=)`), as they were then: pass it to `permit` and `write`."""
     attempt: int
     """1 for the first. Starts that ended with the worker's death do not count, `starts` has them, nor do outages."""
     max_attempts: int

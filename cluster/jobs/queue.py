@@ -1,6 +1,7 @@
 """Enqueue and cancel jobs in the caller's transaction, so that a job exists exactly when the change does."""
 
 from dataclasses import dataclass
+from dataclasses import replace as replaced
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -10,6 +11,7 @@ import msgspec
 
 from cluster.base import telemetry
 from cluster.base.ids import new_id
+from cluster.base.principal import Principal
 from cluster.data import Transaction
 from cluster.events import Actor
 from cluster.jobs.declare import JobType, type_of
@@ -24,6 +26,8 @@ class _Enqueued:
     due_at: datetime | None
     """None: as soon as the transaction has committed."""
     dedupe: str | None
+    replace: bool
+    caller: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +36,42 @@ class _Cancelled:
     dedupe: str
 
 
-def enqueue(tx: Transaction, args: object, *, at: datetime | None = None, dedupe: str | None = None) -> UUID:
+def enqueue(
+    tx: Transaction,
+    args: object,
+    *,
+    at: datetime | None = None,
+    dedupe: str | None = None,
+    replace: bool = False,
+    as_: Principal | None = None,
+) -> UUID:
     """Have the job done once `tx` has committed, not before `at`, and return its id.
 
-    `dedupe`: while a job of this kind with this text waits, no second one is made; the waiting one starts at the
-    earlier of both times, and the id returned here is nobody's. A running job does not count as waiting: it may have
-    missed what changed.
+    `dedupe`: while a job of this kind with this text waits, no second one is made, and the id returned here is nobody's.
+    The waiting one keeps its arguments and its caller, and starts at the earlier of both times; with `replace` it gets the
+    new ones, and starts at the new time. A running job does not count as waiting: it may have missed what changed.
+
+    `as_`: in whose name the job acts, with no more rights than theirs: it finds this principal, whole, as `run.caller`.
     """
-    return enqueue_as(tx, type_of(type(args)), args, at=at, dedupe=dedupe)
+    return enqueue_as(tx, type_of(type(args)), args, at=at, dedupe=dedupe, replace=replace, as_=as_)
 
 
 def enqueue_as(
-    tx: Transaction, declared: JobType, args: object, *, at: datetime | None = None, dedupe: str | None = None
+    tx: Transaction,
+    declared: JobType,
+    args: object,
+    *,
+    at: datetime | None = None,
+    dedupe: str | None = None,
+    replace: bool = False,
+    as_: Principal | None = None,
 ) -> UUID:
     """`enqueue` for arguments that several kinds share (`CronSlot`)."""
+    if replace and dedupe is None:
+        raise ValueError("replace needs dedupe: the text of the job that is replaced")
     id = new_id()
-    tx.buffer("jobs", _Enqueued(id, declared, msgspec.to_builtins(args), at, dedupe), _flush)
+    caller = None if as_ is None else msgspec.to_builtins(as_)
+    tx.buffer("jobs", _Enqueued(id, declared, msgspec.to_builtins(args), at, dedupe, replace, caller), _flush)
     return id
 
 
@@ -64,12 +88,22 @@ WHERE jobs.kind = unwanted.kind AND jobs.dedupe = unwanted.dedupe AND state = 'q
 # now() is the database's clock, by which jobs are taken; that of this process may be ahead.
 # Sorted, so that two transactions with the same dedupe texts wait for each other instead of deadlocking.
 _INSERT = """
-INSERT INTO hub.jobs (id, kind, service, args, due_at, dedupe, max_attempts, actor, traceparent)
-SELECT id, kind, service, args, coalesce(due_at, now()), dedupe, max_attempts, $8, $9
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::timestamptz[], $6::text[], $7::int[])
-    AS job (id, kind, service, args, due_at, dedupe, max_attempts)
+INSERT INTO hub.jobs AS waiting (id, kind, service, args, due_at, dedupe, max_attempts, caller, actor, traceparent)
+SELECT id, kind, service, args, coalesce(due_at, now()), dedupe, max_attempts, caller, $9, $10
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::timestamptz[], $6::text[], $7::int[], $8::jsonb[])
+    AS job (id, kind, service, args, due_at, dedupe, max_attempts, caller)
 ORDER BY kind, dedupe, id
-ON CONFLICT (kind, dedupe) WHERE state = 'queued' DO UPDATE SET due_at = least(jobs.due_at, excluded.due_at)
+ON CONFLICT (kind, dedupe) WHERE state = 'queued' DO UPDATE SET
+    (due_at, args, max_attempts, attempts, starts, put_back, unfit_since, last_error, caller, actor, traceparent) = (
+        SELECT excluded.due_at, excluded.args, excluded.max_attempts, 0, 0, 0, NULL::timestamptz, NULL::text,
+            excluded.caller, excluded.actor, excluded.traceparent
+        WHERE excluded.id = ANY($11::uuid[])
+        UNION ALL
+        SELECT least(waiting.due_at, excluded.due_at), waiting.args, waiting.max_attempts, waiting.attempts,
+            waiting.starts, waiting.put_back, waiting.unfit_since, waiting.last_error, waiting.caller, waiting.actor,
+            waiting.traceparent
+        WHERE excluded.id <> ALL($11::uuid[])
+    )
 """
 
 
@@ -88,8 +122,10 @@ async def _flush(tx: Transaction) -> None:
         [job.due_at for job in jobs],
         [job.dedupe for job in jobs],
         [job.declared.attempts for job in jobs],
+        [job.caller for job in jobs],
         msgspec.to_builtins(Actor.of(tx.principal)),
         telemetry.traceparent(),
+        [job.id for job in jobs if job.replace],
     )
     if any(job.due_at is None or job.due_at <= tx.now for job in jobs):
         tx.after_commit(partial(wake.signal, "jobs"))
@@ -111,6 +147,8 @@ def _net(buffered: list[Any]) -> tuple[list[_Cancelled], list[_Enqueued]]:
         job: _Enqueued = item
         key: object = job.id if job.dedupe is None else (job.declared.kind, job.dedupe)
         earlier = jobs.get(key)
-        if earlier is None or _sooner(job.due_at, earlier.due_at):
+        if earlier is None or job.replace:
             jobs[key] = job
+        elif _sooner(job.due_at, earlier.due_at):
+            jobs[key] = replaced(earlier, due_at=job.due_at)
     return list(cancelled), list(jobs.values())

@@ -23,7 +23,7 @@ import msgspec
 from prometheus_client import Counter, Histogram
 
 from cluster.base.away import is_away
-from cluster.base.principal import platform
+from cluster.base.principal import Principal, platform
 from cluster.base.telemetry import REGISTRY, span_from
 from cluster.data import Connection, read
 from cluster.events import Actor
@@ -67,6 +67,7 @@ class Taken:
     put_back: int
     unfit_for: timedelta | None
     actor: dict[str, Any]
+    caller: dict[str, Any] | None
     traceparent: str | None
 
 
@@ -89,7 +90,7 @@ UPDATE hub.jobs SET
     finished_at = CASE WHEN starts >= $5 THEN now() END
 FROM chosen WHERE jobs.id = chosen.id
 RETURNING jobs.id, kind, args, state, attempts, max_attempts, starts, lease, put_back, now() - unfit_since AS unfit_for,
-    actor, traceparent
+    actor, caller, traceparent
 """
 
 
@@ -136,32 +137,30 @@ async def run(taken: Taken) -> None:
     """
     declared = job_type(taken.kind)
     labels = {"job": str(taken.id), "kind": taken.kind, "attempt": taken.attempts + 1}
-    started = job_run(taken, declared)
+    try:
+        started, args = job_run(taken, declared), msgspec.convert(taken.args, declared.python, strict=False)
+    except msgspec.ValidationError as error:
+        why = f"its arguments do not fit {declared.python.__name__} of this release: {error}"
+        return await _unfit(taken, why, labels)
     with (
         span_from(taken.traceparent, f"job {taken.kind}", "consumer", labels),
         _seconds.labels(taken.kind).time(),
     ):
         try:
-            await _perform(declared, taken, started)
+            async with started.deadline():
+                await perform_of(taken.kind)(started, args)
         except asyncio.CancelledError as error:
             if not cancelled():
-                await _failed(taken, started, error, labels)
-                return
+                return await _failed(taken, started, error, labels)
             await asyncio.shield(_release(taken))
             raise
         except LeaseLost:
             log.warning("a job was lost to another worker", extra=labels)
             _ended.labels(taken.kind, "lost").inc()
-        except _Unfit as error:
-            await _unfit(taken, str(error), labels)
         except Exception as error:
             await _failed(taken, started, error, labels)
         else:
             await _finish(taken, "succeeded")
-
-
-class _Unfit(Exception):
-    """The arguments are of another release than this worker."""
 
 
 def job_run(taken: Taken, declared: JobType) -> JobRun:
@@ -171,21 +170,13 @@ def job_run(taken: Taken, declared: JobType) -> JobRun:
         kind=taken.kind,
         principal=platform(declared.service),
         actor=msgspec.convert(taken.actor, Actor, strict=False),
+        caller=msgspec.convert(taken.caller, Principal | None, strict=False),
         attempt=taken.attempts + 1,
         max_attempts=taken.max_attempts,
         starts=taken.starts,
         _lease=taken.lease,
         _timeout_s=declared.timeout_s,
     )
-
-
-async def _perform(declared: JobType, taken: Taken, started: JobRun) -> None:
-    try:
-        args = msgspec.convert(taken.args, declared.python, strict=False)
-    except msgspec.ValidationError as error:
-        raise _Unfit(f"its arguments do not fit {declared.python.__name__} of this release: {error}") from error
-    async with started.deadline():
-        await perform_of(taken.kind)(started, args)
 
 
 async def _failed(taken: Taken, started: JobRun, error: BaseException, labels: dict[str, Any]) -> None:

@@ -12,16 +12,19 @@ async def publish_at(run: JobRun, args: PublishAt) -> None:
     """Publish, unless the schedule was moved or taken back meanwhile. What stands in the way is shown on the course."""
     try:
         await logic.publish(run.principal, args.course_id, scheduled_at=args.publish_at)
-    except Problem as problem:
-        if problem.status < 500 or run.is_final(problem):
-            await logic.end_schedule(run.principal, args.course_id, args.publish_at, problem.detail or problem.title)
-        if problem.status >= 500:
+    except Exception as error:
+        problem = error if isinstance(error, Problem) else None
+        refused = problem is not None and problem.status < 500
+        if refused or run.is_final(error):
+            reason = "something broke on our side; publish it yourself" if problem is None else str(problem)
+            await logic.end_schedule(run.principal, args.course_id, args.publish_at, reason)
+        if not refused:
             raise
 
 
 @perform(Rerun)
 async def rerun(run: JobRun, args: Rerun) -> None:
-    await process.advance(args.rerun_id, last=run.last)
+    await process.advance(run, args.rerun_id)
 
 
 @cron("course.purge", "17 3 * * *")

@@ -14,13 +14,14 @@ from uuid import UUID
 from api.learning.content.contract import ContentCalls
 from api.learning.course import logic, store
 from api.learning.course.contract import CourseId, CourseNotFound, Rerun, RunId
+from api.learning.course.store import Course
 from cluster.base.ids import OrgId, UserId, new_id
-from cluster.base.principal import Kind, Principal, platform
-from cluster.base.problems import Problem, Unavailable
+from cluster.base.principal import Principal, platform
+from cluster.base.problems import Forbidden, Problem, Unavailable
 from cluster.data import Connection, Transaction, read, write
-from cluster.jobs import enqueue, operations
+from cluster.jobs import JobRun, enqueue, operations
 from cluster.jobs.operations import Operation
-from cluster.people.access import permit, within
+from cluster.people.access import permit, permitted, within
 from cluster.people.calls import client
 
 State = Literal["copying", "creating", "done", "failed"]
@@ -39,24 +40,9 @@ class RerunRow:
     course_id: CourseId
     run_id: RunId
     started_by: UserId
-    kind: Kind
-    acting_for: UserId | None
-    scopes: list[str] | None
-    bound_org: OrgId | None
     state: State
     title: str
     slug: str | None
-
-    @property
-    def principal(self) -> Principal:
-        """Who started it, with no more rights than they had then."""
-        return Principal(
-            kind=self.kind,
-            id=self.started_by,
-            acting_for=self.acting_for,
-            scopes=None if self.scopes is None else frozenset(self.scopes),
-            bound_org=self.bound_org,
-        )
 
 
 async def start(caller: Principal, source_id: CourseId, *, title: str | None, slug: str | None) -> UUID:
@@ -76,37 +62,39 @@ async def start(caller: Principal, source_id: CourseId, *, title: str | None, sl
                 course_id=CourseId(new_id()),
                 run_id=RunId(new_id()),
                 started_by=caller.person(),
-                kind=caller.kind,
-                acting_for=caller.acting_for,
-                scopes=None if caller.scopes is None else sorted(caller.scopes),
-                bound_org=caller.bound_org,
                 state="copying",
                 title=title or source.title,
                 slug=slug,
             ),
         )
         await operations.start(tx, "course.rerun", owner_id=caller.id, org_id=source.org_id, total=2, id=rerun_id)
-        enqueue(tx, Rerun(rerun_id=rerun_id))
+        enqueue(tx, Rerun(rerun_id=rerun_id), as_=caller)
     return rerun_id
 
 
-async def advance(rerun_id: UUID, *, last: bool) -> None:
-    """Take a rerun from the state it is in to its end.
+async def advance(run: JobRun, rerun_id: UUID) -> None:
+    """Take a rerun from the state it is in to its end, with the rights of whoever started it.
 
-    What repeating may mend is raised; on the `last` attempt the rerun fails, and says so to who waits for it.
+    What repeating may mend is raised; at the end of its attempts the rerun fails, and says so to who waits for it.
     """
     async with read() as db:
         rerun = await get_rerun(db, rerun_id)
+    if rerun.state in ("done", "failed"):
+        return
     try:
+        if run.caller is None:
+            raise Forbidden("an earlier release started this and kept no caller; start it again")
+        source = await permitted(
+            run.caller, "course:edit", store.find_course, rerun.source_course_id, missing=CourseNotFound
+        )
         if rerun.state == "copying":
             await client(ContentCalls).copy_outline(rerun.source_course_id, rerun.course_id, rerun.org_id)
             await _commit(rerun, "copying", "creating", done=1)
-        if rerun.state in ("copying", "creating"):
-            await _create(rerun)
-            await _commit(rerun, "creating", "done", done=2)
+        await _create(run.caller, rerun, source)
+        await _commit(rerun, "creating", "done", done=2)
     except Exception as error:
         problem = error if isinstance(error, Problem) else Unavailable("something broke on our side; start it again")
-        if problem.status >= 500 and not last:
+        if problem.status >= 500 and not run.is_final(error):
             raise
         if await _exists(rerun.course_id):
             # Another attempt was here first, and its course is what stands in the way.
@@ -119,14 +107,11 @@ async def advance(rerun_id: UUID, *, last: bool) -> None:
             raise
 
 
-async def _create(rerun: RerunRow) -> None:
+async def _create(caller: Principal, rerun: RerunRow, source: Course) -> None:
     if await _exists(rerun.course_id):
         return
-    async with read() as db:
-        guarded = await store.find_course(db, rerun.source_course_id)
-    source = await permit(_PLATFORM, "course:read", guarded, missing=CourseNotFound)
     await logic.create_course(
-        rerun.principal,
+        caller,
         rerun.org_id,
         store.Details(
             title=rerun.title,
@@ -175,19 +160,15 @@ async def purge(caller: Principal) -> bool:
 
 async def _insert(tx: Transaction, rerun: RerunRow) -> None:
     await tx.run(
-        """INSERT INTO course.reruns (id, org_id, source_course_id, course_id, run_id, started_by, kind, acting_for, scopes,
-                                      bound_org, state, title, slug, created_at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)""",
+        """INSERT INTO course.reruns (id, org_id, source_course_id, course_id, run_id, started_by, state, title, slug,
+                                      created_at)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)""",
         rerun.id,
         rerun.org_id,
         rerun.source_course_id,
         rerun.course_id,
         rerun.run_id,
         rerun.started_by,
-        rerun.kind,
-        rerun.acting_for,
-        rerun.scopes,
-        rerun.bound_org,
         rerun.state,
         rerun.title,
         rerun.slug,
@@ -198,8 +179,7 @@ async def _insert(tx: Transaction, rerun: RerunRow) -> None:
 async def get_rerun(db: Connection, rerun_id: UUID) -> RerunRow:
     return await db.one(
         RerunRow,
-        """SELECT id, org_id, source_course_id, course_id, run_id, started_by, kind, acting_for, scopes, bound_org, state,
-                  title, slug
+        """SELECT id, org_id, source_course_id, course_id, run_id, started_by, state, title, slug
            FROM course.reruns WHERE id = $1""",
         rerun_id,
     )

@@ -172,6 +172,16 @@ async def test_arguments_of_another_release_wait_for_its_worker() -> None:
     assert (await state())[:2] == ("succeeded", 1)
 
 
+async def test_a_caller_of_another_release_waits_for_its_worker() -> None:
+    Fault(None)
+    await enqueued()
+    await run('UPDATE hub.jobs SET caller = \'{"kind": "robot"}\'')
+
+    assert await run_due_jobs(("speaker",)) == 1
+
+    assert await state() == ("queued", 0, 0, 1, True)
+
+
 async def test_arguments_that_fit_no_release_for_a_day_are_dead() -> None:
     Fault(None)
     await enqueued()

@@ -107,9 +107,12 @@ async def schedule(caller: Principal, course_id: CourseId, publish_at: datetime,
         scheduled = await store.update_schedule(tx, course_id, publish_at)
         if scheduled is None:
             raise CourseArchivedAlready
-        cancel_jobs(tx, PublishAt, PublishAt.dedupe(course_id))
         enqueue(
-            tx, PublishAt(course_id=course_id, publish_at=publish_at), at=publish_at, dedupe=PublishAt.dedupe(course_id)
+            tx,
+            PublishAt(course_id=course_id, publish_at=publish_at),
+            at=publish_at,
+            dedupe=PublishAt.dedupe(course_id),
+            replace=True,
         )
         emit(
             tx,

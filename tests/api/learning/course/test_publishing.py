@@ -173,21 +173,30 @@ async def test_a_schedule_that_cannot_be_kept_says_so_in_the_end(
 ) -> None:
     await _schedule(draft)
 
-    async def away(course_id: CourseId) -> Frozen:
-        raise Unavailable("content does not answer")
+    fault: Exception = ZeroDivisionError()
 
-    monkeypatch.setattr(logic, "_freeze", away)
+    async def breaks(course_id: CourseId) -> Frozen:
+        raise fault
+
+    monkeypatch.setattr(logic, "_freeze", breaks)
     dedupe = PublishAt.dedupe(draft.course["id"])
     await hub.due_now(dedupe)
     await hub.settle()
     assert done(await draft.owner.get(draft.path))["publish_at"] is not None, "it is tried again"
+
     async with read() as db:
         await db.run("UPDATE hub.jobs SET attempts = max_attempts - 1 WHERE dedupe = $1", dedupe)
+    fault = Unavailable("content does not answer")
+    await hub.due_now(dedupe)
+    await hub.settle()
+    assert done(await draft.owner.get(draft.path))["publish_at"] is not None, "an outage is waited for"
+
+    fault = ZeroDivisionError()
     await hub.due_now(dedupe)
     await hub.settle()
     course = done(await draft.owner.get(draft.path))
     assert (course["published_revision"], course["publish_at"]) == (None, None)
-    assert "does not answer" in course["publish_error"]
+    assert "publish it yourself" in course["publish_error"]
 
 
 async def test_who_publishes_while_it_is_archived_is_told_that_it_is(

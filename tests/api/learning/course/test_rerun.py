@@ -50,17 +50,49 @@ async def test_a_rerun_is_made_by_whoever_started_it_with_the_rights_they_had(hu
         scopes=frozenset({"course:create", "course:edit"}),
         bound_org=OrgId(published.school.org_id),
     )
-    rerun_id = await process.start(starter, CourseId(UUID(published.id)), title=None, slug=None)
-    async with read() as db:
-        kept = await process.get_rerun(db, rerun_id)
-    assert kept.principal == starter
+
+    await process.start(starter, CourseId(UUID(published.id)), title=None, slug=None)
     await run_due_jobs(("course",))
+
     [created] = await hub.events("course.created")
     assert (created.actor.kind, created.actor.id, created.actor.acting_for) == (
         "service_account",
         published.owner.id,
         starter.acting_for,
     )
+    await hub.settle()
+
+
+@pytest.mark.parametrize(
+    ("cut", "slug"),
+    [
+        ({"scopes": ["course:read"]}, "forbidden"),
+        ({"scopes": ["course:edit"]}, "forbidden"),
+        ({"scopes": ["course:create", "course:read"]}, "forbidden"),
+        ({"bound_org": str(new_id())}, "course-not-found"),
+        (None, "forbidden"),
+    ],
+    ids=["reads", "edits", "creates", "bound-elsewhere", "earlier-release"],
+)
+async def test_a_rerun_does_no_more_than_its_caller_may(
+    hub: Hub, draft: Draft, cut: dict[str, Any] | None, slug: str
+) -> None:
+    """The rights that count are those of the job's caller, and every step asks for them."""
+    starter = Principal(kind="person", id=draft.owner.id)
+    rerun_id = await process.start(starter, CourseId(UUID(draft.id)), title=None, slug=None)
+    async with read() as db:
+        await db.run(
+            "UPDATE hub.jobs SET caller = CASE WHEN $2::jsonb IS NOT NULL THEN caller || $2 END WHERE args ->> 'rerun_id' = $1",
+            str(rerun_id),
+            cut,
+        )
+
+    await run_due_jobs(("course",))
+
+    operation = await process.operation_of(starter, rerun_id)
+    assert operation.problem is not None
+    assert (operation.state, operation.problem["type"]) == ("failed", f"/problems/{slug}")
+    assert await hub.events("course.created") == []
     await hub.settle()
 
 
@@ -95,12 +127,38 @@ async def test_a_rerun_that_fails_in_an_unforeseen_way_ends_and_says_so(
         raise ZeroDivisionError
 
     monkeypatch.setattr(logic, "create_course", breaks)
-    with pytest.raises(ZeroDivisionError):
-        await process.advance(rerun_id, last=False)
+    await run_due_jobs(("course",))
     assert done(await published.owner.get(started.headers["location"]))["state"] == "running"
-    with pytest.raises(ZeroDivisionError):
-        await process.advance(rerun_id, last=True)
+    async with read() as db:
+        await db.run(
+            "UPDATE hub.jobs SET attempts = max_attempts - 1, due_at = now() WHERE args ->> 'rerun_id' = $1",
+            str(rerun_id),
+        )
+    await run_due_jobs(("course",))
+
     operation = done(await published.owner.get(started.headers["location"]))
     assert (operation["state"], operation["problem"]["status"]) == ("failed", 503)
     assert "start it again" in operation["problem"]["detail"]
     await hub.settle()
+
+
+async def test_a_rerun_outlives_an_outage_in_its_last_attempt(
+    hub: Hub, published: Draft, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = await published.owner.post(f"{published.path}/rerun")
+    rerun_id = str(done(started, 202)["id"])
+    async with read() as db:
+        await db.run("UPDATE hub.jobs SET attempts = max_attempts - 1 WHERE args ->> 'rerun_id' = $1", rerun_id)
+
+    async def away(*_: Any, **__: Any) -> None:
+        raise ConnectionRefusedError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(logic, "create_course", away)
+        await run_due_jobs(("course",))
+    assert done(await published.owner.get(started.headers["location"]))["state"] == "running"
+    async with read() as db:
+        await db.run("UPDATE hub.jobs SET due_at = now() WHERE args ->> 'rerun_id' = $1", rerun_id)
+    await hub.settle()
+
+    assert done(await published.owner.get(started.headers["location"]))["state"] == "succeeded"
