@@ -12,12 +12,12 @@ from cluster import jobs
 from cluster.data import Connection
 from cluster.data.postgres import pool
 from cluster.jobs import run as job_runs
+from cluster.jobs.lanes import Lane, free_slots
 from cluster.jobs.run import LEASE_S, Taken
 from cluster.signals.wake import Bell
 
 log = logging.getLogger(__name__)
 
-SIDE_BY_SIDE = 16
 _KEEP_S = 3.0
 _AGAIN_S = 0.3
 _GRACE_S = 8.0
@@ -61,8 +61,9 @@ class JobWorker:
             for declared in jobs.job_types(self._services)
             if declared.concurrency > busy[declared.kind]
         }
+        lanes: Counter[Lane] = Counter(jobs.job_type(taken.kind).lane for taken, _ in self._running.values())
         asked_at = time.monotonic()
-        taken = await job_runs.take(free, SIDE_BY_SIDE - len(self._running))
+        taken = await job_runs.take(free, free_slots(lanes))
         for job in taken:
             if not self._running:
                 self._kept_at = asked_at

@@ -13,6 +13,7 @@ from croniter import CroniterError, croniter
 
 from cluster.base.services import service_of
 from cluster.jobs.job_run import JobRun
+from cluster.jobs.lanes import Lane
 
 A = TypeVar("A")
 C = TypeVar("C", bound=type)
@@ -29,6 +30,7 @@ class JobType:
     timeout_s: float
     concurrency: int
     """How many of this kind one worker host runs side by side."""
+    lane: Lane
     cron: str | None = None
 
 
@@ -48,15 +50,24 @@ _performs: dict[str, Perform] = {}
 
 
 def job(
-    kind: str, *, attempts: int = 10, timeout_s: float = 60, concurrency: int = 4, service: str | None = None
+    kind: str,
+    *,
+    attempts: int = 10,
+    timeout_s: float = 60,
+    lane: Lane = "normal",
+    concurrency: int = 4,
+    service: str | None = None,
 ) -> Callable[[C], C]:
-    """Declare the frozen dataclass below to be the arguments of jobs named `kind`."""
+    """Declare the frozen dataclass below to be the arguments of jobs named `kind`.
+
+    `attempts`: starts that may fail by a fault; outages do not count. `lane`: see `cluster.jobs.lanes`.
+    """
 
     def declare(python: C) -> C:
         if not hasattr(python, "__dataclass_fields__"):
             raise TypeError(f"{python.__name__}: the arguments of a job are a dataclass")
         owner = service or service_of(python).name
-        _by_class[python] = _declare(JobType(kind, python, owner, attempts, timeout_s, concurrency))
+        _by_class[python] = _declare(JobType(kind, python, owner, attempts, timeout_s, concurrency, lane))
         return python
 
     return declare
@@ -86,7 +97,13 @@ def perform(
 
 
 def cron(
-    name: str, expression: str, *, attempts: int = 3, timeout_s: float = 300, service: str | None = None
+    name: str,
+    expression: str,
+    *,
+    attempts: int = 3,
+    timeout_s: float = 300,
+    lane: Lane = "normal",
+    service: str | None = None,
 ) -> Callable[[Callable[[JobRun], Awaitable[None]]], Callable[[JobRun], Awaitable[None]]]:
     """Run the function below at the times of a crontab line (UTC). After an outage only the latest missed one runs."""
     try:
@@ -100,7 +117,7 @@ def cron(
             await function(run)
 
         owner = service or service_of(function.__module__).name
-        _declare(JobType(name, CronSlot, owner, attempts, timeout_s, 1, cron=expression))
+        _declare(JobType(name, CronSlot, owner, attempts, timeout_s, 1, lane, cron=expression))
         _performs[name] = perform_slot
         return function
 

@@ -89,20 +89,22 @@ WHERE jobs.kind = unwanted.kind AND jobs.dedupe = unwanted.dedupe AND state = 'q
 # Sorted, so that two transactions with the same dedupe texts wait for each other instead of deadlocking.
 _INSERT = """
 INSERT INTO hub.jobs AS waiting (id, kind, service, args, due_at, dedupe, max_attempts, caller, actor, traceparent)
-SELECT id, kind, service, args, coalesce(due_at, now()), dedupe, max_attempts, caller, $9, $10
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::timestamptz[], $6::text[], $7::int[], $8::jsonb[])
-    AS job (id, kind, service, args, due_at, dedupe, max_attempts, caller)
+SELECT id, kind, service, args, coalesce(due_at, now()), dedupe, max_attempts, caller, $actor, $traceparent
+FROM unnest(
+        $ids::uuid[], $kinds::text[], $services::text[], $args::jsonb[], $due::timestamptz[], $dedupes::text[],
+        $max_attempts::int[], $callers::jsonb[]
+    ) AS job (id, kind, service, args, due_at, dedupe, max_attempts, caller)
 ORDER BY kind, dedupe, id
 ON CONFLICT (kind, dedupe) WHERE state = 'queued' DO UPDATE SET
     (due_at, args, max_attempts, attempts, starts, put_back, unfit_since, last_error, caller, actor, traceparent) = (
         SELECT excluded.due_at, excluded.args, excluded.max_attempts, 0, 0, 0, NULL::timestamptz, NULL::text,
             excluded.caller, excluded.actor, excluded.traceparent
-        WHERE excluded.id = ANY($11::uuid[])
+        WHERE excluded.id = ANY($replacing::uuid[])
         UNION ALL
         SELECT least(waiting.due_at, excluded.due_at), waiting.args, waiting.max_attempts, waiting.attempts,
             waiting.starts, waiting.put_back, waiting.unfit_since, waiting.last_error, waiting.caller, waiting.actor,
             waiting.traceparent
-        WHERE excluded.id <> ALL($11::uuid[])
+        WHERE excluded.id <> ALL($replacing::uuid[])
     )
 """
 
@@ -115,17 +117,17 @@ async def _flush(tx: Transaction) -> None:
         return
     await tx.run(
         _INSERT,
-        [job.id for job in jobs],
-        [job.declared.kind for job in jobs],
-        [job.declared.service for job in jobs],
-        [job.args for job in jobs],
-        [job.due_at for job in jobs],
-        [job.dedupe for job in jobs],
-        [job.declared.attempts for job in jobs],
-        [job.caller for job in jobs],
-        msgspec.to_builtins(Actor.of(tx.principal)),
-        telemetry.traceparent(),
-        [job.id for job in jobs if job.replace],
+        ids=[job.id for job in jobs],
+        kinds=[job.declared.kind for job in jobs],
+        services=[job.declared.service for job in jobs],
+        args=[job.args for job in jobs],
+        due=[job.due_at for job in jobs],
+        dedupes=[job.dedupe for job in jobs],
+        max_attempts=[job.declared.attempts for job in jobs],
+        callers=[job.caller for job in jobs],
+        actor=msgspec.to_builtins(Actor.of(tx.principal)),
+        traceparent=telemetry.traceparent(),
+        replacing=[job.id for job in jobs if job.replace],
     )
     if any(job.due_at is None or job.due_at <= tx.now for job in jobs):
         tx.after_commit(partial(wake.signal, "jobs"))

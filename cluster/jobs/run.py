@@ -30,6 +30,7 @@ from cluster.events import Actor
 from cluster.events.inbox import describe
 from cluster.jobs.declare import JobType, job_type, job_types, perform_of
 from cluster.jobs.job_run import JobRun, LeaseLost
+from cluster.jobs.lanes import SLOTS, Lane, Slots
 from cluster.signals.wake import cancelled
 
 log = logging.getLogger(__name__)
@@ -71,36 +72,58 @@ class Taken:
     traceparent: str | None
 
 
-# One probe of the index per kind with free slots, then one job of every kind before the second of any.
+# One probe of the index per kind with free slots, then, within a lane, one job of every kind before the second of any. What
+# is beyond a lane's own slots shares the others, one job of every lane before the second of any.
 _TAKE = """
 WITH due AS (
-    SELECT job.id, row_number() OVER (PARTITION BY free.kind ORDER BY job.due_at) AS turn, job.due_at
-    FROM unnest($1::text[], $2::int[]) AS free (kind, slots), LATERAL (
+    SELECT job.id, job.due_at, free.lane, free.own, free.most,
+        row_number() OVER (PARTITION BY free.kind ORDER BY job.due_at) AS turn
+    FROM unnest($kinds::text[], $slots::int[], $lanes::text[], $own::int[], $most::int[])
+        AS free (kind, slots, lane, own, most),
+    LATERAL (
         SELECT id, due_at FROM hub.jobs
         WHERE kind = free.kind AND state IN ('queued', 'running') AND due_at <= now()
         ORDER BY due_at LIMIT free.slots FOR UPDATE SKIP LOCKED
     ) AS job
-), chosen AS (SELECT id FROM due ORDER BY turn, due_at LIMIT $3)
+), placed AS (
+    SELECT id, due_at, own, most, row_number() OVER (PARTITION BY lane ORDER BY turn, due_at) AS place FROM due
+), chosen AS (
+    SELECT id FROM placed WHERE place <= own AND place <= most
+    UNION ALL
+    (SELECT id FROM placed WHERE place > own AND place <= most ORDER BY place - own, due_at LIMIT $shared)
+)
 UPDATE hub.jobs SET
-    state = CASE WHEN starts >= $5 THEN 'dead' ELSE 'running' END,
+    state = CASE WHEN starts >= $max_starts THEN 'dead' ELSE 'running' END,
     starts = starts + 1,
     lease = gen_random_uuid(),
-    due_at = now() + $4,
-    last_error = CASE WHEN starts >= $5 THEN 'its worker died ' || starts || ' times while it ran' ELSE last_error END,
-    finished_at = CASE WHEN starts >= $5 THEN now() END
+    due_at = now() + $lease,
+    last_error = CASE WHEN starts >= $max_starts THEN 'its worker died ' || starts || ' times while it ran'
+        ELSE last_error END,
+    finished_at = CASE WHEN starts >= $max_starts THEN now() END
 FROM chosen WHERE jobs.id = chosen.id
 RETURNING jobs.id, kind, args, state, attempts, max_attempts, starts, lease, put_back, now() - unfit_since AS unfit_for,
     actor, caller, traceparent
 """
 
 
-async def take(free: Mapping[str, int], limit: int) -> list[Taken]:
-    """Lease up to `limit` due jobs of the kinds with free slots, fairly between kinds."""
-    if limit <= 0 or not free:
+async def take(free: Mapping[str, int], slots: Slots) -> list[Taken]:
+    """Lease due jobs of the kinds with free slots, as many as each lane has slots for, fairly between its kinds."""
+    if not slots.any or not free:
         return []
-    lease = timedelta(seconds=LEASE_S)
+    lanes: list[Lane] = [job_type(kind).lane for kind in free]
     async with read() as db:
-        taken = await db.all(Taken, _TAKE, list(free), list(free.values()), limit, lease, MAX_STARTS)
+        taken = await db.all(
+            Taken,
+            _TAKE,
+            kinds=list(free),
+            slots=list(free.values()),
+            lanes=lanes,
+            own=[slots.own.get(lane, 0) for lane in lanes],
+            most=[slots.most.get(lane, SLOTS) for lane in lanes],
+            shared=max(0, slots.shared),
+            lease=timedelta(seconds=LEASE_S),
+            max_starts=MAX_STARTS,
+        )
     for job in taken:
         if job.state == "dead":
             log.error("a job is dead: its worker died each time", extra={"job": str(job.id), "kind": job.kind})
@@ -202,26 +225,26 @@ async def _unfit(taken: Taken, why: str, labels: dict[str, Any]) -> None:
 
 
 _FINISH = """
-UPDATE hub.jobs SET state = $3, last_error = $4, attempts = attempts + 1, starts = 0, finished_at = now()
-WHERE id = $1 AND lease = $2 AND state = 'running'
+UPDATE hub.jobs SET state = $state, last_error = $error, attempts = attempts + 1, starts = 0, finished_at = now()
+WHERE id = $id AND lease = $lease AND state = 'running'
 """
 # While another job waits under the same text, that one will do the work.
 _QUEUE_AGAIN = """
 UPDATE hub.jobs SET
     state = CASE WHEN merged THEN 'cancelled' ELSE 'queued' END,
     finished_at = CASE WHEN merged THEN now() END,
-    last_error = $3, due_at = now() + $4,
-    attempts = attempts + CASE WHEN $5 = 'failed' THEN 1 ELSE 0 END,
-    starts = CASE WHEN $5 = 'unfit' THEN greatest(starts - 1, 0) ELSE 0 END,
-    put_back = CASE WHEN $5 = 'failed' THEN 0 ELSE put_back + 1 END,
-    unfit_since = CASE WHEN $5 = 'unfit' THEN coalesce(unfit_since, now()) END
+    last_error = $error, due_at = now() + $delay,
+    attempts = attempts + CASE WHEN $outcome = 'failed' THEN 1 ELSE 0 END,
+    starts = CASE WHEN $outcome = 'unfit' THEN greatest(starts - 1, 0) ELSE 0 END,
+    put_back = CASE WHEN $outcome = 'failed' THEN 0 ELSE put_back + 1 END,
+    unfit_since = CASE WHEN $outcome = 'unfit' THEN coalesce(unfit_since, now()) END
 FROM (
     SELECT EXISTS (
         SELECT 1 FROM hub.jobs AS other JOIN hub.jobs AS mine ON other.kind = mine.kind AND other.dedupe = mine.dedupe
-        WHERE mine.id = $1 AND other.state = 'queued'
+        WHERE mine.id = $id AND other.state = 'queued'
     ) AS merged
 ) AS twin
-WHERE id = $1 AND lease = $2 AND state = 'running'
+WHERE id = $id AND lease = $lease AND state = 'running'
 """
 # The lease's end stays the limit for the others; a stopping worker makes it now. The start did not end by itself: not
 # counted.
@@ -231,7 +254,7 @@ UPDATE hub.jobs SET due_at = now(), starts = greatest(starts - 1, 0) WHERE id = 
 
 
 async def _finish(taken: Taken, state: str, error: str | None = None) -> None:
-    found = await _record(_FINISH, taken.id, taken.lease, state, error)
+    found = await _record(_FINISH, taken, state=state, error=error)
     _ended.labels(taken.kind, state if found else "lost").inc()
 
 
@@ -241,7 +264,7 @@ async def _queue_again(taken: Taken, outcome: Literal["failed", "away", "unfit"]
     delay = timedelta(seconds=min(longest_s, 2.0 ** min(rounds, 10)) * random.uniform(0.75, 1.25))  # noqa: S311
     for _ in range(5):
         try:
-            await _record(_QUEUE_AGAIN, taken.id, taken.lease, error, delay, outcome)
+            await _record(_QUEUE_AGAIN, taken, error=error, delay=delay, outcome=outcome)
             break
         except asyncpg.UniqueViolationError:
             # Another job with this text was enqueued between our look and our update: look again.
@@ -249,7 +272,7 @@ async def _queue_again(taken: Taken, outcome: Literal["failed", "away", "unfit"]
     _ended.labels(taken.kind, outcome).inc()
 
 
-async def _record(sql: str, *args: object) -> int:
+async def _record(sql: str, taken: Taken, **named: object) -> int:
     """Write how a start ended, again while the database is away and the lease may last; return the rows touched.
 
     An end that is not written counts as the death of its worker.
@@ -258,7 +281,7 @@ async def _record(sql: str, *args: object) -> int:
     while True:
         try:
             async with read() as db:
-                return await db.run(sql, *args)
+                return await db.run(sql, taken, **named)
         except Exception as error:
             if not is_away(error) or time.monotonic() > until:
                 raise
@@ -273,8 +296,8 @@ async def _release(taken: Taken) -> None:
 async def run_due_jobs(services: tuple[str, ...] | None = None) -> int:
     """Run what is due, one by one, until nothing is; return how many ran. For tests."""
     count = 0
-    slots = {declared.kind: 1 for declared in job_types(services)}
-    while batch := await take(slots, 10):
+    kinds = {declared.kind: 1 for declared in job_types(services)}
+    while batch := await take(kinds, Slots(shared=10)):
         for taken in batch:
             await run(taken)
             count += 1

@@ -15,7 +15,7 @@ from cluster.people import identity
 _PURPOSE = "reset request"
 
 
-@job("auth.mail_reset", attempts=5, timeout_s=30)
+@job("auth.mail_reset", attempts=5, timeout_s=30, lane="quick")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailReset:
     """`sealed` is the address: jobs are listed to operators, whom it does not concern."""
@@ -41,7 +41,7 @@ async def rotate_keys(run: JobRun) -> None:
     await keys.rotate(now=datetime.now(UTC))
 
 
-@cron("auth.purge", "23 3 * * *")
+@cron("auth.purge", "23 3 * * *", lane="bulk")
 async def purge(run: JobRun) -> None:
     """Delete what is over."""
     async with write(run.principal) as tx:

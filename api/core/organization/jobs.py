@@ -13,7 +13,7 @@ from cluster.people.access import permit
 from cluster.people.calls import client
 
 
-@job("organization.grant_invited", attempts=20, timeout_s=30)
+@job("organization.grant_invited", attempts=20, timeout_s=30, lane="quick")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrantInvited:
     invitation_id: InvitationId

@@ -17,7 +17,7 @@ _ABANDONED_AFTER = timedelta(days=1)
 _BATCH = 500
 
 
-@job("user.copy_address", attempts=20, timeout_s=30)
+@job("user.copy_address", attempts=20, timeout_s=30, lane="quick")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyAddress:
     user_id: UserId
@@ -28,7 +28,7 @@ async def copy_address(run: JobRun, args: CopyAddress) -> None:
     await logic.copy_address(run.principal, args.user_id)
 
 
-@cron("user.clear_broken_sign_ups", "41 2 * * *")
+@cron("user.clear_broken_sign_ups", "41 2 * * *", lane="bulk")
 async def clear_broken_sign_ups(run: JobRun) -> None:
     """Release what nobody finished signing up with: it is personal data without an account."""
     until = datetime.now(UTC) - _ABANDONED_AFTER

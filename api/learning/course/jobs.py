@@ -27,7 +27,7 @@ async def rerun(run: JobRun, args: Rerun) -> None:
     await process.advance(run, args.rerun_id)
 
 
-@cron("course.purge", "17 3 * * *")
+@cron("course.purge", "17 3 * * *", lane="bulk")
 async def purge(run: JobRun) -> None:
     """Forget reruns that ended long ago: their course, or why there is none, was told."""
     while await process.purge(run.principal):

@@ -43,7 +43,7 @@ class Assess:
     enrollment_id: UUID
 
 
-@job("progress.reassess", attempts=20, timeout_s=300)
+@job("progress.reassess", attempts=20, timeout_s=300, lane="bulk")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reassess:
     """Looks for learners of a course who have finished because less is required now."""

@@ -134,7 +134,7 @@ class CheckAsset:
     asset_id: AssetId
 
 
-@job("media.remove_objects", attempts=20, timeout_s=120)
+@job("media.remove_objects", attempts=20, timeout_s=120, lane="bulk")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveObjects:
     """Deletes the objects of an asset that nothing refers to."""

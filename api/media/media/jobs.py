@@ -21,7 +21,7 @@ async def remove_objects(run: JobRun, args: RemoveObjects) -> None:
     await logic.remove_unreferenced(bucket("media"), f"{args.asset_id}/", before=None)
 
 
-@cron("media.expire", "*/10 * * * *")
+@cron("media.expire", "*/10 * * * *", lane="bulk")
 async def expire(run: JobRun) -> None:
     """Delete what was never finished or claimed, and forget what was deleted long ago."""
     now = datetime.now(UTC)
@@ -31,7 +31,7 @@ async def expire(run: JobRun) -> None:
         await run.extend()
 
 
-@cron("media.sweep", "41 4 * * *", timeout_s=3600)
+@cron("media.sweep", "41 4 * * *", timeout_s=3600, lane="bulk")
 async def sweep(run: JobRun) -> None:
     """Delete objects that killed or overtaken requests left behind."""
     before = logic.older_than_a_day(datetime.now(UTC))

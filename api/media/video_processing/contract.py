@@ -132,7 +132,7 @@ class Transcode:
         return f"transcode:{video_id}"
 
 
-@job("video_processing.remove_objects", attempts=20, timeout_s=300)
+@job("video_processing.remove_objects", attempts=20, timeout_s=300, lane="bulk")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveFilmObjects:
     """Deletes objects of a film that nobody needs any more."""

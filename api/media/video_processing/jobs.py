@@ -33,7 +33,7 @@ async def release_upload(run: JobRun, args: ReleaseUpload) -> None:
     await client(MediaCalls).release_asset(args.asset_id, logic.CLAIMANT)
 
 
-@cron("video_processing.sweep", "11 4 * * *", timeout_s=3600)
+@cron("video_processing.sweep", "11 4 * * *", timeout_s=3600, lane="bulk")
 async def sweep(run: JobRun) -> None:
     """Delete what killed and overtaken attempts left behind, whatever became of the jobs that should have."""
     before = datetime.now(UTC) - _STILL_RUNNING

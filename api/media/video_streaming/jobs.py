@@ -6,7 +6,7 @@ from api.media.video_streaming import logic
 from cluster.jobs import JobRun, cron
 
 
-@cron("video_streaming.purge", "41 3 * * *")
+@cron("video_streaming.purge", "41 3 * * *", lane="bulk")
 async def purge(run: JobRun) -> None:
     """Delete playbacks that nobody can use or report on any more."""
     while await logic.purge_expired(run.principal, datetime.now(UTC)):

@@ -22,6 +22,7 @@ from cluster.data.postgres import pool, transaction
 from cluster.events import parked
 from cluster.jobs import CronSlot, GiveUp, JobRun, LeaseLost, cancel_jobs, enqueue
 from cluster.jobs import run as job_runs
+from cluster.jobs.lanes import Slots
 from cluster.jobs.run import MAX_STARTS, Taken, run_due_jobs
 from tests.kernel import committed, rows, run
 
@@ -83,7 +84,7 @@ async def fail(job_run: JobRun, errand: Errand) -> None:
 
 
 async def take(count: int = 10) -> list[Taken]:
-    return await job_runs.take({"probe.errand": count}, count)
+    return await job_runs.take({"probe.errand": count}, Slots(shared=count))
 
 
 async def keep(held: list[Taken]) -> set[UUID]:
@@ -344,7 +345,7 @@ async def test_every_kind_gets_its_turn() -> None:
         await enqueued()
     async with committed() as tx:
         enqueue(tx, Slow(thing_id=new_id()))
-    taken = await job_runs.take({"probe.errand": 10, "probe.slow": 10}, 4)
+    taken = await job_runs.take({"probe.errand": 10, "probe.slow": 10}, Slots(shared=4))
     assert sorted(job.kind for job in taken) == ["probe.errand"] * 3 + ["probe.slow"]
 
 
@@ -422,10 +423,10 @@ async def test_a_killed_worker_process_loses_no_job(kernel: str) -> None:
     )
     assert worker.stdout is not None
     assert await worker.stdout.readline() == b"begun\n"
-    assert await job_runs.take({"probe.slow": 1}, 1) == []
+    assert await job_runs.take({"probe.slow": 1}, Slots(shared=1)) == []
     worker.send_signal(signal.SIGKILL)
     await worker.wait()
     # Its lease runs out by itself within 12 s; the test does not wait for it.
     await lease_ends()
-    [taken] = await job_runs.take({"probe.slow": 1}, 1)
+    [taken] = await job_runs.take({"probe.slow": 1}, Slots(shared=1))
     assert (taken.id, taken.starts) == (id, 2)

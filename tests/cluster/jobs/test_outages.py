@@ -34,6 +34,11 @@ class Long:
     n: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    n: int
+
+
 @pytest.fixture
 def registry() -> Iterator[None]:
     with registries_kept():
@@ -130,15 +135,18 @@ async def test_jobs_that_hold_every_connection_do_not_lose_their_leases(
     monkeypatch.setattr(job_worker, "_KEEP_S", 1.0)
     with registries_kept():
         jobs.job("probe.long", attempts=3, timeout_s=60, concurrency=16, service="speaker")(Long)
+        jobs.job("probe.long_letter", attempts=3, timeout_s=60, lane="quick", concurrency=16, service="speaker")(Letter)
 
-        async def sleep(run: JobRun, long: Long) -> None:
+        async def sleep(run: JobRun, long: Long | Letter) -> None:
             async with read() as db:
                 await db.run("SELECT pg_sleep(6)")
 
         jobs.perform(Long)(sleep)
+        jobs.perform(Letter)(sleep)
         async with committed() as tx:
-            for n in range(16):
+            for n in range(8):
                 enqueue(tx, Long(n=n))
+                enqueue(tx, Letter(n=n))
         worker = JobWorker(("speaker",), Bell())
         worker.start()
         try:

@@ -14,6 +14,7 @@ from cluster import jobs
 from cluster.base.problems import Unavailable
 from cluster.jobs import GiveUp, JobRun, enqueue
 from cluster.jobs import run as job_runs
+from cluster.jobs.lanes import Slots
 from cluster.jobs.run import run_due_jobs
 from tests.cluster.data.proxy import Proxy
 from tests.kernel import committed, pooled, registries_kept, rows, run
@@ -141,7 +142,7 @@ async def test_a_database_that_restarts_under_a_job_costs_nothing(kernel: str) -
         behind = f"{postgres.username}:{postgres.password or ''}@{urlsplit(proxy.endpoint).netloc}"
         async with pooled(urlunsplit(postgres._replace(netloc=behind))):
             await enqueued()
-            [taken] = await job_runs.take({"probe.chore": 1}, 1)
+            [taken] = await job_runs.take({"probe.chore": 1}, Slots(shared=1))
             await job_runs.run(taken)
 
     assert await state() == ("queued", 0, 0, 1, False)
