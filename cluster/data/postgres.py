@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 _holds_connection: ContextVar[bool] = ContextVar("holds_connection", default=False)
 _counters: ContextVar["StatementCounter | None"] = ContextVar("statement_counter", default=None)
 
+_TAKE_TURNS = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
+
 AfterCommit = Callable[[], Awaitable[None]]
 BeforeCommit = Callable[["Transaction"], Awaitable[None]]
 
@@ -177,6 +179,14 @@ class Transaction(Connection):
                 await callback()
             except Exception:
                 log.exception("after commit")
+
+    async def take_turns(self, name: str, id: UUID | None = None) -> None:
+        """Wait until no other transaction holds this name (and id), and hold it until the end of this one.
+
+        Take it before you look at what it protects: a limit per person (`take_turns("bookmark.person", user_id)`), where
+        two transactions that count at the same time would both find room.
+        """
+        await self.run(_TAKE_TURNS, name if id is None else f"{name} {id}")
 
 
 class _Session(asyncpg.Connection):

@@ -26,7 +26,6 @@ _OUTLIVES = timedelta(hours=1)
 _SKEW = timedelta(minutes=1)
 _KEPT_S = 60.0
 _PURPOSE = "signing key"
-_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('auth.signing_keys', 0))"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +104,7 @@ async def rotate(*, now: datetime) -> list[str]:
     """Make the keys that are missing, for now and for later, and return their names. Twins make them once."""
     made: list[str] = []
     async with write(platform("auth")) as tx:
-        await tx.run(_LOCK)
+        await tx.take_turns("auth.signing_keys")
         keys = await tx.all(StoredKey, LIST_KEYS)
         current = _usable(keys, now)
         if current is None:

@@ -240,7 +240,6 @@ async def find_grant_of(
 # Everybody who takes an owner away or hands ownership on waits here for who came before, and only then looks who owns: of two
 # owners who remove each other one no longer sees the other, and who has just been made the owner is seen. Locking the rows alone
 # would not do: a statement that waits for a row sees that row anew, but none that came meanwhile.
-TAKE_TURNS = "SELECT pg_advisory_xact_lock(hashtextextended('rbac.owners ' || $1::uuid::text, 0))"
 LOCK_OWNERS = """
 SELECT user_id FROM rbac.grants g
 WHERE org_id = $1 AND role = 'org_owner' AND ended_at IS NULL
@@ -251,7 +250,7 @@ ORDER BY id FOR UPDATE
 
 async def lock_owners(tx: Transaction, org_id: OrgId) -> list[UserId]:
     """Return the owners that are not suspended, who stay these until the transaction ends."""
-    await tx.run(TAKE_TURNS, org_id)
+    await tx.take_turns("rbac.owners", org_id)
     return [row["user_id"] for row in await tx.rows(LOCK_OWNERS, org_id)]
 
 
