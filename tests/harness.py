@@ -13,14 +13,17 @@ import httpx
 from actors import performers
 from cluster import events
 from cluster.base.ids import OrgId, UserId, new_id
-from cluster.base.principal import PLATFORM
+from cluster.base.principal import PLATFORM, platform
 from cluster.base.registry import load
 from cluster.base.services import table
-from cluster.data import Connection, postgres, write
+from cluster.data import Connection, postgres, read, write
 from cluster.data.postgres import StatementCounter, pool
 from cluster.events import Envelope, inbox, kafka
 from cluster.host import ServiceHost
-from cluster.jobs.run import run_due_jobs
+from cluster.jobs import CronSlot, enqueue_as, job_type
+from cluster.jobs.lanes import Slots
+from cluster.jobs.run import run as run_job
+from cluster.jobs.run import run_due_jobs, take
 from cluster.people import identity
 from cluster.people.requests import register
 from cluster.signals import broadcast, outbox
@@ -158,6 +161,17 @@ class Hub:
             await Connection(raw).run(
                 "UPDATE hub.jobs SET due_at = now() WHERE dedupe = $1 AND state = 'queued'", dedupe
             )
+
+    async def run_cron(self, name: str) -> None:
+        """Run the periodic job of this name once, as if its time had come, and return when it has ended."""
+        declared = job_type(name)
+        async with write(platform(declared.service)) as tx:
+            id = enqueue_as(tx, declared, CronSlot(at=tx.now))
+        for taken in await take({name: 100}, Slots(shared=100)):
+            await run_job(taken)
+        async with read() as db:
+            found = [tuple(row) for row in await db.rows("SELECT state, last_error FROM hub.jobs WHERE id = $1", id)]
+        assert found == [("succeeded", None)], found
 
     async def broadcasts_arrived(self) -> None:
         """Wait until every broadcast sent so far has reached this process."""

@@ -9,7 +9,7 @@ from api.core.auth.addresses import key_of
 from api.core.auth.sealing import seal, unseal
 from cluster.base.principal import Principal
 from cluster.data import write
-from cluster.jobs import JobRun, cron, enqueue, job, perform
+from cluster.jobs import JobRun, cron, enqueue, in_batches, job, perform
 from cluster.people import identity
 
 _PURPOSE = "reset request"
@@ -46,8 +46,9 @@ async def purge(run: JobRun) -> None:
     """Delete what is over."""
     async with write(run.principal) as tx:
         await identity.purge(tx)
-    while True:
+
+    async def delete(limit: int) -> int:
         async with write(run.principal) as tx:
-            if not await store.purge(tx):
-                return
-        await run.extend()
+            return await store.purge(tx, limit)
+
+    await in_batches(run, delete, limit=5000)

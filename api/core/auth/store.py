@@ -257,18 +257,18 @@ async def lock_sessions_of(tx: Transaction, user_id: UserId, *, but: UUID | None
 PURGE = """
 WITH sessions AS (
     DELETE FROM auth.sessions WHERE id IN (
-        SELECT id FROM auth.sessions WHERE expires_at < $1 ORDER BY expires_at LIMIT 5000)
+        SELECT id FROM auth.sessions WHERE expires_at < $1 ORDER BY expires_at LIMIT $3)
     RETURNING 1
 ), throttles AS (
     DELETE FROM auth.throttles WHERE key IN (
-        SELECT key FROM auth.throttles WHERE updated_at < $2 ORDER BY updated_at LIMIT 5000)
+        SELECT key FROM auth.throttles WHERE updated_at < $2 ORDER BY updated_at LIMIT $3)
     RETURNING 1
 ), tokens AS (
     DELETE FROM auth.mail_tokens WHERE token_sha256 IN (
-        SELECT token_sha256 FROM auth.mail_tokens WHERE expires_at < $2 ORDER BY expires_at LIMIT 5000)
+        SELECT token_sha256 FROM auth.mail_tokens WHERE expires_at < $2 ORDER BY expires_at LIMIT $3)
     RETURNING 1
 ), mails AS (
-    DELETE FROM auth.mails WHERE id IN (SELECT id FROM auth.mails WHERE created_at < $2 ORDER BY created_at LIMIT 5000)
+    DELETE FROM auth.mails WHERE id IN (SELECT id FROM auth.mails WHERE created_at < $2 ORDER BY created_at LIMIT $3)
     RETURNING 1
 )
 SELECT (SELECT count(*) FROM sessions) + (SELECT count(*) FROM throttles) + (SELECT count(*) FROM tokens)
@@ -276,6 +276,6 @@ SELECT (SELECT count(*) FROM sessions) + (SELECT count(*) FROM throttles) + (SEL
 """
 
 
-async def purge(tx: Transaction) -> int:
-    """Delete what is over: sessions 30 days after, the rest a day after. Returns how much."""
-    return await tx.value(PURGE, tx.now - timedelta(days=30), tx.now - timedelta(days=1))
+async def purge(tx: Transaction, limit: int) -> int:
+    """Delete what is over, up to `limit` rows a table: sessions 30 days after, the rest a day after. Returns how much."""
+    return await tx.value(PURGE, tx.now - timedelta(days=30), tx.now - timedelta(days=1), limit)

@@ -44,7 +44,6 @@ from cluster.people.calls import client
 
 UNDO = timedelta(days=30)
 """How long a deleted block can be restored."""
-_PURGE_BATCH = 1_000
 
 
 @cache
@@ -227,13 +226,13 @@ async def restore_block(caller: Principal, block_id: BlockId) -> Block:
     return await get_block(caller, block_id)
 
 
-async def purge_deleted(caller: Principal) -> bool:
-    """Delete for good a batch of what can no longer be restored, and tell whether there is more.
+async def purge_deleted(caller: Principal, limit: int) -> int:
+    """Delete for good up to `limit` blocks that can no longer be restored, and return how many.
 
     A day later than that, so that no restoration is under way.
     """
     async with write(caller) as tx:
-        return await store.delete_purged(tx, tx.now - UNDO - timedelta(days=1), _PURGE_BATCH) == _PURGE_BATCH
+        return await store.delete_purged(tx, tx.now - UNDO - timedelta(days=1), limit)
 
 
 async def _permitted(caller: Principal, permission: str, block_id: BlockId) -> Block:

@@ -1,10 +1,12 @@
 """Durable work of course: publishing at a time to come, and reruns."""
 
+from functools import partial
+
 from api.learning.course import process
 from api.learning.course.contract import PublishAt, Rerun
 from api.learning.course.publication import logic
 from cluster.base.problems import Problem
-from cluster.jobs import JobRun, cron, perform
+from cluster.jobs import JobRun, cron, in_batches, perform
 
 
 @perform(PublishAt)
@@ -30,5 +32,4 @@ async def rerun(run: JobRun, args: Rerun) -> None:
 @cron("course.purge", "17 3 * * *", lane="bulk")
 async def purge(run: JobRun) -> None:
     """Forget reruns that ended long ago: their course, or why there is none, was told."""
-    while await process.purge(run.principal):
-        await run.extend()
+    await in_batches(run, partial(process.purge, run.principal))

@@ -27,7 +27,6 @@ from cluster.people.calls import client
 State = Literal["copying", "creating", "done", "failed"]
 _PLATFORM = platform("course")
 _KEPT = timedelta(days=30)
-_PURGE_BATCH = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,10 +151,10 @@ async def operation_of(caller: Principal, rerun_id: UUID) -> Operation:
     return owned.operation
 
 
-async def purge(caller: Principal) -> bool:
-    """Delete a batch of reruns that began 30 days ago and ended, and tell whether there is more."""
+async def purge(caller: Principal, limit: int) -> int:
+    """Delete up to `limit` reruns that began 30 days ago and ended, and return how many."""
     async with write(caller) as tx:
-        return await _delete_ended(tx, tx.now - _KEPT, _PURGE_BATCH) == _PURGE_BATCH
+        return await _delete_ended(tx, tx.now - _KEPT, limit)
 
 
 async def _insert(tx: Transaction, rerun: RerunRow) -> None:

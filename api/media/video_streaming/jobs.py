@@ -1,13 +1,13 @@
 """Periodic work of video_streaming."""
 
 from datetime import UTC, datetime
+from functools import partial
 
 from api.media.video_streaming import logic
-from cluster.jobs import JobRun, cron
+from cluster.jobs import JobRun, cron, in_batches
 
 
 @cron("video_streaming.purge", "41 3 * * *", lane="bulk")
 async def purge(run: JobRun) -> None:
     """Delete playbacks that nobody can use or report on any more."""
-    while await logic.purge_expired(run.principal, datetime.now(UTC)):
-        await run.extend()
+    await in_batches(run, partial(logic.purge_expired, run.principal, datetime.now(UTC)))

@@ -115,11 +115,10 @@ async def find_playback(playback_id: PlaybackId) -> Playback | None:
     return None if guarded is None else await permit(PLATFORM, "playback:read", guarded)
 
 
-async def purge_expired(principal: Principal, now: datetime) -> bool:
-    """Delete a batch of playbacks that nobody can report on any more; tell whether there may be more."""
-    batch = 1000
+async def purge_expired(principal: Principal, now: datetime, limit: int) -> int:
+    """Delete up to `limit` playbacks that nobody can report on any more, and return how many."""
     async with write(principal) as tx:
-        return await store.delete_expired(tx, now - rules.KEPT_AFTER_EXPIRY, batch) == batch
+        return await store.delete_expired(tx, now - rules.KEPT_AFTER_EXPIRY, limit)
 
 
 def _duration_s(video: Video) -> float:

@@ -8,7 +8,6 @@ from api.learning.content.seed import seed
 from cluster.base.ids import new_id
 from cluster.base.principal import PLATFORM
 from cluster.data import read, write
-from cluster.jobs import CronSlot, enqueue_as, job_type
 from cluster.seed import DemoPerson, School
 from tests.api.learning.content.conftest import Author, Films, new_author
 from tests.harness import Hub, done, problem
@@ -261,9 +260,7 @@ async def test_after_the_undo_window_a_block_is_gone_for_good(hub: Hub, author: 
             [UUID(text), UUID(lesson)],
         )
     problem(await author.person.post(f"/v1/blocks/{lesson}/restore"), 404, "block-not-found")
-    async with write(PLATFORM) as tx:
-        enqueue_as(tx, job_type("content.purge"), CronSlot(at=tx.now))
-    await hub.settle()
+    await hub.run_cron("content.purge")
     async with read() as db:
         left = await db.rows(
             "SELECT id FROM content.blocks WHERE id = ANY($1::uuid[])", [UUID(text), UUID(lesson), UUID(kept)]

@@ -6,7 +6,7 @@ import pytest
 from api.learning.course import logic, process
 from api.learning.course.contract import CourseId
 from cluster.base.ids import OrgId, UserId, new_id
-from cluster.base.principal import PLATFORM, Principal
+from cluster.base.principal import Principal
 from cluster.data import read
 from cluster.jobs.run import run_due_jobs
 from tests.api.learning.course.conftest import Draft
@@ -110,7 +110,7 @@ async def test_a_rerun_is_forgotten_thirty_days_later(hub: Hub, published: Draft
     await run_due_jobs(("course",))
     async with read() as db:
         await db.run("UPDATE course.reruns SET created_at = now() - interval '31 days' WHERE id = $1", ids[0])
-    assert await process.purge(PLATFORM) is False
+    await hub.run_cron("course.purge")
     async with read() as db:
         kept = await db.rows("SELECT id FROM course.reruns WHERE id = ANY($1::uuid[])", ids)
     assert [row["id"] for row in kept] == ids[1:]

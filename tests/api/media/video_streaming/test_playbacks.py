@@ -147,9 +147,9 @@ async def test_playbacks_go_thirty_days_after_they_expired(cinema: Cinema) -> No
     playback = await cinema.watch(viewer.person)
     playback_id = PlaybackId(UUID(playback["id"]))
     end = datetime.fromisoformat(playback["expires_at"])
-    await logic.purge_expired(PLATFORM, end + timedelta(days=30))
+    await logic.purge_expired(PLATFORM, end + timedelta(days=30), 1000)
     assert await logic.find_playback(playback_id) is not None
-    await logic.purge_expired(PLATFORM, end + timedelta(days=30, seconds=1))
+    await logic.purge_expired(PLATFORM, end + timedelta(days=30, seconds=1), 1000)
     assert await logic.find_playback(playback_id) is None
 
 
