@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from api.learning.enrollment.contract import EnrollmentId
 from api.learning.progress import logic
 from api.learning.progress.contract import Assess, Flush, Reassess
-from api.learning.progress.watching import cache
 from api.learning.progress.watching import logic as watching
 from cluster.jobs import JobRun, cron, perform
 
@@ -19,11 +18,7 @@ async def flush(run: JobRun, args: Flush) -> None:
 @cron("progress.sweep", "* * * * *", timeout_s=60)
 async def sweep(run: JobRun) -> None:
     """Plan the writing of shards whose plan was lost with a process."""
-    try:
-        await watching.plan_lost(run.principal, datetime.now(UTC))
-    except cache.Away:
-        # The next minute tries again; a dead job for every minute of an outage would help nobody.
-        return
+    await watching.plan_lost(run.principal, datetime.now(UTC))
 
 
 @perform(Assess)

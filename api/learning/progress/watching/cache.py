@@ -16,6 +16,7 @@ from redis.exceptions import RedisClusterException, RedisError
 
 from api.learning.enrollment.contract import EnrollmentId
 from api.learning.progress.watching.rules import Watched
+from cluster.base.problems import Unavailable
 from cluster.signals import redis
 
 SHARDS = 16
@@ -54,7 +55,7 @@ return 1
 """
 
 
-class Away(Exception):
+class Away(Unavailable):
     """Redis does not answer, or too many write at once: PostgreSQL takes it directly."""
 
 

@@ -184,6 +184,28 @@ async def test_a_write_that_died_before_it_was_noted_is_repeated_without_effect(
     assert await _stored(viewer) == [((0, 4_000),)]
 
 
+async def test_writing_waits_for_redis_without_an_attempt(
+    hub: Hub, cinema: Cinema, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    viewer = await cinema.learner()
+    await watch(viewer, await cinema.watch(viewer.person), 2, (0, 2))
+    dedupe = Flush.dedupe(cache.shard_of(EnrollmentId(UUID(viewer.enrollment_id))))
+
+    async def away(*_: Any) -> None:
+        raise cache.Away("Redis did not answer a moment ago")
+
+    with monkeypatch.context() as gone:
+        gone.setattr(cache, "due", away)
+        await hub.due_now(dedupe)
+        await run_due_jobs(("progress",))
+
+    async with read() as db:
+        sql = "SELECT state, attempts, put_back FROM hub.jobs WHERE dedupe = $1 AND state IN ('queued', 'dead')"
+        assert [tuple(row) for row in await db.rows(sql, dedupe)] == [("queued", 0, 1)]
+    await _write_all(hub, viewer)
+    assert await _stored(viewer) == [((0, 2_000),)]
+
+
 async def test_a_plan_that_was_lost_is_made_again_by_the_sweep(hub: Hub, cinema: Cinema) -> None:
     viewer = await cinema.learner()
     playback = await cinema.watch(viewer.person)
