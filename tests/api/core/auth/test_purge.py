@@ -1,9 +1,5 @@
 """What auth deletes by itself."""
 
-from types import SimpleNamespace
-from typing import Any
-
-from api.core.auth import jobs
 from cluster.base.ids import new_id
 from cluster.base.principal import platform
 from cluster.data import write
@@ -20,11 +16,7 @@ async def test_the_purge_deletes_revocations_that_no_token_needs(hub: Hub) -> No
                 minutes,
             )
 
-    async def extend() -> None:
-        return
-
-    run: Any = SimpleNamespace(principal=platform("auth"), extend=extend)
-    await jobs.purge(run)
+    await hub.run_cron("auth.purge")
 
     async with write(platform("auth")) as tx:
         left = await tx.rows("SELECT subject_id FROM hub.revocations WHERE subject_id = ANY($1)", [kept, over])
