@@ -155,8 +155,8 @@ async def _perform(run: JobRun, service: str, request_id: UUID, round: int, args
         raise GiveUp(f"there is no erasure {request_id}")
     try:
         kept = await erase_part(run, service, request)
-    except Exception:
-        if run.last and round > 0:
+    except Exception as error:
+        if run.is_final(error) and round > 0:
             async with write(run.principal) as tx:
                 await _tell(tx, service, request, round, {}, failed=True)
         raise

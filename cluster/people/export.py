@@ -68,8 +68,8 @@ def _register(service: str) -> None:
         request = ExportRequested(request_id=args.request_id, user_id=args.user_id, org_id=args.org_id)
         try:
             rows = await _write_part(run, service, request)
-        except Exception:
-            if run.last:
+        except Exception as error:
+            if run.is_final(error):
                 await _tell(run, service, request, None)
             raise
         await _tell(run, service, request, rows)
