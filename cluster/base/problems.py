@@ -1,7 +1,7 @@
 """Problem documents (RFC 9457): every error a client sees is one of these, rendered in one place.
 
     Problem
-    |-- BadRequest 400, Unauthorized 401, Forbidden 403, NotFound 404, Conflict 409, Stale 412
+    |-- BadRequest 400, Unauthorized 401, Forbidden 403, NotFound 404, RequestTimeout 408, Conflict 409, Stale 412
     |-- TooLarge 413, UnsupportedMediaType 415, Invalid 422, PreconditionRequired 428, TooManyRequests 429
     `-- Unavailable 503
 
@@ -85,6 +85,13 @@ class Forbidden(Problem):
 class NotFound(Problem):
     status = 404
     title = "Not found"
+
+
+class RequestTimeout(Problem):
+    """The request's body did not arrive in time (RFC 9110, section 15.5.9)."""
+
+    status = 408
+    title = "The request did not arrive in time"
 
 
 class Conflict(Problem):

@@ -2,7 +2,9 @@
 
 import math
 import time
+from collections import Counter
 from dataclasses import dataclass
+from typing import Literal
 
 from cluster.base.problems import TooManyRequests, Unavailable
 
@@ -12,6 +14,8 @@ class Limits:
     """Limits of one process. Generous: a whole school may share one address."""
 
     short_requests: int = 500
+    bodies: int = 2000
+    """Requests whose body has not arrived; one address may have a quarter of them."""
     streams: int = 20_000
     guest_rate_per_s: float = 200.0
     guest_burst: int = 1000
@@ -19,41 +23,57 @@ class Limits:
     sign_in_burst: int = 300
 
 
+Kind = Literal["body", "short", "stream"]
+"""What a request counts as: its body is on the way, it is worked on, or its answer takes long."""
+
+
 class Admission:
     """Counts what is in flight and refuses what is too much."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
+        self.bodies = 0
         self.short = 0
         self.streams = 0
+        self._bodies_of: Counter[str] = Counter()
         self._guests = Buckets(limits.guest_rate_per_s, limits.guest_burst)
         self._sign_ins = Buckets(limits.sign_in_rate_per_s, limits.sign_in_burst)
 
-    def enter_short(self) -> None:
-        """Count a short request in.
+    def enter(self, kind: Kind, address: str) -> None:
+        """Count a request in.
 
         Raises:
-            Unavailable: this process has its hands full.
+            Unavailable: this process, or this address, has as many as it may.
         """
-        if self.short >= self.limits.short_requests:
-            raise Unavailable("too much is going on at once; nothing was done, repeat it shortly", retry_after_s=1)
-        self.short += 1
+        match kind:
+            case "body":
+                if self.bodies >= self.limits.bodies or self._bodies_of[address] >= max(1, self.limits.bodies // 4):
+                    raise Unavailable("too many requests wait for their bodies; repeat it shortly", retry_after_s=1)
+                self.bodies += 1
+                self._bodies_of[address] += 1
+            case "short":
+                if self.short >= self.limits.short_requests:
+                    raise Unavailable(
+                        "too much is going on at once; nothing was done, repeat it shortly", retry_after_s=1
+                    )
+                self.short += 1
+            case "stream":
+                if self.streams >= self.limits.streams:
+                    raise Unavailable("too many streams are open; repeat it shortly", retry_after_s=5)
+                self.streams += 1
 
-    def leave_short(self) -> None:
-        self.short -= 1
-
-    def enter_stream(self) -> None:
-        """Count a stream in.
-
-        Raises:
-            Unavailable: this process holds as many as it can.
-        """
-        if self.streams >= self.limits.streams:
-            raise Unavailable("too many streams are open; repeat it shortly", retry_after_s=5)
-        self.streams += 1
-
-    def leave_stream(self) -> None:
-        self.streams -= 1
+    def leave(self, kind: Kind, address: str) -> None:
+        """Count a request out."""
+        match kind:
+            case "body":
+                self.bodies -= 1
+                self._bodies_of[address] -= 1
+                if not self._bodies_of[address]:
+                    del self._bodies_of[address]
+            case "short":
+                self.short -= 1
+            case "stream":
+                self.streams -= 1
 
     def take(self, address: str, *, signs_in: bool) -> None:
         """Let one request of an address without a valid token pass.

@@ -12,6 +12,7 @@ from cluster.base.problems import (
     NotFound,
     PreconditionRequired,
     Problem,
+    RequestTimeout,
     Stale,
     TooLarge,
     TooManyRequests,
@@ -79,7 +80,7 @@ def _usual(route: APIRoute, public: bool, takes_keys: bool) -> tuple[type[Proble
     if paging in dependencies:
         usual.append(BadRequest)
     if route.body_field is not None:
-        usual += [BadRequest, TooLarge, UnsupportedMediaType]
+        usual += [BadRequest, RequestTimeout, TooLarge, UnsupportedMediaType]
     if takes_keys:
         usual += [KeyInFlight, KeyReused, BadRequest]
     return (*usual, Invalid)

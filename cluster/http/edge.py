@@ -12,10 +12,10 @@ from uuid_utils import uuid7
 
 from cluster.base import telemetry
 from cluster.base.principal import GUEST, PLATFORM, Principal, platform
-from cluster.base.problems import FieldError, Invalid, NotFound
+from cluster.base.problems import FieldError, Invalid, NotFound, RequestTimeout
 from cluster.base.services import service_of_area
 from cluster.base.settings import settings
-from cluster.http.admission import Admission, Limits
+from cluster.http.admission import Admission, Kind, Limits
 from cluster.http.log import AccessLog
 from cluster.http.rendering import problem_of, problem_response
 from cluster.people import identity
@@ -34,6 +34,9 @@ _READ = frozenset({b"authorization", b"traceparent", b"x-request-id", b"x-forwar
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _SIGN_IN = frozenset({"/v1/sessions", "/v1/users"})
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._~:+/=-]{1,128}")
+BODY_LIMIT_S = 10.0
+BODY_RATE_BYTES_PER_S = 16 * 1024
+"""A body that keeps coming at this rate may take longer than `BODY_LIMIT_S`."""
 _NO_CONTENT = b"default-src 'none'; frame-ancestors 'none'"
 
 
@@ -61,22 +64,22 @@ class Edge:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        exchange = Exchange(self, scope, send)
+        exchange = Exchange(self, scope, receive, send)
         if scope["type"] == "http" and scope["method"] not in _SAFE:
             # A client that leaves cancels us, never the work: it runs to its end in a task of its own.
-            task = asyncio.create_task(self._serve(exchange, receive))
+            task = asyncio.create_task(self._serve(exchange))
             self._writes.add(task)
             task.add_done_callback(self._writes.discard)
             await asyncio.shield(task)
         else:
-            await self._serve(exchange, receive)
+            await self._serve(exchange)
 
     async def drained(self) -> None:
         """Return once every write that began here has ended."""
         if self._writes:
             await asyncio.wait(self._writes)
 
-    async def _serve(self, exchange: "Exchange", receive: Receive) -> None:
+    async def _serve(self, exchange: "Exchange") -> None:
         parent = exchange.wanted.get(b"traceparent")
         if telemetry.exports_spans():
             tracing = telemetry.span_from(parent.decode("latin-1") if parent else None, exchange.method, "server")
@@ -85,19 +88,19 @@ class Edge:
         with tracing or nullcontext() as span:
             token = None if tracing else telemetry.enter(parent)
             try:
-                await self._answer(exchange, receive)
+                await self._answer(exchange)
             finally:
                 exchange.end(span)
                 if token is not None:
                     telemetry.leave(token)
 
-    async def _answer(self, exchange: "Exchange", receive: Receive) -> None:
+    async def _answer(self, exchange: "Exchange") -> None:
         scope = exchange.scope
         try:
             exchange.admit()
             await self._identify(exchange)
             _refuse_nul(scope)
-            await self._app(scope, receive, exchange.send)
+            await self._app(scope, exchange.receive, exchange.send)
         except Exception as error:
             if exchange.status:
                 # Too late for a problem. Not finishing the response tells the client that it is not whole.
@@ -106,7 +109,7 @@ class Edge:
                 log.exception("websocket", extra={"route": exchange.route()})
                 await exchange.send({"type": "websocket.close", "code": 1011})
             else:
-                await problem_response(problem_of(error))(scope, receive, exchange.send)
+                await problem_response(problem_of(error))(scope, exchange.receive, exchange.send)
 
     async def _identify(self, exchange: "Exchange") -> None:
         scope = exchange.scope
@@ -140,8 +143,10 @@ class Exchange:
     """One request and its response, as far as the edge minds them."""
 
     __slots__ = (
+        "_body_due",
+        "_counted_as",
         "_edge",
-        "_entered",
+        "_receive",
         "_send",
         "address",
         "area",
@@ -154,15 +159,17 @@ class Exchange:
         "wanted",
     )
 
-    def __init__(self, edge: Edge, scope: Scope, send: Send) -> None:
+    def __init__(self, edge: Edge, scope: Scope, receive: Receive, send: Send) -> None:
         self.started = time.perf_counter()
         self.scope = scope
         self.method: str = scope.get("method", "WEBSOCKET")
         self.status = 0
         self.principal = GUEST
         self._edge = edge
+        self._receive = receive
         self._send = send
-        self._entered = ""
+        self._counted_as: Kind | None = None
+        self._body_due = 0.0
         self.wanted = {name: value for name, value in scope["headers"] if name in _READ}
         path: str = scope["path"]
         self.area = path[4:].partition("/")[0] if path.startswith("/v1/") else ""
@@ -178,23 +185,60 @@ class Exchange:
         state["become_stream"] = self.become_stream
 
     def admit(self) -> None:
+        """Count this request, unless it has a body to come: that counts when it is read.
+
+        Raises:
+            Unavailable: there are too many requests.
+        """
         if self.scope["type"] == "websocket":
-            self._edge.admission.enter_stream()
-            self._entered = "stream"
-        elif not self.scope["path"].endswith("/-/health"):
-            self._edge.admission.enter_short()
-            self._entered = "short"
+            self._count_as("stream")
+        elif self.method in _SAFE and not self.scope["path"].endswith("/-/health"):
+            self._count_as("short")
 
     def become_stream(self) -> None:
-        """Count this request among the streams from now on: its answer takes long.
+        """Count this request among the streams from now on: its body or its answer takes long.
 
         Raises:
             Unavailable: there are too many of them.
         """
-        if self._entered == "short":
-            self._edge.admission.enter_stream()
-            self._edge.admission.leave_short()
-            self._entered = "stream"
+        self._count_as("stream")
+
+    def _count_as(self, kind: Kind | None) -> None:
+        before = self._counted_as
+        if kind == before:
+            return
+        if kind is not None:
+            self._edge.admission.enter(kind, self.address)
+        self._counted_as = kind
+        if before is not None:
+            self._edge.admission.leave(before, self.address)
+
+    async def receive(self) -> Message:
+        """Return the next part of the body. A request counts as short once the last part is there.
+
+        Raises:
+            RequestTimeout: it does not come.
+            Unavailable: there are too many requests.
+        """
+        if self._counted_as == "short" or self._counted_as == "stream":
+            return await self._receive()
+        now = asyncio.get_running_loop().time()
+        if self._counted_as is None:
+            self._count_as("body")
+            self._body_due = now + BODY_LIMIT_S
+        try:
+            async with asyncio.timeout_at(self._body_due):
+                message = await self._receive()
+        except TimeoutError:
+            raise RequestTimeout(
+                f"send the whole body within {BODY_LIMIT_S:.0f} s, a large one at "
+                f"{BODY_RATE_BYTES_PER_S // 1024} KiB/s at least",
+                headers={"Connection": "close"},
+            ) from None
+        self._body_due += len(message.get("body", b"")) / BODY_RATE_BYTES_PER_S
+        if not message.get("more_body"):
+            self._count_as("short")
+        return message
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -207,7 +251,7 @@ class Exchange:
                 elif name == b"content-security-policy":
                     has_policy = True
             if kind.startswith(b"text/event-stream"):
-                self.become_stream()
+                self._count_as("stream")
             if not has_policy and (b"json" in kind):
                 headers.append((b"content-security-policy", _NO_CONTENT))
             headers += self._edge._headers  # pyright: ignore[reportPrivateUsage]
@@ -226,10 +270,7 @@ class Exchange:
         return f"/v1/{self.area}/?" if service_of_area(self.area) else "?"
 
     def end(self, span: Any) -> None:
-        if self._entered == "short":
-            self._edge.admission.leave_short()
-        elif self._entered == "stream":
-            self._edge.admission.leave_stream()
+        self._count_as(None)
         duration_s = time.perf_counter() - self.started
         route = self.route()
         area = self.area if service_of_area(self.area) else ""
