@@ -1,6 +1,7 @@
 """The wrapper around HAProxy, on the configuration that the installed Ray Serve writes; no Ray is started."""
 
 import asyncio
+import json
 import os
 import re
 import subprocess
@@ -8,6 +9,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
+from uuid import UUID
 
 import httpx
 import psutil
@@ -204,3 +206,103 @@ async def test_its_own_errors_are_problem_documents(tmp_path: Path) -> None:
             "trace_id": "",
             "errors": [],
         }
+
+
+async def ask(port: int, request: bytes) -> bytes:
+    """Send these bytes and return the first answer."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    try:
+        async with asyncio.timeout(60):
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = re.search(rb"content-length: (\d+)", head)
+            return head + await reader.readexactly(int(length[1]) if length else 0)
+    finally:
+        writer.close()
+
+
+def shorter_body_limit(path: Path) -> Path:
+    """Shape the configuration, and wait for bodies a tenth of the time."""
+    assert check(path).returncode == 0
+    shaped, limits = re.subn(r"wait-for-body time 10s", "wait-for-body time 1s", path.read_text())
+    assert limits == 1
+    path.write_text(shaped)
+    return path
+
+
+async def test_a_slow_body_never_reaches_a_replica(tmp_path: Path) -> None:
+    port = free_port()
+    head = b"%s %s HTTP/1.1\r\nHost: hub.test\r\nContent-Length: 100\r\n\r\nx"
+    async with echo() as replica:
+        path = shorter_body_limit(write_config(tmp_path, port, replica))
+        async with running(path, port):
+            refused = await ask(port, head % (b"POST", b"/v1/courses"))
+            upload = await ask(port, head % (b"PATCH", b"/v1/uploads/1"))
+
+    head, _, body = refused.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 408 ")
+    assert json.loads(body) == {
+        "type": "/problems/request-timeout",
+        "title": "The request did not arrive in time",
+        "status": 408,
+        "detail": "send the whole body within 10 s",
+        "trace_id": "",
+        "errors": [],
+    }
+    assert upload.startswith(b"HTTP/1.1 200 ")
+
+
+async def test_calls_and_metrics_are_for_the_inside_alone(tmp_path: Path) -> None:
+    port = free_port()
+    paths = ("/v1/courses/-/calls/find_run", "/v1/courses/%2D/calls/find_run", "/v1/courses%2f-%2fcalls/x", "/metrics")
+    base = f"http://127.0.0.1:{port}"
+
+    async def statuses(**headers: str) -> list[int]:
+        async with httpx.AsyncClient(base_url=base, timeout=20, headers=headers) as client:
+            return [(await client.post(path)).status_code for path in paths]
+
+    async with echo() as replica:
+        async with running(write_config(tmp_path, port, replica), port):
+            near = await statuses()
+            forwarded = await statuses(**{"X-Forwarded-For": "127.0.0.1"})
+            standard = await statuses(Forwarded="for=127.0.0.1")
+        async with running(write_config(tmp_path, port, replica), port, HUB_INSIDE_NETWORKS="10.0.0.0/8"):
+            far = await statuses()
+
+    assert (near, forwarded, standard, far) == ([200] * 4, [404] * 4, [404] * 4, [404] * 4)
+
+
+async def test_cleartext_http_2_is_refused(tmp_path: Path) -> None:
+    port = free_port()
+    async with echo() as replica, running(write_config(tmp_path, port, replica), port):
+        answer = await ask(port, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0")
+        upgrade = await ask(
+            port,
+            b"GET /v1/x HTTP/1.1\r\nHost: hub.test\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+            b"Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n",
+        )
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert upgrade.startswith(b"HTTP/1.1 200 ")
+
+
+async def test_every_request_has_one_valid_id(tmp_path: Path) -> None:
+    port = free_port()
+
+    async def seen(client: httpx.AsyncClient, *headers: tuple[str, str]) -> list[str]:
+        answer = await client.get("/v1/x", headers=list(headers))
+        return re.findall(r"(?im)^x-request-id: (.*?)\r?$", answer.text)
+
+    async with (
+        echo() as replica,
+        running(write_config(tmp_path, port, replica), port),
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client,
+    ):
+        (made,) = await seen(client)
+        (kept,) = await seen(client, ("X-Request-Id", "abc-1"))
+        (replaced,) = await seen(client, ("X-Request-Id", "a b"))
+        (single,) = await seen(client, ("X-Request-Id", "abc-1"), ("X-Request-Id", "abc-2"))
+
+    assert kept == "abc-1"
+    assert UUID(made) != UUID(replaced)
+    assert single == "abc-1" or UUID(single)
