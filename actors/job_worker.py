@@ -118,7 +118,7 @@ class JobWorker:
     async def _let_go(self) -> None:
         own, self._own = self._own, None
         if own is not None:
-            await pool().release(cast(Any, own.raw))
+            pool().give_back(cast(Any, own.raw))
 
     def _give_up(self, held: dict[UUID, tuple[Taken, asyncio.Task[None]]], ours: set[UUID]) -> None:
         for id, (taken, task) in held.items():

@@ -28,14 +28,17 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 log = logging.getLogger(__name__)
 
 WEB_CONNECTIONS = 4
+WEB_WAIT_S = 2.0
+"""How long a request waits for a connection: longer than that, its client does better to ask again."""
 WORKER_CONNECTIONS = 8
 _MAX_CALL_BYTES = 16 * 1024 * 1024
 
 
-async def open_process(services: tuple[str, ...], *, name: str, connections: int) -> None:
+async def open_process(services: tuple[str, ...], *, name: str, connections: int, wait_s: float = 30.0) -> None:
     """Open what every process stands on: logs, the database as the role of exactly these services, Redis, identity, calls."""
     telemetry.configure(name)
-    await postgres.connect(await roles.ensure_login(services), size=connections, application=name)
+    url = await roles.ensure_login(services)
+    await postgres.connect(url, size=connections, application=name, wait_s=wait_s)
     await redis.connect()
     broadcast.listen("access", _forget_access, on_gap=access.forget_everybody)
     await broadcast.start()
@@ -60,18 +63,20 @@ async def _forget_access(message: dict[str, Any]) -> None:
 class ServiceHost:
     """The web host of a placement: answers `/v1/<area>` for its services, and health for the platform."""
 
-    def __init__(self, services: tuple[str, ...]) -> None:
+    def __init__(self, services: tuple[str, ...], *, wait_s: float = WEB_WAIT_S) -> None:
         unknown = [name for name in services if name not in table()]
         if unknown:
             raise LookupError(f"no such service: {', '.join(unknown)}; the table knows {', '.join(sorted(table()))}")
         self.services = services
+        self._wait_s = wait_s
         self._apps: dict[str, App] = {}
         self._paths: dict[str, App] = {}
         self._edge: App = Edge(self._dispatch)
 
     async def start(self) -> None:
         """Open the process and build the services; afterwards the host is ready."""
-        await open_process(self.services, name=f"web:{_label(self.services)}", connections=WEB_CONNECTIONS)
+        name = f"web:{_label(self.services)}"
+        await open_process(self.services, name=name, connections=WEB_CONNECTIONS, wait_s=self._wait_s)
         for name in self.services:
             service = table()[name]
             routes = room(name, "routes")

@@ -91,7 +91,8 @@ class Hub:
 
     def __init__(self) -> None:
         self.services = tuple(table())
-        self.host = ServiceHost(self.services)
+        # A busy machine is no fault of what waits.
+        self.host = ServiceHost(self.services, wait_s=30.0)
         self.guest = Person(self._client(), None, "")
         self.statements: Callable[[], AbstractContextManager[StatementCounter]] = postgres.count_statements
 

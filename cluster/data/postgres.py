@@ -18,6 +18,7 @@ import orjson
 
 from cluster.base.principal import Principal
 from cluster.data.named import bind, resolve
+from cluster.data.pool import Pool
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -202,40 +203,50 @@ class _Session(asyncpg.Connection):
         return tag
 
 
-_pool: "asyncpg.Pool[asyncpg.Record] | None" = None
+_pool: Pool | None = None
+_SETTINGS = {
+    "timezone": "UTC",
+    "jit": "off",
+    # The client gives a statement up after 30 s, see `command_timeout`. This ends those whose client is gone.
+    "statement_timeout": "35s",
+    "idle_in_transaction_session_timeout": "60s",
+}
 
 
-async def connect(url: str, *, size: int, application: str) -> None:
+async def connect(url: str, *, size: int, application: str, wait_s: float = 30.0) -> None:
     """Open this process's pool. One process, one pool, one role.
+
+    Whoever needs a connection waits for it `wait_s` at most.
 
     Raises:
         OSError, asyncpg.PostgresError: the server does not answer or refuses the role.
     """
     global _pool
-    _pool = await asyncpg.create_pool(
-        url,
-        min_size=1,
-        max_size=size,
-        init=prepare_connection,
-        reset=_keep_session,
-        connection_class=_Session,
-        command_timeout=30,
-        server_settings={"application_name": application, "timezone": "UTC", "jit": "off"},
-    )
 
+    async def open_one() -> Any:
+        raw = await asyncpg.connect(
+            url,
+            connection_class=_Session,
+            command_timeout=30,
+            server_settings={"application_name": application, **_SETTINGS},
+        )
+        try:
+            await prepare_connection(raw)
+        except BaseException:
+            raw.terminate()
+            raise
+        return raw
 
-async def _keep_session(_: Any) -> None:
-    """Leave a returned connection as it is, which saves a round trip: settings and locks are made in transactions alone.
-
-    A transaction that is still open is rolled back before this.
-    """
+    opened = Pool(open_one, size=size, wait_s=wait_s)
+    async with opened.acquire():
+        _pool = opened
 
 
 async def disconnect() -> None:
     global _pool
-    pool, _pool = _pool, None
-    if pool is not None:
-        await pool.close()
+    closed, _pool = _pool, None
+    if closed is not None:
+        await closed.close()
 
 
 async def prepare_connection(raw: Any) -> None:
@@ -267,7 +278,7 @@ def _decode_jsonb(content: bytes) -> Any:
     return orjson.loads(content[1:])
 
 
-def pool() -> "asyncpg.Pool[asyncpg.Record]":
+def pool() -> Pool:
     if _pool is None:
         raise RuntimeError("no database pool: start a ServiceHost or a WorkerHost first")
     return _pool
@@ -287,21 +298,22 @@ class read:
 
     Raises:
         RuntimeError: the task has a connection already.
+        Unavailable: no connection is free in time.
     """
 
-    __slots__ = ("_lent", "_token")
+    __slots__ = ("_pool", "_raw", "_token")
 
     async def __aenter__(self) -> Connection:
         if _holds_connection.get():
             raise RuntimeError("a second connection while one is held: use that one, or give it back first")
-        self._lent = pool().acquire()
-        raw = await self._lent.__aenter__()
+        self._pool = pool()
+        self._raw = await self._pool.take()
         self._token = _holds_connection.set(True)
-        return Connection(raw)
+        return Connection(self._raw)
 
     async def __aexit__(self, *failure: object) -> None:
         _holds_connection.reset(self._token)
-        await self._lent.__aexit__(*failure)
+        self._pool.give_back(self._raw)
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ class Limits:
     """Limits of one process. Generous: a whole school may share one address."""
 
     short_requests: int = 500
+    """One service may have half of them: when its table is locked, the others go on."""
     bodies: int = 2000
     """Requests whose body has not arrived; one address may have a quarter of them."""
     streams: int = 20_000
@@ -36,14 +37,15 @@ class Admission:
         self.short = 0
         self.streams = 0
         self._bodies_of: Counter[str] = Counter()
+        self._short_of: Counter[str] = Counter()
         self._guests = Buckets(limits.guest_rate_per_s, limits.guest_burst)
         self._sign_ins = Buckets(limits.sign_in_rate_per_s, limits.sign_in_burst)
 
-    def enter(self, kind: Kind, address: str) -> None:
+    def enter(self, kind: Kind, *, address: str, service: str) -> None:
         """Count a request in.
 
         Raises:
-            Unavailable: this process, or this address, has as many as it may.
+            Unavailable: this process, this address or this service has as many as it may.
         """
         match kind:
             case "body":
@@ -52,17 +54,19 @@ class Admission:
                 self.bodies += 1
                 self._bodies_of[address] += 1
             case "short":
-                if self.short >= self.limits.short_requests:
+                most = self.limits.short_requests
+                if self.short >= most or (service and self._short_of[service] >= max(1, most // 2)):
                     raise Unavailable(
                         "too much is going on at once; nothing was done, repeat it shortly", retry_after_s=1
                     )
                 self.short += 1
+                self._short_of[service] += 1
             case "stream":
                 if self.streams >= self.limits.streams:
                     raise Unavailable("too many streams are open; repeat it shortly", retry_after_s=5)
                 self.streams += 1
 
-    def leave(self, kind: Kind, address: str) -> None:
+    def leave(self, kind: Kind, *, address: str, service: str) -> None:
         """Count a request out."""
         match kind:
             case "body":
@@ -72,6 +76,7 @@ class Admission:
                     del self._bodies_of[address]
             case "short":
                 self.short -= 1
+                self._short_of[service] -= 1
             case "stream":
                 self.streams -= 1
 

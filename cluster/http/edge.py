@@ -15,6 +15,7 @@ from cluster.base.principal import GUEST, PLATFORM, Principal, platform
 from cluster.base.problems import FieldError, Invalid, NotFound, RequestTimeout
 from cluster.base.services import service_of_area
 from cluster.base.settings import settings
+from cluster.data.pool import borrower
 from cluster.http.admission import Admission, Kind, Limits
 from cluster.http.log import AccessLog
 from cluster.http.rendering import problem_of, problem_response
@@ -96,6 +97,7 @@ class Edge:
 
     async def _answer(self, exchange: "Exchange") -> None:
         scope = exchange.scope
+        borrowing = borrower.set(exchange.service)
         try:
             exchange.admit()
             await self._identify(exchange)
@@ -110,6 +112,8 @@ class Edge:
                 await exchange.send({"type": "websocket.close", "code": 1011})
             else:
                 await problem_response(problem_of(error))(scope, exchange.receive, exchange.send)
+        finally:
+            borrower.reset(borrowing)
 
     async def _identify(self, exchange: "Exchange") -> None:
         scope = exchange.scope
@@ -117,10 +121,9 @@ class Edge:
         authorization = exchange.wanted.get(b"authorization", b"")
         token = authorization[7:].strip().decode("latin-1") if authorization[:7].lower() == b"bearer " else None
         if exchange.area and scope["path"].startswith(f"/v1/{exchange.area}/-/calls/"):
-            service = service_of_area(exchange.area)
-            if service is None:
+            if not exchange.service:
                 raise NotFound("no such path; /openapi.json lists them all")
-            callers = identity.verify_service_token(token or "", service.name)
+            callers = identity.verify_service_token(token or "", exchange.service)
             principal: Principal = platform(",".join(callers)) if callers else PLATFORM
         elif token is None:
             principal = GUEST
@@ -154,6 +157,7 @@ class Exchange:
         "principal",
         "request_id",
         "scope",
+        "service",
         "started",
         "status",
         "wanted",
@@ -173,6 +177,8 @@ class Exchange:
         self.wanted = {name: value for name, value in scope["headers"] if name in _READ}
         path: str = scope["path"]
         self.area = path[4:].partition("/")[0] if path.startswith("/v1/") else ""
+        found = service_of_area(self.area)
+        self.service = found.name if found else ""
         request_id = self.wanted.get(b"x-request-id")
         if request_id is None or _REQUEST_ID.fullmatch(request_id) is None:
             request_id = str(uuid7()).encode()
@@ -208,10 +214,10 @@ class Exchange:
         if kind == before:
             return
         if kind is not None:
-            self._edge.admission.enter(kind, self.address)
+            self._edge.admission.enter(kind, address=self.address, service=self.service)
         self._counted_as = kind
         if before is not None:
-            self._edge.admission.leave(before, self.address)
+            self._edge.admission.leave(before, address=self.address, service=self.service)
 
     async def receive(self) -> Message:
         """Return the next part of the body. A request counts as short once the last part is there.
@@ -267,13 +273,13 @@ class Exchange:
         route: str | None = self.scope["state"].get("route")
         if route is not None:
             return route
-        return f"/v1/{self.area}/?" if service_of_area(self.area) else "?"
+        return f"/v1/{self.area}/?" if self.service else "?"
 
     def end(self, span: Any) -> None:
         self._count_as(None)
         duration_s = time.perf_counter() - self.started
         route = self.route()
-        area = self.area if service_of_area(self.area) else ""
+        area = self.area if self.service else ""
         # Nothing sent: the client left before it could be.
         status = self.status or 499
         self._edge._log.write(  # pyright: ignore[reportPrivateUsage]

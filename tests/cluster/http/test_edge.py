@@ -116,6 +116,28 @@ async def test_beyond_the_limit_requests_are_shed_and_health_is_not(process: Non
         await db.run("DELETE FROM toy.things")
 
 
+async def test_one_service_has_half_of_the_short_requests(process: None) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"].startswith("/v1/courses"):
+            gate.entered.set()
+            await gate.open.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async with client_of(Edge(app, Limits(short_requests=2))) as client:
+        first = asyncio.create_task(client.get("/v1/courses/1"))
+        await asyncio.wait_for(gate.entered.wait(), 5)
+
+        same = await client.get("/v1/runs/1")
+        other = await client.get("/v1/organizations/1")
+
+        problem(same, 503, "unavailable")
+        done(other)
+        gate.open.set()
+        done(await first)
+        done(await client.get("/v1/runs/1"))
+
+
 async def test_streams_are_counted_apart(process: None) -> None:
     edge = new_edge(Limits(short_requests=1, streams=1))
     async with client_of(edge) as client:
