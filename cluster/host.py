@@ -6,7 +6,7 @@ A request finds its service by a dictionary look-up on the area; only then FastA
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
-from ipaddress import ip_address
+from hmac import compare_digest
 from typing import Any
 from uuid import UUID
 
@@ -14,8 +14,10 @@ from cluster.base import telemetry
 from cluster.base.problems import BadRequest, Forbidden, NotFound, Problem
 from cluster.base.registry import room
 from cluster.base.services import Service, service_of_area, table
+from cluster.base.settings import settings
 from cluster.data import objects, postgres, roles
 from cluster.http import Edge, build_app, problem_response, text_response
+from cluster.http.names import host_name, is_loopback
 from cluster.people import access, calls, identity
 from cluster.signals import broadcast, redis
 
@@ -31,6 +33,7 @@ WEB_CONNECTIONS = 4
 WEB_WAIT_S = 2.0
 """How long a request waits for a connection: longer than that, its client does better to ask again."""
 WORKER_CONNECTIONS = 8
+_FORWARDED = frozenset({b"forwarded", b"via", b"x-real-ip"})
 _MAX_CALL_BYTES = 16 * 1024 * 1024
 
 
@@ -71,7 +74,7 @@ class ServiceHost:
         self._wait_s = wait_s
         self._apps: dict[str, App] = {}
         self._paths: dict[str, App] = {}
-        self._edge: App = Edge(self._dispatch)
+        self._edge = Edge(self._dispatch)
 
     async def start(self) -> None:
         """Open the process and build the services; afterwards the host is ready."""
@@ -87,6 +90,8 @@ class ServiceHost:
             self._paths.update(dict.fromkeys(service.paths, app))
 
     async def stop(self) -> None:
+        """Let writes end, whose clients may have left, and close the process."""
+        await self._edge.drained()
         await close_process()
 
     async def healthy(self) -> None:
@@ -154,8 +159,8 @@ class ServiceHost:
 
     async def _operate(self, scope: Scope, receive: Receive, send: Send) -> None:
         match scope["path"]:
-            case "/metrics" if not _from_this_network(scope):
-                response = problem_response(NotFound("metrics are for the network that this runs in"))
+            case "/metrics" if not _may_measure(scope):
+                response = problem_response(NotFound("metrics are for this machine and for who has HUB_METRICS_TOKEN"))
             case "/metrics":
                 response = text_response(telemetry.metrics_text(), "text/plain; version=0.0.4")
             case "/healthz":
@@ -186,14 +191,23 @@ class ServiceHost:
                 return
 
 
-def _from_this_network(scope: Scope) -> bool:
-    """Tell whether the one who asks is on a private network; the ingress names exactly one address."""
+def _may_measure(scope: Scope) -> bool:
+    """Tell whether who asks has the token of metrics, or is a program on this machine.
+
+    Nothing may stand between: whoever is behind a proxy has the proxy's address, and a page in a browser may have been
+    pointed here by its own name.
+    """
     headers: dict[bytes, bytes] = dict(scope["headers"])
-    forwarded = headers.get(b"x-forwarded-for", b"").decode("latin-1").strip()
-    try:
-        return not forwarded or ip_address(forwarded).is_private
-    except ValueError:
-        return False
+    token = settings().metrics_token
+    if token and compare_digest(headers.get(b"authorization", b""), b"Bearer " + token.encode()):
+        return True
+    client = scope.get("client")
+    return (
+        client is not None
+        and is_loopback(client[0])
+        and is_loopback(host_name(headers.get(b"host", b"")))
+        and not any(name in _FORWARDED or name.startswith(b"x-forwarded-") for name in headers)
+    )
 
 
 async def _read(receive: Receive) -> bytes:

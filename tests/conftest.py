@@ -41,6 +41,7 @@ def servers() -> Iterator[None]:
         os.environ["HUB_STACK"] = f"test-{_WORKER}"
         os.environ["HUB_CALLS_CODEC"] = "1"
         os.environ["HUB_LOCAL_MAIL"] = "1"
+        os.environ["HUB_ALLOWED_HOSTS"] = "hub.test"
         os.environ["HUB_LOG_LEVEL"] = "warning"
         yield
 

@@ -2,7 +2,7 @@
 
     Problem
     |-- BadRequest 400, Unauthorized 401, Forbidden 403, NotFound 404, RequestTimeout 408, Conflict 409, Stale 412
-    |-- TooLarge 413, UnsupportedMediaType 415, Invalid 422, PreconditionRequired 428, TooManyRequests 429
+    |-- TooLarge 413, UnsupportedMediaType 415, MisdirectedRequest 421, Invalid 422, PreconditionRequired 428, TooManyRequests 429
     `-- Unavailable 503
 
 Services subclass the nearest one in their contract; the slug of `type` is the class name in kebab case.
@@ -121,6 +121,13 @@ class TooLarge(Problem):
 class UnsupportedMediaType(Problem):
     status = 415
     title = "This kind of body is not understood here"
+
+
+class MisdirectedRequest(Problem):
+    """The request was sent to a name that is not ours (RFC 9110, section 15.5.20)."""
+
+    status = 421
+    title = "This server does not go by that name"
 
 
 class Invalid(Problem):

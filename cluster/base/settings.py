@@ -34,6 +34,10 @@ class Settings:
     """The origin that clients see, without a trailing slash."""
     secrets: Mapping[str, str]
     """By key id, newest first, the same in every process; a secret without an id has the id "". See `cluster.base.secrets`."""
+    allowed_hosts: frozenset[str]
+    """Further names that clients may send in `Host`, without ports; loopback names always do."""
+    metrics_token: str
+    """Bearer token of those who read `/metrics`; empty: only this machine may."""
     service_url: str
     """Template of the address of another service's host: `{service}`, `{namespace}` and `{port}` are filled in."""
     otlp_endpoint: str
@@ -84,6 +88,8 @@ def settings() -> Settings:
         s3_region=os.environ.get("HUB_S3_REGION", "us-east-1"),
         public_url=public_url,
         secrets=_secrets(env["SECRET"]),
+        allowed_hosts=frozenset(os.environ.get("HUB_ALLOWED_HOSTS", "").lower().split()),
+        metrics_token=os.environ.get("HUB_METRICS_TOKEN", ""),
         service_url=os.environ.get("HUB_SERVICE_URL", public_url),
         otlp_endpoint=os.environ.get("HUB_OTLP_ENDPOINT", ""),
         log_level=os.environ.get("HUB_LOG_LEVEL", "info"),

@@ -8,6 +8,9 @@ from typing import Literal
 
 from cluster.base.problems import TooManyRequests, Unavailable
 
+sign_ins: set[tuple[str, str]] = set()
+"""Method and path of the routes that were declared with `signs_in=True`: addresses without a token ask them less often."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:

@@ -16,8 +16,9 @@ from cluster.base.problems import FieldError, Invalid, NotFound, RequestTimeout
 from cluster.base.services import service_of_area
 from cluster.base.settings import settings
 from cluster.data.pool import borrower
-from cluster.http.admission import Admission, Kind, Limits
+from cluster.http.admission import Admission, Kind, Limits, sign_ins
 from cluster.http.log import AccessLog
+from cluster.http.names import Names
 from cluster.http.rendering import problem_of, problem_response
 from cluster.people import identity
 
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 
 _READ = frozenset({b"authorization", b"traceparent", b"x-request-id", b"x-forwarded-for"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-_SIGN_IN = frozenset({"/v1/sessions", "/v1/users"})
+_DRAIN_LIMIT_S = 8.0
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._~:+/=-]{1,128}")
 BODY_LIMIT_S = 10.0
 BODY_RATE_BYTES_PER_S = 16 * 1024
@@ -53,12 +54,12 @@ class Edge:
         self.admission = Admission(limits or Limits())
         self._log = AccessLog()
         self._writes: set[asyncio.Task[None]] = set()
-        public_url = settings().public_url
+        self._names = Names(settings())
         self._headers: list[tuple[bytes, bytes]] = [
             (b"x-content-type-options", b"nosniff"),
             (b"referrer-policy", b"no-referrer"),
         ]
-        if public_url.startswith("https://"):
+        if settings().public_url.startswith("https://"):
             self._headers.append((b"strict-transport-security", b"max-age=63072000; includeSubDomains"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,9 +77,11 @@ class Edge:
             await self._serve(exchange)
 
     async def drained(self) -> None:
-        """Return once every write that began here has ended."""
+        """Return once every write that began here has ended, or seconds later."""
         if self._writes:
-            await asyncio.wait(self._writes)
+            _, late = await asyncio.wait(self._writes, timeout=_DRAIN_LIMIT_S)
+            if late:
+                log.warning("writes did not end in time", extra={"count": len(late)})
 
     async def _serve(self, exchange: "Exchange") -> None:
         parent = exchange.wanted.get(b"traceparent")
@@ -100,6 +103,10 @@ class Edge:
         borrowing = borrower.set(exchange.service)
         try:
             exchange.admit()
+            if not exchange.is_call and not exchange.is_health:
+                for name, value in scope["headers"]:
+                    if name == b"host":
+                        self._names.check(value)
             await self._identify(exchange)
             _refuse_nul(scope)
             await self._app(scope, exchange.receive, exchange.send)
@@ -120,7 +127,7 @@ class Edge:
         state: dict[str, Any] = scope["state"]
         authorization = exchange.wanted.get(b"authorization", b"")
         token = authorization[7:].strip().decode("latin-1") if authorization[:7].lower() == b"bearer " else None
-        if exchange.area and scope["path"].startswith(f"/v1/{exchange.area}/-/calls/"):
+        if exchange.is_call:
             if not exchange.service:
                 raise NotFound("no such path; /openapi.json lists them all")
             callers = identity.verify_service_token(token or "", exchange.service)
@@ -137,8 +144,7 @@ class Edge:
         exchange.principal = state["principal"] = principal
 
     def _limit_guest(self, exchange: "Exchange") -> None:
-        scope = exchange.scope
-        signs_in = scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in _SIGN_IN
+        signs_in = (exchange.method, exchange.scope["path"]) in sign_ins
         self.admission.take(exchange.address, signs_in=signs_in)
 
 
@@ -153,6 +159,8 @@ class Exchange:
         "_send",
         "address",
         "area",
+        "is_call",
+        "is_health",
         "method",
         "principal",
         "request_id",
@@ -176,7 +184,9 @@ class Exchange:
         self._body_due = 0.0
         self.wanted = {name: value for name, value in scope["headers"] if name in _READ}
         path: str = scope["path"]
-        self.area = path[4:].partition("/")[0] if path.startswith("/v1/") else ""
+        self.area, _, rest = path[4:].partition("/") if path.startswith("/v1/") else ("", "", "")
+        self.is_call = rest.startswith("-/calls/")
+        self.is_health = rest == "-/health"
         found = service_of_area(self.area)
         self.service = found.name if found else ""
         request_id = self.wanted.get(b"x-request-id")
@@ -198,7 +208,7 @@ class Exchange:
         """
         if self.scope["type"] == "websocket":
             self._count_as("stream")
-        elif self.method in _SAFE and not self.scope["path"].endswith("/-/health"):
+        elif self.method in _SAFE and not self.is_health:
             self._count_as("short")
 
     def become_stream(self) -> None:

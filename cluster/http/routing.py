@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Match
 from cluster.base.principal import GUEST, Principal
 from cluster.base.problems import Problem
 from cluster.data import idempotency
+from cluster.http.admission import sign_ins
 from cluster.http.bodies import JsonRequest, require_json
 from cluster.http.documentation import describe
 from cluster.http.reading import Handler, plain_read
@@ -162,6 +163,7 @@ class Router:
         raises: Sequence[type[Problem]] = (),
         example: Any = None,
         public: bool = False,
+        signs_in: bool = False,
         status_code: int = 200,
         deprecated_since: datetime | None = None,
         sunset: datetime | None = None,
@@ -170,12 +172,15 @@ class Router:
         """Register the decorated function.
 
         `raises` are the problems beyond the usual ones; `example` is a request body (default: the first example of
-        the body's model, else made of its fields' examples); `public`: guests are welcome; `deprecated_since` and
-        `sunset` are told with every answer (RFC 9745, RFC 8594). Further options are FastAPI's (`response_model`, ...).
+        the body's model, else made of its fields' examples); `public`: guests are welcome; `signs_in`: guests may guess
+        passwords or make accounts here, so that an address may ask less often; `deprecated_since` and `sunset` are told
+        with every answer (RFC 9745, RFC 8594). Further options are FastAPI's (`response_model`, ...).
 
         Raises:
             ValueError: the example of the body is not valid.
         """
+        if signs_in:
+            sign_ins.add((method, path))
 
         def register(endpoint: Endpoint) -> Endpoint:
             self.api.add_api_route(

@@ -151,6 +151,7 @@ def _render_session(caller: Caller, session: Session) -> SessionView:
     "/v1/sessions",
     status_code=201,
     public=True,
+    signs_in=True,
     raises=(WrongCredentials, TooManyGuesses),
     example={"email": "ada@school.example", "password": "a few words in a row"},
 )

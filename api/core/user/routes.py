@@ -113,6 +113,7 @@ def render(user: User, response: Response | None = None) -> UserView:
     "/v1/users",
     status_code=201,
     public=True,
+    signs_in=True,
     raises=(EmailInvalid, EmailTaken, PasswordRefused, SignUpTakenOver),
     example={"email": "ada@school.example", "password": "a few words in a row", "name": "Ada Lovelace"},
 )

@@ -175,6 +175,11 @@ async def wait_for_gate(thing_id: UUID) -> dict[str, bool]:
     return {"waited": True}
 
 
+@router.post("/v1/things/me/sign-in", public=True, signs_in=True)
+async def sign_in() -> dict[str, bool]:
+    return {"signed_in": True}
+
+
 @router.get("/v1/things/me/stream")
 async def stream() -> StreamingResponse:
     async def events() -> AsyncIterator[bytes]:

@@ -9,6 +9,7 @@ import pytest
 
 from cluster.base.ids import new_id
 from cluster.data.postgres import pool
+from cluster.http.admission import sign_ins
 from tests.harness import PASSWORD, Hub, done, problem
 
 
@@ -237,3 +238,9 @@ async def test_guests_have_no_sessions(hub: Hub) -> None:
     problem(await hub.guest.get("/v1/sessions"), 401)
     problem(await hub.guest.post("/v1/sessions/me/end"), 401)
     problem(await hub.guest.get("/v1/identities/me"), 401)
+
+
+def test_sign_in_and_sign_up_are_limited_by_address(hub: Hub) -> None:
+    assert {"auth", "user"} <= set(hub.services)
+
+    assert sign_ins >= {("POST", "/v1/sessions"), ("POST", "/v1/users")}

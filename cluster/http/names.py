@@ -1,0 +1,47 @@
+"""The names this platform goes by. A page of another name may have been pointed at this machine (DNS rebinding)."""
+
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from cluster.base.problems import MisdirectedRequest
+from cluster.base.settings import Settings
+
+
+class Names:
+    """Refuses requests for other names than the public URL's, the allowed ones and loopback's. Ports do not matter."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._ours = settings.allowed_hosts | {urlsplit(settings.public_url).hostname or ""}
+        self._seen: set[bytes] = set()
+
+    def check(self, host: bytes) -> None:
+        """Let a Host header pass.
+
+        Raises:
+            MisdirectedRequest
+        """
+        if host in self._seen:
+            return
+        name = host_name(host)
+        if not name or (name not in self._ours and not is_loopback(name)):
+            raise MisdirectedRequest("use the public address; the operator allows others by HUB_ALLOWED_HOSTS")
+        if len(self._seen) < 100:
+            self._seen.add(host)
+
+
+def host_name(host: bytes) -> str:
+    """Return the name in a Host header without its port, in lower case and without brackets; empty: there is none."""
+    try:
+        parts = urlsplit(b"//" + host)
+        name = (parts.hostname or b"").decode("ascii")
+    except ValueError:
+        return ""
+    return "" if parts.username is not None else name
+
+
+def is_loopback(name: str) -> bool:
+    """Tell whether a name or an address is this machine's own; nobody else's DNS can say so."""
+    try:
+        return name == "localhost" or ip_address(name).is_loopback
+    except ValueError:
+        return False
