@@ -44,18 +44,13 @@ class Admission:
         self._guests = Buckets(limits.guest_rate_per_s, limits.guest_burst)
         self._sign_ins = Buckets(limits.sign_in_rate_per_s, limits.sign_in_burst)
 
-    def enter(self, kind: Kind, *, address: str, service: str) -> None:
+    def enter(self, kind: Kind, address: str, service: str) -> None:
         """Count a request in.
 
         Raises:
             Unavailable: this process, this address or this service has as many as it may.
         """
         match kind:
-            case "body":
-                if self.bodies >= self.limits.bodies or self._bodies_of[address] >= max(1, self.limits.bodies // 4):
-                    raise Unavailable("too many requests wait for their bodies; repeat it shortly", retry_after_s=1)
-                self.bodies += 1
-                self._bodies_of[address] += 1
             case "short":
                 most = self.limits.short_requests
                 if self.short >= most or (service and self._short_of[service] >= max(1, most // 2)):
@@ -64,22 +59,27 @@ class Admission:
                     )
                 self.short += 1
                 self._short_of[service] += 1
+            case "body":
+                if self.bodies >= self.limits.bodies or self._bodies_of[address] >= max(1, self.limits.bodies // 4):
+                    raise Unavailable("too many requests wait for their bodies; repeat it shortly", retry_after_s=1)
+                self.bodies += 1
+                self._bodies_of[address] += 1
             case "stream":
                 if self.streams >= self.limits.streams:
                     raise Unavailable("too many streams are open; repeat it shortly", retry_after_s=5)
                 self.streams += 1
 
-    def leave(self, kind: Kind, *, address: str, service: str) -> None:
+    def leave(self, kind: Kind, address: str, service: str) -> None:
         """Count a request out."""
         match kind:
+            case "short":
+                self.short -= 1
+                self._short_of[service] -= 1
             case "body":
                 self.bodies -= 1
                 self._bodies_of[address] -= 1
                 if not self._bodies_of[address]:
                     del self._bodies_of[address]
-            case "short":
-                self.short -= 1
-                self._short_of[service] -= 1
             case "stream":
                 self.streams -= 1
 

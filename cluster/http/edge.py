@@ -104,9 +104,7 @@ class Edge:
         try:
             exchange.admit()
             if not exchange.is_call and not exchange.is_health:
-                for name, value in scope["headers"]:
-                    if name == b"host":
-                        self._names.check(value)
+                self._names.check([value for name, value in scope["headers"] if name == b"host"])
             await self._identify(exchange)
             _refuse_nul(scope)
             await self._app(scope, exchange.receive, exchange.send)
@@ -224,10 +222,10 @@ class Exchange:
         if kind == before:
             return
         if kind is not None:
-            self._edge.admission.enter(kind, address=self.address, service=self.service)
+            self._edge.admission.enter(kind, self.address, self.service)
         self._counted_as = kind
         if before is not None:
-            self._edge.admission.leave(before, address=self.address, service=self.service)
+            self._edge.admission.leave(before, self.address, self.service)
 
     async def receive(self) -> Message:
         """Return the next part of the body. A request counts as short once the last part is there.

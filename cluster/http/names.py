@@ -14,19 +14,20 @@ class Names:
         self._ours = settings.allowed_hosts | {urlsplit(settings.public_url).hostname or ""}
         self._seen: set[bytes] = set()
 
-    def check(self, host: bytes) -> None:
-        """Let a Host header pass.
+    def check(self, hosts: list[bytes]) -> None:
+        """Let a request with these Host headers pass.
 
         Raises:
             MisdirectedRequest
         """
-        if host in self._seen:
+        if self._seen.issuperset(hosts):
             return
-        name = host_name(host)
-        if not name or (name not in self._ours and not is_loopback(name)):
-            raise MisdirectedRequest("use the public address; the operator allows others by HUB_ALLOWED_HOSTS")
-        if len(self._seen) < 100:
-            self._seen.add(host)
+        for host in hosts:
+            name = host_name(host)
+            if not name or (name not in self._ours and not is_loopback(name)):
+                raise MisdirectedRequest("use the public address; the operator allows others by HUB_ALLOWED_HOSTS")
+            if len(self._seen) < 100:
+                self._seen.add(host)
 
 
 def host_name(host: bytes) -> str:
