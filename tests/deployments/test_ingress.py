@@ -130,7 +130,12 @@ async def test_the_admin_socket_is_its_owners_and_shows_no_secret(tmp_path: Path
         "HUB_POSTGRES_URL": "postgresql://hub:a-password@127.0.0.1/x",
         "HUB_S3_SECRET_KEY": "k" * 48,
     }
-    ours = {"HUB_TRUSTED_PROXIES": "10.0.0.0/16", "HUB_SERVE_FOLDER": str(tmp_path), "HUB_SUPERVISOR": "mark:serve"}
+    ours = {
+        "HUB_TRUSTED_PROXIES": "10.0.0.0/16",
+        "HUB_INSIDE_NETWORKS": "10.1.0.0/16",
+        "HUB_SERVE_FOLDER": str(tmp_path),
+        "HUB_SUPERVISOR": "mark:serve",
+    }
 
     async with running(write_config(tmp_path, port, None), port, **secrets, **ours) as process:
         reader, writer = await asyncio.open_unix_connection(str(tmp_path / "admin"))
