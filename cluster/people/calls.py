@@ -3,6 +3,9 @@
 `client(CourseCalls)` answers the Protocol of the contract. Over HTTP it is `POST /v1/<area>/-/calls/<method>` with
 a MessagePack body, a service token of 60 s, the trace and a deadline. Nothing is retried here: the caller knows what is
 safe to repeat.
+
+A leaf Protocol is answered by services that read their own tables for it and call nobody, so anybody may ask, whatever the
+ranks: each of them offers `Answers(P)`, and `client(P, of="course")` asks one of them.
 """
 
 import importlib
@@ -21,10 +24,10 @@ from typing import Any, TypeVar, cast
 import aiohttp
 import msgspec
 
-from cluster.base import telemetry
+from cluster.base import problems, telemetry
 from cluster.base.principal import Principal, platform
 from cluster.base.problems import FieldError, Problem, Unavailable
-from cluster.base.registry import room
+from cluster.base.registry import offers_by_service, room
 from cluster.base.services import Service, service_of, table
 from cluster.base.settings import settings
 from cluster.data import idempotency, postgres
@@ -40,11 +43,10 @@ _local: dict[str, object] = {}
 _hosted: set[str] = set()
 _session: aiohttp.ClientSession | None = None
 _PROBLEM_HEADER = "x-problem-class"
-_KERNEL_SOURCES = {
-    "GrantSource": "rbac",
-    "MemberSource": "organization",
-    "LearnerSource": "enrollment",
-    "AddressSource": "auth",
+_BY_STATUS: dict[int, type[Problem]] = {
+    problem.status: problem
+    for problem in vars(problems).values()
+    if isinstance(problem, type) and issubclass(problem, Problem)
 }
 
 
@@ -52,6 +54,13 @@ class RemoteUnavailable(Unavailable):
     """A service that this needs does not answer."""
 
     title = "A part of the platform does not answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """An offer: this service's `calls.Calls` answers a leaf Protocol, from its own tables, and calls nobody for it."""
+
+    protocol: type
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +89,34 @@ def method_of(declaring: type, name: str) -> Method:
     return Method(msgspec.defstruct(f"{name}_arguments", fields, kw_only=True), hints["return"])
 
 
-def client(protocol: type[P]) -> P:
-    """Return something that answers `protocol`, wherever its service runs.
+def client(protocol: type[P], *, of: str | None = None) -> P:
+    """Return something that answers `protocol`, wherever its service runs; `of`: which of a leaf Protocol's answerers.
 
     Raises:
         RuntimeError: called while a connection is held, see `postgres.holds_connection`.
+        LookupError: `of` does not offer to answer it, or several services do and `of` names none.
     """
     if postgres.holds_connection():
         raise RuntimeError(f"{protocol.__name__} called while a connection is held: call before or after")
-    return cast(P, _client(protocol))
+    return cast(P, _client(protocol, of))
+
+
+def answerers(protocol: type) -> list[str]:
+    """Return the names of the services that answer a leaf Protocol, in the order of the service table."""
+    return [service for service, offer in offers_by_service(Answers) if offer.protocol is protocol]
 
 
 @cache
-def _client(protocol: type) -> "_Client":
-    kernel = _KERNEL_SOURCES.get(protocol.__name__) if protocol.__module__ == "cluster.people.access" else None
-    return _Client(protocol, table()[kernel] if kernel else service_of(protocol))
+def _client(protocol: type, of: str | None) -> "_Client":
+    found = answerers(protocol)
+    if of is None and not found:
+        return _Client(protocol, service_of(protocol))
+    chosen = found if of is None else [name for name in found if name == of]
+    if len(chosen) != 1:
+        raise LookupError(
+            f"{protocol.__name__} is answered by {', '.join(found) or 'nobody'}: name one of these in `of`"
+        )
+    return _Client(protocol, table()[chosen[0]])
 
 
 class _Client:
@@ -184,7 +206,7 @@ async def _post(service: Service, name: str, body: bytes) -> bytes:
             content = await response.read()
             if response.status == 200:
                 return content
-            raise _problem(response.headers.get(_PROBLEM_HEADER, ""), service, name, content)
+            raise _problem(response.headers.get(_PROBLEM_HEADER, ""), response.status, service, name, content)
     except (aiohttp.ClientError, TimeoutError) as error:
         raise RemoteUnavailable(f"{service.name} does not answer; try again in a moment") from error
 
@@ -232,19 +254,26 @@ def set_deadline(milliseconds: str | None) -> None:
 def encode_problem(problem: Problem) -> tuple[bytes, dict[str, str]]:
     """Return body and headers that carry a problem to the calling service."""
     body = msgspec.msgpack.encode(
-        {"detail": problem.detail, "errors": problem.errors, "headers": problem.headers, "extra": problem.extra}
+        {
+            "title": problem.title,
+            "detail": problem.detail,
+            "errors": problem.errors,
+            "headers": problem.headers,
+            "extra": problem.extra,
+        }
     )
     return body, {_PROBLEM_HEADER: f"{type(problem).__module__}:{type(problem).__qualname__}"}
 
 
-def _problem(name: str, service: Service, method: str, content: bytes) -> Problem:
+def _problem(name: str, status: int, service: Service, method: str, content: bytes) -> Problem:
     module, _, qualname = name.partition(":")
     if module.split(".")[0] not in ("api", "cluster"):
         return RemoteUnavailable(f"{service.name} refused the call {method}")
-    found = getattr(importlib.import_module(module), qualname, None)
-    if not (isinstance(found, type) and issubclass(found, Problem)):
-        return RemoteUnavailable(f"{service.name} answered {method} with an unknown problem")
     carried = msgspec.msgpack.decode(content)
+    unknown = {"status": status, "title": carried.get("title", Problem.title)}
+    found: type[Problem] = _problem_class(module, qualname) or type(
+        qualname, (_BY_STATUS.get(status, Problem),), unknown
+    )
     problem = found.__new__(found)
     Problem.__init__(
         problem,
@@ -254,6 +283,15 @@ def _problem(name: str, service: Service, method: str, content: bytes) -> Proble
         **carried["extra"],
     )
     return problem
+
+
+def _problem_class(module: str, qualname: str) -> type[Problem] | None:
+    """Find a problem's class; None: the answering service is of a release that has a problem which this one lacks."""
+    try:
+        found = getattr(importlib.import_module(module), qualname, None)
+    except ModuleNotFoundError:
+        return None
+    return found if isinstance(found, type) and issubclass(found, Problem) else None
 
 
 def install(services: tuple[str, ...]) -> None:

@@ -1,10 +1,12 @@
 """What organization contributes: permissions."""
 
-from cluster.people.access import Permission
+from cluster.people.access import MemberSource, Permission
+from cluster.people.calls import Answers
 
 _STAFF = ("org_owner", "org_admin", "platform_admin")
 
 OFFERS = (
+    Answers(MemberSource),
     Permission("organization:create", "Make an organization", roles=("signed_in",)),
     Permission("organization:read", "See the organization", roles=("member", *_STAFF)),
     Permission("organization:edit", "Change name and slug", roles=("org_owner", "org_admin")),

@@ -1,8 +1,10 @@
 """What rbac contributes: the roles of an organization's administration, and the permissions about roles and grants."""
 
-from cluster.people.access import Permission, Role
+from cluster.people.access import GrantSource, Permission, Role
+from cluster.people.calls import Answers
 
 OFFERS = (
+    Answers(GrantSource),
     Role("platform_admin", "Platform administrator", scope="platform"),
     Role("org_owner", "Owner", scope="organization"),
     Role("org_admin", "Administrator", scope="organization"),

@@ -1,10 +1,12 @@
 """What enrollment contributes: who may see and change enrolments."""
 
-from cluster.people.access import Permission
+from cluster.people.access import LearnerSource, Permission
+from cluster.people.calls import Answers
 
 _STAFF = ("instructor", "org_owner", "org_admin")
 
 OFFERS = (
+    Answers(LearnerSource),
     Permission("enrollment:create", "Enrol oneself", ("signed_in",)),
     Permission("enrollment:read", "See an enrolment", ("self", "assistant", *_STAFF)),
     Permission("enrollment:cancel", "Leave a course, or take somebody out of it", ("self", *_STAFF)),
