@@ -193,17 +193,31 @@ async def lapsing(
     principal: Principal, permissions: Iterable[str], where: Guarded[T], until: datetime | None
 ) -> list[str]:
     """Return those permissions that `principal` holds there only by grants that end before `until`; None: that end at all."""
+    ends = await _ends(principal, permissions, where)
+    return [name for name, end in ends.items() if until is None or end < until]
+
+
+async def lasts_until(principal: Principal, permissions: Iterable[str], where: Guarded[T]) -> datetime | None:
+    """Return when the first of these permissions ends that `principal` holds there; None: none of them ends.
+
+    Whatever they give away there must not last longer, or a right for half an hour becomes one for ever.
+    """
+    return min((await _ends(principal, permissions, where)).values(), default=None)
+
+
+async def _ends(principal: Principal, permissions: Iterable[str], where: Guarded[T]) -> dict[str, datetime]:
+    """Return when those permissions end that `principal` holds there only by grants that end."""
     relations = _relations(principal)
-    grants = (
-        [] if relations is None else [grant for grant in await relations.grants(certain=True) if _covers(grant, where)]
-    )
-    lapse: list[str] = []
+    if relations is None:
+        return {}
+    grants = [grant for grant in await relations.grants(certain=True) if _covers(grant, where)]
+    found: dict[str, datetime] = {}
     for name in permissions:
         ends = [grant.expires_at for grant in grants if name in grant.permissions]
-        outlast = any(end is None or (until is not None and end >= until) for end in ends)
-        if ends and not outlast and roles_with(name).isdisjoint(("anyone", "signed_in", "member")):
-            lapse.append(name)
-    return lapse
+        timed = [end for end in ends if end is not None]
+        if ends and len(timed) == len(ends) and roles_with(name).isdisjoint(("anyone", "signed_in", "member")):
+            found[name] = max(timed)
+    return found
 
 
 async def reach_of(principal: Principal, permission: str) -> Reach:

@@ -1,5 +1,6 @@
 """Answers other services, and access everywhere."""
 
+from datetime import datetime
 from uuid import UUID
 
 from api.core.rbac import logic, rules
@@ -28,9 +29,11 @@ class Calls:
         scope_id: UUID | None,
         org_id: OrgId | None,
         granted_by: UserId | None = None,
+        expires_at: datetime | None = None,
+        extends: bool = True,
     ) -> GrantId:
-        new = NewGrant(user_id=user_id, role=role, scope=scope, scope_id=scope_id, org_id=org_id)
-        return await logic.grant(_actor(granted_by), new)
+        new = NewGrant(user_id=user_id, role=role, scope=scope, scope_id=scope_id, org_id=org_id, expires_at=expires_at)
+        return await logic.grant(_actor(granted_by), new, extends=extends)
 
     async def revoke(
         self,
@@ -69,5 +72,12 @@ class Calls:
         missing = await lacking(principal, found.permissions, place)
         return [*missing, *await lapsing(principal, found.permissions, place, None)]
 
-    async def lacking_against(self, principal: Principal, user_id: UserId, org_id: OrgId) -> list[str]:
-        return await logic.lacking_against(principal, user_id, org_id)
+    async def lacking_against(
+        self,
+        principal: Principal,
+        user_id: UserId,
+        org_id: OrgId,
+        course_id: UUID | None = None,
+        roles: list[str] | None = None,
+    ) -> list[str]:
+        return await logic.lacking_against(principal, user_id, org_id, course_id=course_id, roles=roles)

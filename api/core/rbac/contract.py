@@ -137,8 +137,12 @@ class RbacCalls(Protocol):
         scope_id: UUID | None,
         org_id: OrgId | None,
         granted_by: UserId | None = None,
+        expires_at: datetime | None = None,
+        extends: bool = True,
     ) -> GrantId:
         """Give a role (a built-in one's name, a custom one's id) somewhere, and learn whose place that is.
+
+        `extends=False`: a grant that stands keeps the end that it has.
 
         Raises:
             RoleUnknown, RoleDoesNotFit
@@ -204,6 +208,16 @@ class RbacCalls(Protocol):
         """
         ...
 
-    async def lacking_against(self, principal: Principal, user_id: UserId, org_id: OrgId) -> list[str]:
-        """Return the permissions that a person was granted in the organization itself and `principal` does not hold there."""
+    async def lacking_against(
+        self,
+        principal: Principal,
+        user_id: UserId,
+        org_id: OrgId,
+        course_id: UUID | None = None,
+        roles: list[str] | None = None,
+    ) -> list[str]:
+        """Return the permissions that a person was granted at a place and `principal` does not hold there.
+
+        The place is the organization itself, or its course. `roles`: only what these built-in roles gave.
+        """
         ...

@@ -93,12 +93,24 @@ def permissions_of(held: HeldRole) -> tuple[str, ...]:
     return permissions_of_role(held.role) if held.permissions is None else tuple(held.permissions)
 
 
-async def lacking_against(principal: Principal, user_id: UserId, org_id: OrgId) -> list[str]:
-    """Return what a person holds in the organization itself and `principal` does not: who has less must not shut them out."""
+async def lacking_against(
+    principal: Principal,
+    user_id: UserId,
+    org_id: OrgId,
+    *,
+    course_id: UUID | None = None,
+    roles: list[str] | None = None,
+) -> list[str]:
+    """Return what a person was granted in the organization itself, or in its course, and `principal` does not hold there.
+
+    Somebody with fewer rights must not take theirs away. `roles`: only what these built-in roles gave.
+    """
+    scope, scope_id = ("organization", org_id) if course_id is None else ("course", course_id)
     async with read() as db:
-        held = await store.list_roles_in(db, user_id, org_id)
-    permissions = {permission for role in held for permission in permissions_of(role)}
-    return await lacking(principal, sorted(permissions), within(org_id=org_id))
+        held = await store.list_roles_in(db, user_id, scope, scope_id)
+    taken = [role for role in held if roles is None or (role.permissions is None and role.role in roles)]
+    permissions = {permission for role in taken for permission in permissions_of(role)}
+    return await lacking(principal, sorted(permissions), within(org_id=org_id, course_id=course_id))
 
 
 async def _check_rights(principal: Principal, role: Grantable, place: Guarded[None]) -> None:
@@ -180,7 +192,13 @@ async def create_grant(principal: Principal, new: NewGrant) -> tuple[Grant, bool
 
 
 async def _grant(
-    tx: Transaction, grant_id: GrantId, new: NewGrant, role: Grantable, granted_by: UserId | None
+    tx: Transaction,
+    grant_id: GrantId,
+    new: NewGrant,
+    role: Grantable,
+    granted_by: UserId | None,
+    *,
+    extends: bool = True,
 ) -> tuple[Grant, bool]:
     if role.id is not None and not await store.keep_role(tx, role.id):
         raise RoleUnknown("the role was deleted meanwhile", pointer="/role")
@@ -195,6 +213,7 @@ async def _grant(
         org_id=new.org_id,
         expires_at=new.expires_at,
         granted_by=granted_by,
+        extends=extends,
     )
     if created:
         emit(
@@ -221,15 +240,18 @@ async def _grant(
     return grant, created
 
 
-async def grant(actor: Principal, new: NewGrant) -> GrantId:
-    """Grant a role because another service says so; it has checked the rights, and owns the place."""
+async def grant(actor: Principal, new: NewGrant, *, extends: bool = True) -> GrantId:
+    """Grant a role because another service says so; it has checked the rights, and owns the place.
+
+    `extends=False`: a grant that stands keeps the end that it has.
+    """
     async with read() as db:
         role = await grantable(db, new.role, new.org_id)
     rules.check_fits(role.name, role.scope, new.scope)
     async with write(actor) as tx:
         if new.scope in ("unit", "course", "run") and new.scope_id is not None and new.org_id is not None:
             await store.insert_place(tx, new.scope, new.scope_id, new.org_id)
-        made, _ = await _grant(tx, GrantId(new_id()), new, role, actor.id)
+        made, _ = await _grant(tx, GrantId(new_id()), new, role, actor.id, extends=extends)
     return made.id
 
 

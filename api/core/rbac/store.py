@@ -70,14 +70,14 @@ async def list_held_roles(db: Connection, user_id: UserId) -> list[HeldRole]:
 ROLES_IN = """
 SELECT g.role, r.permissions, g.scope, g.scope_id, g.org_id, g.expires_at
 FROM rbac.grants g LEFT JOIN rbac.roles r ON r.id = g.role_id
-WHERE g.user_id = $1 AND g.scope = 'organization' AND g.scope_id = $2 AND g.ended_at IS NULL
+WHERE g.user_id = $1 AND g.scope = $2 AND g.scope_id = $3 AND g.ended_at IS NULL
     AND (g.expires_at IS NULL OR g.expires_at > now())
 """
 
 
-async def list_roles_in(db: Connection, user_id: UserId, org_id: OrgId) -> list[HeldRole]:
-    """Return what a person has in an organization itself, resting grants too."""
-    return await db.all(HeldRole, ROLES_IN, user_id, org_id)
+async def list_roles_in(db: Connection, user_id: UserId, scope: ScopeKind, scope_id: UUID) -> list[HeldRole]:
+    """Return what a person has at a place itself, resting grants too."""
+    return await db.all(HeldRole, ROLES_IN, user_id, scope, scope_id)
 
 
 FIND_GRANT = """
@@ -146,12 +146,15 @@ async def list_grants(db: Connection, reach: Reach, wanted: GrantFilter, after: 
     )
 
 
-# The update that changes nothing returns the row that stands there; `created` tells which of both it was.
+# The update that changes nothing returns the row that stands there; `created` tells which of both it was. A grant whose time is
+# over, though nobody has ended it yet, holds nothing any more: its end moves even where ($11) a standing grant keeps its own.
 INSERT_GRANT = """
 INSERT INTO rbac.grants AS g (id, user_id, role, role_id, scope, scope_id, org_id, expires_at, granted_by, created_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 ON CONFLICT (user_id, scope, scope_id, role, role_id) WHERE ended_at IS NULL DO UPDATE
-SET expires_at = excluded.expires_at, version = g.version + (g.expires_at IS DISTINCT FROM excluded.expires_at)::int
+SET expires_at = CASE WHEN $11 OR g.expires_at <= $10 THEN excluded.expires_at ELSE g.expires_at END,
+    version = g.version
+        + (($11 OR coalesce(g.expires_at <= $10, false)) AND g.expires_at IS DISTINCT FROM excluded.expires_at)::int
 RETURNING id, user_id, role, role_id, scope, scope_id, org_id, expires_at, granted_by, version, created_at, ended_at,
     old.id IS NULL AS created, old.id IS NOT NULL AND old.expires_at IS DISTINCT FROM new.expires_at AS extended
 """
@@ -169,10 +172,11 @@ async def insert_grant(
     org_id: OrgId | None,
     expires_at: datetime | None,
     granted_by: UserId | None,
+    extends: bool,
 ) -> tuple[Grant, bool, bool]:
-    """Make a grant, or move the end of the one that stands; return it, whether it is new, whether its end moved."""
+    """Make a grant, or with `extends` move the end of the one that stands; return it, whether it is new, whether its end moved."""
     rows = await tx.rows(
-        INSERT_GRANT, id, user_id, role, role_id, scope, scope_id, org_id, expires_at, granted_by, tx.now
+        INSERT_GRANT, id, user_id, role, role_id, scope, scope_id, org_id, expires_at, granted_by, tx.now, extends
     )
     row = dict(rows[0])
     created, extended = row.pop("created"), row.pop("extended")

@@ -35,7 +35,7 @@ from cluster.data import read, write
 from cluster.data.idempotency import Replayed
 from cluster.events import emit
 from cluster.jobs import cancel_jobs
-from cluster.people.access import permit, permitted, reach_of, within
+from cluster.people.access import lasts_until, permit, permitted, reach_of, within
 from cluster.people.calls import client
 
 
@@ -62,7 +62,9 @@ async def create_course(
     # The dependent side first, the visible fact last.
     if source is None:
         await client(ContentCalls).create_outline(course_id, org_id)
-    await client(RbacCalls).grant(author, "instructor", "course", course_id, org_id)
+    # A right to create that ends gives no right to teach that does not.
+    ends_at = await lasts_until(caller, ["course:create"], within(org_id=org_id))
+    await client(RbacCalls).grant(author, "instructor", "course", course_id, org_id, expires_at=ends_at)
     try:
         async with write(caller, result=course_id, status=201) as tx:
             course = await store.insert_course(

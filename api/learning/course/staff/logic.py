@@ -1,6 +1,9 @@
 """Use cases of staff: who teaches a course."""
 
-from api.core.rbac.contract import RbacCalls
+from collections.abc import Sequence
+from datetime import datetime
+
+from api.core.rbac.contract import BeyondOwnRights, RbacCalls
 from api.core.user.contract import UserCalls, UserNotFound
 from api.learning.course import store as courses
 from api.learning.course.contract import CourseId, CourseNotFound, CourseStaffChanged
@@ -11,10 +14,10 @@ from cluster.base.ids import UserId
 from cluster.base.principal import Principal
 from cluster.data import read, write
 from cluster.events import emit
-from cluster.people.access import permissions_of_role, permit, within
+from cluster.people.access import lasts_until, permissions_of_role, permit, within
 from cluster.people.calls import client
 
-_ROLES = {"instructor", "assistant"}
+_ROLES = ("assistant", "instructor")
 
 
 async def list_staff(caller: Principal, course_id: CourseId) -> list[StaffMember]:
@@ -26,43 +29,89 @@ async def list_staff(caller: Principal, course_id: CourseId) -> list[StaffMember
 async def appoint(caller: Principal, course_id: CourseId, user_id: UserId, role: str) -> list[StaffMember]:
     """Put somebody on the staff, or change their role. The grant comes first, then the visible row.
 
+    Where the caller's own rights end, the grant ends with them, and a grant that stands keeps its end.
+
     Raises:
         UserNotFound
         Forbidden: the role may more than the caller does.
+        BeyondOwnRights: so may the role that it replaces.
     """
     course = await _permitted(caller, "course:staff", course_id)
     here = within(org_id=course.org_id, course_id=course_id, public=True)
-    for permission in permissions_of_role(role):
+    permissions = permissions_of_role(role)
+    for permission in permissions:
         await permit(caller, permission, here)
+    await _check_may_take(caller, course, user_id, [other for other in _ROLES if other != role])
     if not await client(UserCalls).profiles([user_id]):
         raise UserNotFound("nobody has this id; who is to teach here signs up first")
-    await client(RbacCalls).grant(user_id, role, "course", course_id, course.org_id, caller.id)
+    ends_at = await lasts_until(caller, [*permissions, "course:staff"], here)
+    await client(RbacCalls).grant(
+        user_id,
+        role,
+        "course",
+        course_id,
+        course.org_id,
+        caller.id,
+        expires_at=ends_at,
+        extends=ends_at is None,
+    )
     async with write(caller, result=course_id) as tx:
         version = await store.upsert_staff(tx, course, user_id, role)
         emit(tx, _staff_changed(course, user_id, role, added=True), version=version)
-    await _align(caller, course, user_id)
+    await _align(caller, course, user_id, ends_at)
     return await list_staff(caller, course_id)
 
 
 async def dismiss(caller: Principal, course_id: CourseId, user_id: UserId) -> None:
-    """Take somebody off the staff: first what they may do, then that they are seen."""
+    """Take somebody off the staff: first what they may do, then that they are seen.
+
+    Raises:
+        BeyondOwnRights: they may more than the caller.
+    """
     course = await _permitted(caller, "course:staff", course_id)
+    await _check_may_take(caller, course, user_id, _ROLES)
     for role in _ROLES:
         await client(RbacCalls).revoke(user_id, role, "course", course_id, course.org_id, caller.id)
     async with write(caller, result=course_id, status=204) as tx:
         version = await store.delete_staff(tx, course_id, user_id)
         if version is not None:
             emit(tx, _staff_changed(course, user_id, "", added=False), version=version)
-    await _align(caller, course, user_id)
+    ends_at = await lasts_until(caller, ["course:staff"], within(org_id=course.org_id, course_id=course_id))
+    await _align(caller, course, user_id, ends_at)
 
 
-async def _align(caller: Principal, course: Course, user_id: UserId) -> None:
-    """Make what somebody may do follow the row, however many change it at once: who comes last sees the last row."""
+async def _check_may_take(caller: Principal, course: Course, user_id: UserId, roles: Sequence[str]) -> None:
+    """Return when the caller holds all that these roles give somebody in the course.
+
+    Raises:
+        BeyondOwnRights
+    """
+    missing = await client(RbacCalls).lacking_against(
+        caller, user_id, course.org_id, course_id=course.id, roles=list(roles)
+    )
+    if missing:
+        raise BeyondOwnRights("this person may do more than you here; ask an owner", permissions=missing)
+
+
+async def _align(caller: Principal, course: Course, user_id: UserId, ends_at: datetime | None) -> None:
+    """Make the grant follow the row, however many change it at once: repeat until the row stays the same.
+
+    `ends_at`: when the caller's own rights end, and with them what is granted here. No grant that stands is extended.
+    """
     role = await _role_of(course.id, user_id)
     while True:
         if role is not None:
-            await client(RbacCalls).grant(user_id, role, "course", course.id, course.org_id, caller.id)
-        for other in _ROLES - {role}:
+            await client(RbacCalls).grant(
+                user_id,
+                role,
+                "course",
+                course.id,
+                course.org_id,
+                caller.id,
+                expires_at=ends_at,
+                extends=False,
+            )
+        for other in [each for each in _ROLES if each != role]:
             await client(RbacCalls).revoke(user_id, other, "course", course.id, course.org_id, caller.id)
         before, role = role, await _role_of(course.id, user_id)
         if role == before:

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
+from api.core.rbac.contract import BeyondOwnRights
 from api.core.user.contract import UserNotFound
 from api.learning.course.contract import CourseId, CourseNotFound
 from api.learning.course.staff import logic
@@ -35,13 +36,13 @@ async def list_staff(caller: Caller, course_id: CourseId) -> StaffList:
     return _staff(await logic.list_staff(caller, course_id))
 
 
-@router.put("/v1/courses/{course_id}/staff/{user_id}", raises=(CourseNotFound, UserNotFound))
+@router.put("/v1/courses/{course_id}/staff/{user_id}", raises=(CourseNotFound, UserNotFound, BeyondOwnRights))
 async def appoint(caller: Caller, course_id: CourseId, user_id: UserId, role: StaffRole) -> StaffList:
     """Put somebody on the staff, or change their role."""
     return _staff(await logic.appoint(caller, course_id, user_id, role.role))
 
 
-@router.delete("/v1/courses/{course_id}/staff/{user_id}", status_code=204, raises=(CourseNotFound,))
+@router.delete("/v1/courses/{course_id}/staff/{user_id}", status_code=204, raises=(CourseNotFound, BeyondOwnRights))
 async def dismiss(caller: Caller, course_id: CourseId, user_id: UserId) -> None:
     """Take somebody off the staff."""
     await logic.dismiss(caller, course_id, user_id)

@@ -87,11 +87,11 @@ async def test_twins_with_one_key_leave_nobody_a_right_to_the_course_that_was_no
     answers: list[Any] = []
     grant = rbac.grant
 
-    async def grant_slowly(actor: Principal, new: rbac.NewGrant) -> GrantId:
+    async def grant_slowly(actor: Principal, new: rbac.NewGrant, **more: Any) -> GrantId:
         """Let the twin come between the grant and the course."""
         monkeypatch.setattr(rbac, "grant", grant)
         answers.append(await asyncio.create_task(school.owner.post("/v1/courses", body, headers=headers)))
-        return await grant(actor, new)
+        return await grant(actor, new, **more)
 
     monkeypatch.setattr(rbac, "grant", grant_slowly)
     answers.append(await school.owner.post("/v1/courses", body, headers=headers))
