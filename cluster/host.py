@@ -8,7 +8,6 @@ import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from hmac import compare_digest
 from typing import Any
-from uuid import UUID
 
 from cluster.base import telemetry
 from cluster.base.problems import BadRequest, Forbidden, NotFound, Problem
@@ -43,7 +42,7 @@ async def open_process(services: tuple[str, ...], *, name: str, connections: int
     url = await roles.ensure_login(services)
     await postgres.connect(url, size=connections, application=name, wait_s=wait_s)
     await redis.connect()
-    broadcast.listen("access", _forget_access, on_gap=access.forget_everybody)
+    broadcast.listen("access", access.hear, on_gap=access.forget_everybody)
     await broadcast.start()
     await identity.start()
     calls.install(services)
@@ -57,10 +56,6 @@ async def close_process() -> None:
     await broadcast.stop()
     await redis.disconnect()
     await postgres.disconnect()
-
-
-async def _forget_access(message: dict[str, Any]) -> None:
-    access.forget(UUID(message["user_id"]))
 
 
 class ServiceHost:

@@ -229,21 +229,29 @@ class Handlers:
 
     by_type: dict[str, list[Handler]] = field(default_factory=dict[str, list[Handler]])
     of_all: list[BatchHandler] = field(default_factory=list[BatchHandler])
+    projections: list[Handler] = field(default_factory=list[Handler])
+    """Those of `by_type` that snapshots may be run through."""
 
 
 _handlers: dict[str, Handlers] = {}
 
 
 def on(
-    event_class: type[E], *, service: str | None = None
+    event_class: type[E], *, service: str | None = None, projects: bool = False
 ) -> Callable[
     [Callable[[Transaction, Envelope, E], Awaitable[None]]], Callable[[Transaction, Envelope, E], Awaitable[None]]
 ]:
-    """Run the function below once for every event of this class, in the order of its subject."""
+    """Run the function below once for every event of this class, in the order of its subject.
+
+    `projects`: it keeps a copy of the speaker's state, older versions change nothing, and snapshots may be run through it.
+    """
 
     def register(handle: Callable[[Transaction, Envelope, E], Awaitable[None]]) -> Any:
         name = _by_class[event_class].name
-        _handlers_of(handle, service).by_type.setdefault(name, []).append(handle)
+        handlers = _handlers_of(handle, service)
+        handlers.by_type.setdefault(name, []).append(handle)
+        if projects:
+            handlers.projections.append(handle)
         return handle
 
     return register

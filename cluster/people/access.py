@@ -411,6 +411,14 @@ def forget(user_id: UUID) -> None:
     _kept.pop(user_id, None)
 
 
+async def hear(message: dict[str, Any]) -> None:
+    """Drop what a broadcast on `access` says has changed: about one user, or about everybody in an organization."""
+    if "user_id" in message:
+        forget(UUID(message["user_id"]))
+    else:
+        await forget_everybody()
+
+
 async def forget_everybody() -> None:
     """Drop everything that was kept: changes may have been missed."""
     _kept.clear()

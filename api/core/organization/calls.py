@@ -1,10 +1,13 @@
 """Answers other services, and access everywhere."""
 
-from api.core.organization import store
+from uuid import UUID
+
+from api.core.organization import snapshots, store
 from api.core.organization.contract import Organization
 from cluster.base.ids import OrgId, UserId
 from cluster.base.principal import platform
 from cluster.data import read
+from cluster.events import Snapshot
 from cluster.people.access import permit
 
 
@@ -24,3 +27,7 @@ class Calls:
     async def list_members(self, org_id: OrgId, after: UserId | None, limit: int) -> list[UserId]:
         async with read() as db:
             return await store.list_active_members(db, org_id, after, limit)
+
+    async def snapshot(self, after: UUID | None, limit: int) -> Snapshot:
+        async with read() as db:
+            return await snapshots.snapshot(db, after, limit)

@@ -24,7 +24,10 @@ class OrganizationCreated:
 @event("organization.updated", subject="org_id")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrganizationUpdated:
+    """Told at every change, also beside what names the change: a projection needs nothing else."""
+
     org_id: OrgId
+    state: OrganizationState = "active"
 
 
 @event("organization.suspended", subject="org_id")
@@ -58,10 +61,16 @@ class MemberJoined:
 @event("member.updated", subject="member_id")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemberUpdated:
+    """Told at every change, also beside what names the change: a projection needs nothing else.
+
+    `removed`: of who left: they were removed, or left while they were suspended.
+    """
+
     member_id: MemberId
     org_id: OrgId
     user_id: UserId
     state: MemberState
+    removed: bool = False
 
 
 @event("member.left", subject="member_id")

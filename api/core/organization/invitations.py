@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from api.core.organization import invitation_store, rules, store
+from api.core.organization import invitation_store, members, rules, store
 from api.core.organization.contract import (
     AddressNotVerified,
     InvitationAccepted,
@@ -154,6 +154,7 @@ async def accept(principal: Principal, token: str) -> Member:
         member, is_new = joined
         if is_new:
             emit(tx, MemberJoined(member_id=member.id, org_id=member.org_id, user_id=user_id), version=member.version)
+            members.tell(tx, member)
             announce(tx, "access", {"user_id": str(user_id)})
         if locked.roles:
             job = GrantInvited(invitation_id=locked.id, user_id=user_id)

@@ -9,6 +9,7 @@ from api.core.organization.contract import (
     MemberId,
     MemberJoined,
     MemberNotActive,
+    MemberUpdated,
     OrganizationCreated,
     OrganizationNotFound,
     OrganizationResumed,
@@ -26,7 +27,7 @@ from api.core.rbac.contract import RbacCalls
 from cluster.base.ids import OrgId, new_id
 from cluster.base.principal import Principal, platform
 from cluster.base.problems import Forbidden, NotFound, Stale
-from cluster.data import read, write
+from cluster.data import Transaction, read, write
 from cluster.events import emit
 from cluster.people.access import Guarded, permit, reach_of, within
 from cluster.people.calls import client
@@ -91,6 +92,9 @@ async def create_organization(principal: Principal, *, name: str, slug: str) -> 
             )
             emit(tx, OrganizationCreated(org_id=org_id, owner_id=founder), version=organization.version)
             emit(tx, MemberJoined(member_id=member_id, org_id=org_id, user_id=founder), version=1)
+            _tell(tx, organization)
+            founded = MemberUpdated(member_id=member_id, org_id=org_id, user_id=founder, state="active")
+            emit(tx, founded, version=1)
             announce(tx, "access", {"user_id": str(founder)})
     except SlugTaken:
         # A twin was quicker. Only here it is certain that nothing was committed.
@@ -121,8 +125,14 @@ async def change_organization(
             name=changes.get("name", present.name),
             state=present.state,
         )
-        emit(tx, OrganizationUpdated(org_id=org_id), version=organization.version)
+        _tell(tx, organization)
     return organization
+
+
+def _tell(tx: Transaction, organization: StoredOrganization) -> None:
+    """Tell what an organization is after a change."""
+    event = OrganizationUpdated(org_id=organization.id, state=organization.state)
+    emit(tx, event, version=organization.version)
 
 
 async def suspend(principal: Principal, org_id: OrgId) -> StoredOrganization:
@@ -150,6 +160,7 @@ async def _set_state(principal: Principal, org_id: OrgId, state: OrganizationSta
         changed = await store.update_organization(tx, org_id, slug=present.slug, name=present.name, state=state)
         event = OrganizationSuspended(org_id=org_id) if state == "suspended" else OrganizationResumed(org_id=org_id)
         emit(tx, event, version=changed.version)
+        _tell(tx, changed)
     return changed
 
 
@@ -173,4 +184,5 @@ async def transfer(principal: Principal, org_id: OrgId, successor: UUID) -> Stor
         changed = await store.update_organization(tx, org_id, slug=present.slug, name=present.name, state=present.state)
         event = OrganizationTransferred(org_id=org_id, owner_id=owner, successor_id=member.user_id)
         emit(tx, event, version=changed.version)
+        _tell(tx, changed)
     return changed

@@ -56,6 +56,18 @@ async def change_member(principal: Principal, member_id: MemberId, version: int,
         return await _update(tx, present, state=present.state, changes=changes)
 
 
+def tell(tx: Transaction, member: Member) -> None:
+    """Tell what a membership is after a change."""
+    event = MemberUpdated(
+        member_id=member.id,
+        org_id=member.org_id,
+        user_id=member.user_id,
+        state=member.state,
+        removed=member.removed,
+    )
+    emit(tx, event, version=member.version)
+
+
 async def _update(tx: Transaction, present: Member, *, state: MemberState, changes: dict[str, Any]) -> Member:
     member = await store.update_member(
         tx,
@@ -65,8 +77,7 @@ async def _update(tx: Transaction, present: Member, *, state: MemberState, chang
         email=changes.get("email", present.email),
         state=state,
     )
-    event = MemberUpdated(member_id=member.id, org_id=member.org_id, user_id=member.user_id, state=member.state)
-    emit(tx, event, version=member.version)
+    tell(tx, member)
     if present.state != member.state:
         announce(tx, "access", {"user_id": str(member.user_id)})
     return member
@@ -158,10 +169,17 @@ async def _leave(principal: Principal, member: Member, *, removed: bool) -> Memb
 
 async def _mark_left(tx: Transaction, present: Member, *, removed: bool) -> Member:
     left = await store.update_member(
-        tx, present.id, display_name=present.display_name, external_id=None, email=present.email, state="left"
+        tx,
+        present.id,
+        display_name=present.display_name,
+        external_id=None,
+        email=present.email,
+        state="left",
+        removed=removed or present.state == "suspended",
     )
     event = MemberLeft(member_id=left.id, org_id=left.org_id, user_id=left.user_id, removed=removed)
     emit(tx, event, version=left.version)
+    tell(tx, left)
     for invitation in await invitation_store.revoke_of_inviter(tx, left.org_id, left.user_id):
         revoked = InvitationRevoked(invitation_id=invitation.id, org_id=invitation.org_id)
         emit(tx, revoked, version=invitation.version)

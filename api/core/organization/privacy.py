@@ -11,7 +11,17 @@ PERSONAL_DATA = (
     PersonalData(
         table="organization.members",
         person="user_id",
-        columns=("user_id", "org_id", "display_name", "external_id", "email", "state", "joined_at", "left_at"),
+        columns=(
+            "user_id",
+            "org_id",
+            "display_name",
+            "external_id",
+            "email",
+            "state",
+            "removed",
+            "joined_at",
+            "left_at",
+        ),
         purpose="tells an organization who its members are",
         kept="while they are members; afterwards that they were, without their address, until the organization lets them go",
         erasure="clear",

@@ -44,6 +44,8 @@ class Member:
     joined_at: datetime
     updated_at: datetime
     left_at: datetime | None
+    removed: bool
+    """They were removed, or left while they were suspended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +168,7 @@ async def update_organization(
 
 
 FIND_MEMBER = """
-SELECT id, org_id, user_id, display_name, external_id, email, state, version, joined_at, updated_at, left_at
+SELECT id, org_id, user_id, display_name, external_id, email, state, version, joined_at, updated_at, left_at, removed
 FROM organization.members WHERE id = $1
 """
 
@@ -177,7 +179,7 @@ async def find_member(db: Connection, member_id: MemberId) -> Guarded[Member] | 
 
 
 FIND_MEMBER_OF = """
-SELECT id, org_id, user_id, display_name, external_id, email, state, version, joined_at, updated_at, left_at
+SELECT id, org_id, user_id, display_name, external_id, email, state, version, joined_at, updated_at, left_at, removed
 FROM organization.members WHERE org_id = $1 AND user_id = $2
 """
 
@@ -187,13 +189,13 @@ async def find_member_of(db: Connection, org_id: OrgId, user_id: UserId) -> Memb
 
 
 FIND_ACTIVE_MEMBER = """
-SELECT id, org_id, user_id, display_name, external_id, email, state, version, joined_at, updated_at, left_at
+SELECT id, org_id, user_id, display_name, external_id, email, state, version, joined_at, updated_at, left_at, removed
 FROM organization.members WHERE org_id = $1 AND user_id = $2 AND state = 'active'
 """
 
 
 LIST_MEMBERSHIPS = """
-SELECT id, org_id, user_id, display_name, external_id, email, state, version, joined_at, updated_at, left_at
+SELECT id, org_id, user_id, display_name, external_id, email, state, version, joined_at, updated_at, left_at, removed
 FROM organization.members WHERE user_id = $1 AND ($2::uuid IS NULL OR org_id = $2) AND state <> 'left' ORDER BY id LIMIT 10000
 """
 
@@ -208,7 +210,7 @@ async def find_active_member(db: Connection, org_id: OrgId, user_id: UUID) -> Me
 
 
 LOCK_MEMBER = """
-SELECT id, org_id, user_id, display_name, external_id, email, state, version, joined_at, updated_at, left_at
+SELECT id, org_id, user_id, display_name, external_id, email, state, version, joined_at, updated_at, left_at, removed
 FROM organization.members WHERE id = $1 FOR UPDATE
 """
 
@@ -218,7 +220,7 @@ async def lock_member(tx: Transaction, member_id: MemberId) -> Member:
 
 
 LIST_MEMBERS = """
-SELECT id, org_id, user_id, display_name, external_id, email, state, version, joined_at, updated_at, left_at
+SELECT id, org_id, user_id, display_name, external_id, email, state, version, joined_at, updated_at, left_at, removed
 FROM organization.members
 WHERE ($1 OR org_id = ANY($2::uuid[]) OR user_id = $3)
     AND ($4::uuid IS NULL OR org_id = $4) AND ($5::uuid IS NULL OR user_id = $5)
@@ -270,10 +272,10 @@ async def list_active_members(db: Connection, org_id: OrgId, after: UserId | Non
 INSERT_MEMBER = """
 INSERT INTO organization.members AS m (id, org_id, user_id, email, joined_at, updated_at) VALUES ($1, $2, $3, $4, $5, $5)
 ON CONFLICT (org_id, user_id) DO UPDATE
-SET state = 'active', left_at = NULL, updated_at = $5, version = m.version + (m.state <> 'active')::int,
+SET state = 'active', left_at = NULL, removed = false, updated_at = $5, version = m.version + (m.state <> 'active')::int,
     joined_at = CASE WHEN m.state = 'left' THEN $5 ELSE m.joined_at END, email = coalesce(m.email, excluded.email)
 WHERE m.state <> 'suspended'
-RETURNING id, org_id, user_id, display_name, external_id, email, state, version, joined_at, updated_at, left_at,
+RETURNING id, org_id, user_id, display_name, external_id, email, state, version, joined_at, updated_at, left_at, removed,
     old.state IS DISTINCT FROM 'active' AS is_new
 """
 
@@ -293,9 +295,9 @@ async def insert_member(
 UPDATE_MEMBER = """
 UPDATE organization.members
 SET display_name = $2, external_id = $3, email = $4, state = $5, version = version + 1, updated_at = $6,
-    left_at = CASE WHEN $5 = 'left' THEN $6::timestamptz END
+    left_at = CASE WHEN $5 = 'left' THEN $6::timestamptz END, removed = $7
 WHERE id = $1
-RETURNING id, org_id, user_id, display_name, external_id, email, state, version, joined_at, updated_at, left_at
+RETURNING id, org_id, user_id, display_name, external_id, email, state, version, joined_at, updated_at, left_at, removed
 """
 
 
@@ -307,6 +309,7 @@ async def update_member(
     external_id: str | None,
     email: str | None,
     state: MemberState,
+    removed: bool = False,
 ) -> Member:
     """Store a member's changes.
 
@@ -314,6 +317,6 @@ async def update_member(
         ExternalIdTaken
     """
     try:
-        return await tx.one(Member, UPDATE_MEMBER, id, display_name, external_id, email, state, tx.now)
+        return await tx.one(Member, UPDATE_MEMBER, id, display_name, external_id, email, state, tx.now, removed)
     except asyncpg.UniqueViolationError:
         raise ExternalIdTaken(f"another member has the id {external_id} here", pointer="/external_id") from None

@@ -6,7 +6,7 @@ from typing import Literal, NewType, Protocol
 from uuid import UUID
 
 from cluster.base.ids import OrgId, UserId
-from cluster.base.problems import Conflict, NotFound
+from cluster.base.problems import Conflict, Forbidden, NotFound
 from cluster.events import event
 
 EnrollmentId = NewType("EnrollmentId", UUID)
@@ -101,6 +101,10 @@ class RunChoiceNeeded(Conflict):
     """Carries `runs`, the ids to choose from."""
 
     title = "The course has several open runs"
+
+
+class ShutOut(Forbidden):
+    title = "This organization does not teach you"
 
 
 class RunNotOpen(Conflict):

@@ -22,6 +22,7 @@ from api.learning.enrollment.contract import (
     RunChoiceNeeded,
     RunFull,
     RunNotOpen,
+    ShutOut,
     State,
 )
 from cluster.base.ids import OrgId, UserId, new_id
@@ -44,6 +45,7 @@ async def enrol(
         NotEnrollable: there is no such published run or course.
         RunChoiceNeeded: the course has several open runs.
         RunNotOpen, RunFull
+        ShutOut: the organization suspended or removed the caller, or is suspended.
     """
     user_id = caller.person()
     async with read() as db:
@@ -53,6 +55,9 @@ async def enrol(
             await _permit_in(caller, known.org_id)
             return known, False
     open_run = await _choose(caller, run_id, course_id, now)
+    async with read() as db:
+        if await store.is_shut_out(db, open_run.run.org_id, user_id):
+            raise ShutOut("it is suspended, or it suspended or removed you: ask who manages its members")
     left = next((each for each in mine if each.run_id == open_run.run.id), None)
     if left is not None:
         return await _come_back(caller, left, open_run), False

@@ -31,6 +31,17 @@ PERSONAL_DATA = (
         let_go="delete",
         merge="move_unless_present",
     ),
+    PersonalData(
+        table="enrollment.members",
+        person="user_id",
+        columns=("user_id", "org_id", "shut_out"),
+        purpose="keeps out whom an organization suspended or removed",
+        kept="as long as the organization",
+        erasure="keep",
+        ground="the organization's records of whom it shut out (GDPR, article 6(1)(f))",
+        organization="org_id",
+        merge="move_unless_present",
+    ),
 )
 
 

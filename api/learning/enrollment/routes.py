@@ -19,6 +19,7 @@ from api.learning.enrollment.contract import (
     RunChoiceNeeded,
     RunFull,
     RunNotOpen,
+    ShutOut,
     State,
 )
 from cluster.base.ids import OrgId, UserId
@@ -59,7 +60,7 @@ class EnrollmentView(BaseModel):
 @router.post(
     "/v1/enrollments",
     status_code=201,
-    raises=(NotEnrollable, RunChoiceNeeded, RunNotOpen, RunFull),
+    raises=(NotEnrollable, RunChoiceNeeded, RunNotOpen, RunFull, ShutOut),
     responses={200: {"description": "Enrolled already", "model": EnrollmentView}},
 )
 async def enrol(caller: Caller, new: NewEnrollment, response: Response) -> EnrollmentView:

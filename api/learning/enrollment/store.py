@@ -66,21 +66,60 @@ async def list_seated(db: Connection, user_id: UserId, org_id: OrgId | None) -> 
     return [row["id"] for row in rows]
 
 
+RUNS_OF = """
+SELECT e.run_id FROM enrollment.enrollments e
+WHERE e.user_id = $1 AND e.state = ANY($2::text[])
+    AND NOT EXISTS (SELECT FROM enrollment.members m WHERE m.org_id = e.org_id AND m.user_id = e.user_id AND m.shut_out)
+    AND NOT EXISTS (SELECT FROM enrollment.organizations o WHERE o.org_id = e.org_id AND o.suspended)
+"""
+LEARNS_IN = "SELECT EXISTS (" + RUNS_OF + " AND e.run_id = $3)"
+
+
 async def learns_in(db: Connection, user_id: UserId, run_id: UUID) -> bool:
-    return await db.value(
-        """SELECT EXISTS (SELECT 1 FROM enrollment.enrollments
-                          WHERE user_id = $1 AND run_id = $2 AND state = ANY($3::text[]))""",
-        user_id,
-        run_id,
-        LEARNING,
-    )
+    """Tell whether a person learns in a run: they are enrolled, and the run's organization does not shut them out."""
+    return await db.value(LEARNS_IN, user_id, LEARNING, run_id)
 
 
 async def runs_of(db: Connection, user_id: UserId) -> list[UUID]:
-    rows = await db.rows(
-        "SELECT run_id FROM enrollment.enrollments WHERE user_id = $1 AND state = ANY($2::text[])", user_id, LEARNING
-    )
-    return [row["run_id"] for row in rows]
+    """Return where a person learns; complete, because access must never be cut short."""
+    return [row["run_id"] for row in await db.rows(RUNS_OF, user_id, LEARNING)]
+
+
+IS_SHUT_OUT = """
+SELECT EXISTS (SELECT FROM enrollment.members WHERE org_id = $1 AND user_id = $2 AND shut_out)
+    OR EXISTS (SELECT FROM enrollment.organizations WHERE org_id = $1 AND suspended)
+"""
+
+
+async def is_shut_out(db: Connection, org_id: OrgId, user_id: UserId) -> bool:
+    """Tell whether an organization suspended or removed a person, or is suspended itself."""
+    return await db.value(IS_SHUT_OUT, org_id, user_id)
+
+
+UPSERT_MEMBER = """
+INSERT INTO enrollment.members AS m (org_id, user_id, shut_out, version) VALUES ($1, $2, $3, $4)
+ON CONFLICT (org_id, user_id) DO UPDATE SET shut_out = excluded.shut_out, version = excluded.version
+WHERE m.version < excluded.version
+RETURNING coalesce(old.shut_out, false) <> new.shut_out
+"""
+
+
+async def upsert_member(tx: Transaction, org_id: OrgId, user_id: UserId, *, shut_out: bool, version: int) -> bool:
+    """Remember whether an organization shuts a person out, and tell whether that is new; older news change nothing."""
+    return bool(await tx.value(UPSERT_MEMBER, org_id, user_id, shut_out, version))
+
+
+UPSERT_ORGANIZATION = """
+INSERT INTO enrollment.organizations AS o (org_id, suspended, version) VALUES ($1, $2, $3)
+ON CONFLICT (org_id) DO UPDATE SET suspended = excluded.suspended, version = excluded.version
+WHERE o.version < excluded.version
+RETURNING coalesce(old.suspended, false) <> new.suspended
+"""
+
+
+async def upsert_organization(tx: Transaction, org_id: OrgId, *, suspended: bool, version: int) -> bool:
+    """Remember whether an organization is suspended, and tell whether that is new; older news change nothing."""
+    return bool(await tx.value(UPSERT_ORGANIZATION, org_id, suspended, version))
 
 
 async def list_enrollments(

@@ -36,7 +36,13 @@ async def test_founder_is_owner_and_first_member(hub: Hub) -> None:
 async def test_founding_tells_what_happened(hub: Hub) -> None:
     school = await hub.school()
     told = [e.type for e in await hub.events() if e.org_id == school.org_id]
-    assert sorted(told) == ["grant.created", "member.joined", "organization.created"]
+    assert sorted(told) == [
+        "grant.created",
+        "member.joined",
+        "member.updated",
+        "organization.created",
+        "organization.updated",
+    ]
 
 
 async def test_a_guest_cannot_found(hub: Hub) -> None:
