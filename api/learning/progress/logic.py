@@ -200,7 +200,7 @@ async def _outline(run_id: UUID, user_id: UserId | None) -> RunOutline | None:
 async def _finish_if_done(tx: Transaction, learner: Learner, outline: RunOutline | None) -> None:
     """Note and tell, once, that a learner has finished. Their row is held, so no other completion is overlooked.
 
-    Who left or is suspended finishes when they are back: a playback may run on until its token ends.
+    Who left or is suspended finishes when they are back: what was heard before is written later.
     """
     if not learner.learns or learner.completed_at is not None or outline is None:
         return

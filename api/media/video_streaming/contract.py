@@ -8,6 +8,7 @@ from uuid import UUID
 from cluster.base.ids import OrgId, UserId
 from cluster.base.problems import Conflict, Forbidden, NotFound
 from cluster.events import event
+from cluster.people.access import Guarded
 
 PlaybackId = NewType("PlaybackId", UUID)
 
@@ -32,6 +33,15 @@ class Playback:
     duration_s: float
     created_at: datetime
     expires_at: datetime
+
+    @property
+    def needs(self) -> str:
+        """The permission that it was given for, and ends with."""
+        return "playback:preview" if self.run_id is None else "run:attend"
+
+    def guarded(self) -> "Guarded[Playback]":
+        """Wrap it for `permit` of what it shows; the playback itself is its person's alone."""
+        return Guarded(self, org_id=self.org_id, course_id=self.course_id, run_id=self.run_id)
 
 
 class VideoStreamingCalls(Protocol):

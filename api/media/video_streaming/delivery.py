@@ -1,6 +1,7 @@
 """Deliver films below `/v1/playbacks/-/<token>/`: playlists, init segments and segments, without any header (RFC 8216).
 
-The token in the path is all that is asked. Names are looked up, never resolved, so no path leads anywhere else.
+The token in the path is all that a player shows; it counts while the right that it was given for stands. Names are looked up,
+never resolved, so no path leads anywhere else.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from typing import Any
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
-from api.media.video_streaming import films, rules, tokens
+from api.media.video_streaming import films, rules, standing, tokens
 from api.media.video_streaming.contract import FilmNotFound
 from cluster.base.problems import Problem
 from cluster.data.objects import ObjectMissing
@@ -72,6 +73,7 @@ async def deliver(scope: Scope, receive: Receive, send: Send) -> None:
         raise OnlyReading("send GET or HEAD", headers={"Allow": "GET, HEAD"})
     token, _, name = scope["path"].removeprefix(PREFIX + "/").partition("/")
     allowed = tokens.verify(token, datetime.now(UTC))
+    await standing.check(allowed)
     file = await _find(await films.get_film(allowed.video_id), name)
     wanted = Headers(scope=scope)
     etag = file.etag

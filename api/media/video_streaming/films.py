@@ -1,8 +1,8 @@
 """Where the bytes of ready films are, remembered by this process: a ready film never changes."""
 
-import time
 from collections import OrderedDict
 from dataclasses import dataclass
+from time import monotonic
 from typing import Generic, TypeVar
 from uuid import UUID
 
@@ -30,17 +30,21 @@ class Recent(Generic[K, V]):
 
     def get(self, key: K) -> V | None:
         kept = self._kept.get(key)
-        if kept is None or kept[0] <= time.monotonic():
+        if kept is None or kept[0] <= monotonic():
             return None
         self._kept.move_to_end(key)
         return kept[1]
 
     def put(self, key: K, value: V, weight: int = 1) -> None:
         before = self._kept.pop(key, None)
-        self._kept[key] = (time.monotonic() + self._ttl_s, value, weight)
+        self._kept[key] = (monotonic() + self._ttl_s, value, weight)
         self._weight += weight - (before[2] if before else 0)
         while self._weight > self._size and len(self._kept) > 1:
             self._weight -= self._kept.popitem(last=False)[1][2]
+
+    def drop(self, key: K) -> None:
+        kept = self._kept.pop(key, None)
+        self._weight -= kept[2] if kept else 0
 
     def clear(self) -> None:
         self._kept.clear()

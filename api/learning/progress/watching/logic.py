@@ -37,15 +37,16 @@ async def hear(
     """Take in what a player says it has shown; None for a preview, of which nothing is kept.
 
     Raises:
-        PlaybackNotFound
+        PlaybackNotFound: it is not the caller's, or the right that it was given for has ended.
     """
-    caller.person()
+    user_id = caller.person()
     found = await _find_playback(playback_id)
     guarded = None if found is None else Guarded(found, owner_id=found.user_id, see="heartbeat:create")
     playback = await permit(caller, "heartbeat:create", guarded, missing=PlaybackNotFound)
     fresh = _nothing_watched(playback)
     if fresh is None:
         return None
+    await permit(Principal(kind="person", id=user_id), playback.needs, playback.guarded(), missing=PlaybackNotFound)
 
     def rule(watched: Watched) -> Watched:
         return rules.hear(

@@ -69,12 +69,10 @@ async def test_a_token_starts_what_it_is_for_and_nothing_in_another_organization
 
 async def test_whoever_left_starts_no_playback_from_that_moment_on(hub: Hub, cinema: Cinema) -> None:
     viewer = await cinema.learner()
-    playback = await cinema.watch(viewer.person)
     done(await viewer.person.post(f"/v1/enrollments/{viewer.enrollment_id}/cancel"))
     # No broadcast has arrived, no cache has run out: the owner of the relation is asked.
     new = {"block_id": cinema.film, "run_id": cinema.run_id}
     problem(await viewer.person.post("/v1/playbacks", new), 403)
-    assert (await hub.guest.get(playback["playback_url"])).status_code == 200, "what runs may end with its token"
 
 
 async def test_who_edits_the_film_previews_it_and_nobody_else(hub: Hub, cinema: Cinema) -> None:

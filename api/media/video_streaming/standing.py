@@ -1,0 +1,64 @@
+"""Whether the right that a playback was given for still stands, remembered by this process for some seconds.
+
+A token outlives the right: somebody is suspended, removed, or leaves. Delivery asks here for each file; the owners of the
+relations are asked once in a while, and at once after a broadcast that says that somebody's rights have changed.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from api.media.video_streaming import logic
+from api.media.video_streaming.contract import Playback, PlaybackId, PlaybackRefused
+from api.media.video_streaming.films import Recent
+from api.media.video_streaming.tokens import Pass
+from cluster.base.ids import UserId
+from cluster.base.principal import Principal
+from cluster.base.problems import Forbidden, NotFound
+from cluster.people.access import permit
+from cluster.signals import broadcast
+
+RECHECK_S = 8.0
+"""Where no broadcast arrives, an address ends so long after its right, and the news of it takes a second or two."""
+
+_standing: Recent[UserId, set[PlaybackId]] = Recent(20_000, RECHECK_S)
+_playbacks: Recent[PlaybackId, Playback] = Recent(20_000, 3600)
+
+
+async def check(allowed: Pass) -> None:
+    """Return while the person may watch what the playback shows.
+
+    Raises:
+        PlaybackRefused
+    """
+    standing = _standing.get(allowed.user_id)
+    if standing is None:
+        # A broadcast takes this set away, so that an answer from before the change is not kept after it.
+        standing = set[PlaybackId]()
+        _standing.put(allowed.user_id, standing)
+    if allowed.playback_id in standing:
+        return
+    playback = _playbacks.get(allowed.playback_id) or await logic.find_playback(allowed.playback_id)
+    if playback is None:
+        raise PlaybackRefused("ask for a new one: POST /v1/playbacks")
+    _playbacks.put(playback.id, playback)
+    try:
+        person = Principal(kind="person", id=playback.user_id)
+        await permit(person, playback.needs, playback.guarded(), fresh=True)
+    except (Forbidden, NotFound):
+        raise PlaybackRefused("you may not watch this any more") from None
+    standing.add(playback.id)
+
+
+async def _forget(message: dict[str, Any]) -> None:
+    if "user_id" in message:
+        _standing.drop(UserId(UUID(message["user_id"])))
+    else:
+        _standing.clear()
+
+
+async def forget() -> None:
+    """Forget whose right stands: changes may have been missed."""
+    _standing.clear()
+
+
+broadcast.listen("access", _forget, on_gap=forget)
