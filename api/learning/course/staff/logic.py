@@ -14,14 +14,14 @@ from cluster.base.ids import UserId
 from cluster.base.principal import Principal
 from cluster.data import read, write
 from cluster.events import emit
-from cluster.people.access import lasts_until, permissions_of_role, permit, within
+from cluster.people.access import lasts_until, permissions_of_role, permit, permitted, within
 from cluster.people.calls import client
 
 _ROLES = ("assistant", "instructor")
 
 
 async def list_staff(caller: Principal, course_id: CourseId) -> list[StaffMember]:
-    await _permitted(caller, "course:read", course_id)
+    await permitted(caller, "course:read", courses.find_course, course_id, missing=CourseNotFound)
     async with read() as db:
         return await store.list_staff(db, course_id)
 
@@ -33,10 +33,10 @@ async def appoint(caller: Principal, course_id: CourseId, user_id: UserId, role:
 
     Raises:
         UserNotFound
-        Forbidden: the role may more than the caller does.
-        BeyondOwnRights: so may the role that it replaces.
+        Forbidden: the role holds permissions that the caller lacks.
+        BeyondOwnRights: the role that it replaces does.
     """
-    course = await _permitted(caller, "course:staff", course_id)
+    course = await permitted(caller, "course:staff", courses.find_course, course_id, missing=CourseNotFound)
     here = within(org_id=course.org_id, course_id=course_id, public=True)
     permissions = permissions_of_role(role)
     for permission in permissions:
@@ -66,9 +66,9 @@ async def dismiss(caller: Principal, course_id: CourseId, user_id: UserId) -> No
     """Take somebody off the staff: first what they may do, then that they are seen.
 
     Raises:
-        BeyondOwnRights: they may more than the caller.
+        BeyondOwnRights: their role holds permissions that the caller lacks.
     """
-    course = await _permitted(caller, "course:staff", course_id)
+    course = await permitted(caller, "course:staff", courses.find_course, course_id, missing=CourseNotFound)
     await _check_may_take(caller, course, user_id, _ROLES)
     for role in _ROLES:
         await client(RbacCalls).revoke(user_id, role, "course", course_id, course.org_id, caller.id)
@@ -121,12 +121,6 @@ async def _align(caller: Principal, course: Course, user_id: UserId, ends_at: da
 async def _role_of(course_id: CourseId, user_id: UserId) -> str | None:
     async with read() as db:
         return await store.find_role(db, course_id, user_id)
-
-
-async def _permitted(caller: Principal, permission: str, course_id: CourseId) -> Course:
-    async with read() as db:
-        guarded = await courses.find_course(db, course_id)
-    return await permit(caller, permission, guarded, missing=CourseNotFound)
 
 
 def _staff_changed(course: Course, user_id: UserId, role: str, *, added: bool) -> CourseStaffChanged:
