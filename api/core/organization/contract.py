@@ -5,7 +5,7 @@ from typing import Literal, NewType, Protocol
 from uuid import UUID
 
 from cluster.base.ids import OrgId, UserId
-from cluster.base.problems import Conflict, Forbidden, NotFound
+from cluster.base.problems import Conflict, Forbidden, NotFound, TooManyRequests
 from cluster.events import event
 
 MemberId = NewType("MemberId", UUID)
@@ -124,6 +124,10 @@ class SlugTaken(Conflict):
 
 class ExternalIdTaken(Conflict):
     title = "Another member has this external id"
+
+
+class TooManyFoundings(TooManyRequests):
+    title = "You made many organizations today"
 
 
 class SuspendedOrganization(Forbidden):

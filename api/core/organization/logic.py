@@ -1,10 +1,11 @@
 """Organizations: found, change, suspend and hand over."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from api.core.organization import store
+from api.core.organization import rules, store
 from api.core.organization.contract import (
     MemberId,
     MemberJoined,
@@ -20,6 +21,7 @@ from api.core.organization.contract import (
     SlugTaken,
     SuccessorIsOwner,
     SuspendedOrganization,
+    TooManyFoundings,
 )
 from api.core.organization.rules import check_slug
 from api.core.organization.store import StoredOrganization
@@ -32,6 +34,8 @@ from cluster.events import emit
 from cluster.people.access import Guarded, permit, reach_of, within
 from cluster.people.calls import client
 from cluster.signals.broadcast import announce
+
+_DAY = timedelta(days=1)
 
 
 async def list_organizations(
@@ -74,12 +78,13 @@ async def create_organization(principal: Principal, *, name: str, slug: str) -> 
     to be names nothing that exists, and `handlers` clears it away.
 
     Raises:
-        SlugTaken, Invalid
+        SlugTaken, Invalid, TooManyFoundings
     """
     await permit(principal, "organization:create", within(public=True))
     founder = principal.person()
     check_slug(slug)
     async with read() as db:
+        rules.check_founded(await store.count_founded(db, founder, datetime.now(UTC) - _DAY))
         if await store.slug_is_taken(db, slug):
             raise store.slug_taken(slug)
     org_id = OrgId(new_id())
@@ -87,6 +92,8 @@ async def create_organization(principal: Principal, *, name: str, slug: str) -> 
     await client(RbacCalls).grant(founder, "org_owner", "organization", org_id, org_id, granted_by=founder)
     try:
         async with write(principal, result=org_id, status=201) as tx:
+            await store.take_turns(tx, founder)
+            rules.check_founded(await store.count_founded(tx, founder, tx.now - _DAY))
             organization = await store.insert_organization(
                 tx, org_id, slug=slug, name=name, founder=founder, member_id=member_id
             )
@@ -96,7 +103,7 @@ async def create_organization(principal: Principal, *, name: str, slug: str) -> 
             founded = MemberUpdated(member_id=member_id, org_id=org_id, user_id=founder, state="active")
             emit(tx, founded, version=1)
             announce(tx, "access", {"user_id": str(founder)})
-    except SlugTaken:
+    except (SlugTaken, TooManyFoundings):
         # A twin was quicker. Only here it is certain that nothing was committed.
         await client(RbacCalls).discard(org_id)
         raise

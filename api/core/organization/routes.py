@@ -15,6 +15,7 @@ from api.core.organization.contract import (
     SlugTaken,
     SuccessorIsOwner,
     SuspendedOrganization,
+    TooManyFoundings,
 )
 from api.core.organization.invitation_routes import router as invitations
 from api.core.organization.member_routes import router as members
@@ -85,7 +86,7 @@ async def list_organizations(
 @router.post(
     "/v1/organizations",
     status_code=201,
-    raises=(SlugTaken,),
+    raises=(SlugTaken, TooManyFoundings),
     example={"name": "Analytical School", "slug": "analytical-school"},
 )
 async def create_organization(caller: Caller, new: NewOrganization, response: Response) -> OrganizationView:

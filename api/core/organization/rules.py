@@ -3,12 +3,14 @@
 import re
 from datetime import datetime
 
-from api.core.organization.contract import InvitationOver
+from api.core.organization.contract import InvitationOver, TooManyFoundings
 from api.core.organization.store import Invitation
 from cluster.base.problems import FieldError, Invalid
 
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 """A label of a host name (RFC 1123, section 2.1), so that it may become one."""
+
+MAX_FOUNDED_PER_DAY = 10
 
 _HIDDEN = r"\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
 """Control characters, line breaks, and what turns the direction of writing or shows nothing: a name must look like what it is."""
@@ -47,6 +49,19 @@ def check_slug(slug: str) -> None:
     if slug in RESERVED_SLUGS:
         detail = f"{slug} is a name of the platform itself; choose another"
         raise Invalid("choose another slug", errors=(FieldError("/slug", "slug-reserved", detail),))
+
+
+def check_founded(count: int) -> None:
+    """Return when somebody who founded so many organizations within a day may found another.
+
+    Raises:
+        TooManyFoundings
+    """
+    if count >= MAX_FOUNDED_PER_DAY:
+        raise TooManyFoundings(
+            f"a person may make {MAX_FOUNDED_PER_DAY} organizations within 24 hours: make the next one later",
+            retry_after_s=24 * 3600,
+        )
 
 
 def check_counts(invitation: Invitation, now: datetime) -> None:

@@ -2,10 +2,11 @@
 
 import asyncio
 
+from api.core.organization import rules
 from api.core.rbac.contract import RbacCalls
 from cluster.base.ids import OrgId, new_id
 from cluster.data.postgres import pool
-from cluster.people.access import MemberSource, forget
+from cluster.people.access import GrantSource, MemberSource, forget
 from cluster.people.calls import client
 from tests.harness import Hub, Person, done, problem
 
@@ -176,7 +177,9 @@ async def test_founding_stays_within_the_budget(hub: Hub) -> None:
         done(await ada.post("/v1/organizations", {"name": "School", "slug": new_slug()}), 201)
     begins = [index for index, sql in enumerate(counted.sql) if sql == "BEGIN"]
     ends = [index for index, sql in enumerate(counted.sql) if sql == "COMMIT"]
-    assert [end - begin + 1 <= 5 for begin, end in zip(begins, ends, strict=True)] == [True, True], counted.sql
+    # The grant; the organization, with two more for the limit per person.
+    within = [end - begin + 1 <= most for begin, end, most in zip(begins, ends, (5, 7), strict=True)]
+    assert within == [True, True], counted.sql
 
 
 async def test_a_role_of_ones_own_cannot_make_an_owner(hub: Hub) -> None:
@@ -207,3 +210,18 @@ async def test_a_page_of_members_comes_from_an_index(hub: Hub) -> None:
     plan = "\n".join(row[0] for row in rows)
     assert "Index" in plan
     assert "Seq Scan" not in plan
+
+
+async def test_create_organization_rejects_more_than_a_person_may_found_a_day(hub: Hub) -> None:
+    founder = await hub.person("founder")
+    new = [{"name": "School", "slug": new_slug()} for _ in range(rules.MAX_FOUNDED_PER_DAY + 3)]
+
+    answers = await asyncio.gather(*(founder.post("/v1/organizations", each) for each in new))
+
+    refused = [answer for answer in answers if answer.status_code != 201]
+    assert len(refused) == 3
+    for answer in refused:
+        problem(answer, 429, "too-many-foundings")
+        assert answer.headers["retry-after"] == "86400"
+    owned = [grant.scope_id for grant in await client(GrantSource).grants_of(founder.id)]
+    assert len(owned) == rules.MAX_FOUNDED_PER_DAY
