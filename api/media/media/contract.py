@@ -193,6 +193,12 @@ class QuotaExceeded(TooLarge):
     title = "There is no room left for this file"
 
 
+class TooManyUploads(Conflict):
+    """Carries `open_uploads` and `awaited_bytes`: how many are unfinished, and how much they have still to send."""
+
+    title = "Too much is being uploaded already"
+
+
 class UploadGone(Problem):
     """It expired, or was ended by its owner."""
 

@@ -9,10 +9,17 @@ from urllib.parse import quote
 
 import filetype
 
-from api.media.media.contract import RangeNotSatisfiable, UploadPurpose
+from api.media.media.contract import RangeNotSatisfiable, TooManyUploads, UploadPurpose
 
 UNFINISHED_FOR = timedelta(hours=24)
 """An upload is given up this long after its last byte."""
+NOT_BEGUN_FOR = timedelta(hours=1)
+"""An upload is given up this long after it was announced, when no byte came: its room is reserved."""
+MAX_OPEN_OF_PERSON = 20
+MAX_OPEN_OF_ORGANIZATION = 200
+MAX_AWAITED_BYTES_OF_PERSON = 100 * 1024**3
+MAX_AWAITED_BYTES_OF_ORGANIZATION = 512 * 1024**3
+"""Room that is reserved for bytes that have not come."""
 UNCLAIMED_FOR = timedelta(hours=24)
 KEEP_DELETED_FOR = timedelta(days=30)
 ORGANIZATION_QUOTA_BYTES = 1024**4
@@ -44,6 +51,29 @@ class Span(NamedTuple):
 
     start: int
     end: int
+
+
+class Unfinished(NamedTuple):
+    """How many uploads are unfinished, and how many bytes they have still to send."""
+
+    uploads: int
+    awaited_bytes: int
+
+
+def check_unfinished(whose: str, unfinished: Unfinished, size_bytes: int, most: Unfinished) -> None:
+    """Return when one more upload, of `size_bytes`, may be unfinished at once.
+
+    Raises:
+        TooManyUploads
+    """
+    if unfinished.uploads < most.uploads and unfinished.awaited_bytes + size_bytes <= most.awaited_bytes:
+        return
+    raise TooManyUploads(
+        f"{whose} may have {most.uploads} unfinished uploads that have {most.awaited_bytes} bytes still to send: "
+        "finish one, or end one by DELETE",
+        open_uploads=unfinished.uploads,
+        awaited_bytes=unfinished.awaited_bytes,
+    )
 
 
 def clean_filename(text: str) -> str:

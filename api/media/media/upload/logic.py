@@ -29,11 +29,11 @@ from api.media.media.contract import (
 from api.media.media.upload import parts, store
 from api.media.media.upload.headers import Checksum, Target
 from api.media.media.upload.parts import PartWriter
-from cluster.base.ids import OrgId, new_id
+from cluster.base.ids import OrgId, UserId, new_id
 from cluster.base.principal import Principal
 from cluster.base.problems import FieldError, NotFound
 from cluster.base.registry import offers
-from cluster.data import read, write
+from cluster.data import Transaction, read, write
 from cluster.data.objects import ObjectMissing, bucket
 from cluster.events import emit
 from cluster.jobs import enqueue
@@ -69,7 +69,7 @@ async def begin(caller: Principal, new: NewUpload) -> Progress:
     """Create an asset whose bytes are to come, and reserve its room.
 
     Raises:
-        UploadPurposeUnknown, UploadTargetInvalid, UploadTooLarge, QuotaExceeded
+        UploadPurposeUnknown, UploadTargetInvalid, UploadTooLarge, QuotaExceeded, TooManyUploads
     """
     owner = caller.person()
     purpose = _purpose(new)
@@ -83,12 +83,14 @@ async def begin(caller: Principal, new: NewUpload) -> Progress:
     limit = rules.PERSON_QUOTA_BYTES if org_id is None else rules.ORGANIZATION_QUOTA_BYTES
     complete = new.size_bytes == 0
     async with write(caller, result=asset_id, status=201) as tx:
+        await store.take_turns(tx, owner)
         if not await assets.reserve(tx, holder_id, new.size_bytes, limit):
             quota = await assets.find_quota(tx, holder_id)
             free = limit if quota is None else max(quota.limit_bytes - quota.used_bytes, 0)
             raise QuotaExceeded(
                 f"{free} bytes are free: delete files that nobody uses, or ask for more room", free_bytes=free
             )
+        await _check_unfinished(tx, owner, org_id, new.size_bytes)
         await assets.insert_asset(
             tx,
             asset_id,
@@ -106,7 +108,7 @@ async def begin(caller: Principal, new: NewUpload) -> Progress:
         if complete:
             enqueue(tx, CheckAsset(asset_id=asset_id))
         else:
-            await store.insert_upload(tx, asset_id, tx.now + rules.UNFINISHED_FOR)
+            await store.insert_upload(tx, asset_id, tx.now + rules.NOT_BEGUN_FOR)
         emit(
             tx,
             AssetCreated(
@@ -120,6 +122,21 @@ async def begin(caller: Principal, new: NewUpload) -> Progress:
             version=1,
         )
     return await progress(caller, asset_id)
+
+
+async def _check_unfinished(tx: Transaction, owner: UserId, org_id: OrgId | None, size_bytes: int) -> None:
+    """Return when the person and the organization may begin one more upload, of this size.
+
+    The locks on the person and on the quota are held: nothing begins beside this one.
+
+    Raises:
+        TooManyUploads
+    """
+    most = rules.Unfinished(rules.MAX_OPEN_OF_PERSON, rules.MAX_AWAITED_BYTES_OF_PERSON)
+    rules.check_unfinished("a person", await store.count_unfinished(tx, owner), size_bytes, most)
+    if org_id is not None:
+        most = rules.Unfinished(rules.MAX_OPEN_OF_ORGANIZATION, rules.MAX_AWAITED_BYTES_OF_ORGANIZATION)
+        rules.check_unfinished("an organization", await store.count_unfinished_in(tx, org_id), size_bytes, most)
 
 
 async def progress(caller: Principal, asset_id: AssetId) -> Progress:
