@@ -5,6 +5,7 @@ own tables and calls nobody. A yes may be kept for some seconds; a no is never f
 """
 
 import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -147,10 +148,12 @@ async def permit(
 
     Raises:
         NotFound: there is none, or the principal may not know of it.
-        Unauthorized: a guest, where somebody might.
+        Unauthorized: a guest asks for what is not open to anyone, whether it exists or not.
         Forbidden: it is visible, but this is not allowed.
     """
     if guarded is None:
+        if principal.kind == "guest" and "anyone" not in roles_with(permission):
+            principal.person()
         raise missing()
     relations = _relations(principal, fresh=fresh)
     if await _holds(principal, permission, guarded, relations):
@@ -332,7 +335,7 @@ def permissions_of_role(role: str) -> tuple[str, ...]:
 
 # What the owners answered lately, by user and question: (kept until, answer). Whatever changes about a user drops all of
 # it. Bounded, because a replica sees every user of the platform.
-_kept: dict[UUID, dict[object, tuple[float, Any]]] = {}
+_kept: OrderedDict[UUID, dict[object, tuple[float, Any]]] = OrderedDict()
 _MAX_USERS = 20_000
 
 
@@ -396,11 +399,13 @@ class _Relations:
         kept = None if certain or self._fresh else _kept.get(self._user_id, {}).get(question)
         # Where broadcasts do not arrive, nobody tells us that a right was taken away: then the owner is asked each time.
         if kept is not None and kept[0] > time.monotonic() and broadcast.fresh_within(_TRUST_S):
+            _kept.move_to_end(self._user_id)
             return kept[1]
-        if len(_kept) >= _MAX_USERS:
-            _kept.clear()
         # `forget` takes this dictionary away, so that an answer from before the change is not kept after it.
         answers = _kept.setdefault(self._user_id, {})
+        _kept.move_to_end(self._user_id)
+        if len(_kept) > _MAX_USERS:
+            _kept.popitem(last=False)
         answer = self._asked[question] = await ask()
         answers[question] = (time.monotonic() + ttl_s, answer)
         return answer

@@ -9,13 +9,15 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar, cast
+from uuid import UUID
 
 import httpx
 import pytest
 
 import tests.platform.learning_recipes  # noqa: F401  # pyright: ignore[reportUnusedImport]
+from cluster.base.ids import new_id
 from cluster.base.principal import Principal
 from cluster.base.problems import NotFound, Problem
 from cluster.base.services import service_of_area, table
@@ -100,9 +102,43 @@ async def test_outsiders_are_refused_what_its_owner_gets(world: World, walked: W
     assert _items(granted) != [], "the recipe lists nothing, so nothing can be hidden"
     fresh = ask if walked.method == "get" else await walked.recipe.make(world)
     assert [violation async for violation in _violations(world, walked, fresh, granted)] == []
+    assert [told async for told in _told_apart(world, walked, fresh)] == []
     if walked.method != "get":
         still = await walked.send(fresh, fresh.by)
         assert still.is_success, f"a refused request changed something: {still.status_code} {still.text}"
+
+
+async def _told_apart(world: World, walked: Walked, ask: Ask) -> AsyncIterator[str]:
+    """Send the request and one about what does not exist in the name of outsiders: neither answer may tell which it is."""
+    nothing = replace(ask, ids=_unknown(ask.ids), query=_unknown(ask.query), body=_unknown(ask.body))
+    for name, person in world.outsiders.items():
+        if name in walked.recipe.also or (walked.recipe.own and name != "guest"):
+            continue
+        answers = [await walked.send(each, person) for each in (ask, nothing)]
+        real, random = [(answer.status_code, _told(answer)) for answer in answers]
+        if real[0] in (401, 404) and real != random:
+            yield f"{name} is told {real} of what exists and {random} of what does not"
+
+
+def _unknown(value: Any) -> Any:
+    """Replace every id by one that names nothing."""
+    if isinstance(value, dict):
+        return {name: _unknown(each) for name, each in cast("dict[str, Any]", value).items()}
+    try:
+        UUID(str(value))
+    except ValueError:
+        return value
+    return str(new_id())
+
+
+def _told(answer: httpx.Response) -> Any:
+    """Return what an answer tells, without what differs each time."""
+    if not answer.content or not answer.headers.get("content-type", "").endswith("json"):
+        return answer.content
+    content = answer.json()
+    if isinstance(content, dict):
+        content.pop("trace_id", None)
+    return content
 
 
 async def _violations(world: World, walked: Walked, ask: Ask, granted: httpx.Response | None) -> AsyncIterator[str]:

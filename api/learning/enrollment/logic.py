@@ -27,6 +27,7 @@ from api.learning.enrollment.contract import (
 )
 from cluster.base.ids import OrgId, UserId, new_id
 from cluster.base.principal import Principal
+from cluster.base.problems import NotFound
 from cluster.data import Transaction, read, write
 from cluster.events import emit
 from cluster.people.access import permit, reach_of, within
@@ -198,11 +199,13 @@ async def _choose(caller: Principal, run_id: RunId | None, course_id: CourseId |
     else:
         runs = []
     if not runs:
-        pointer = "/course_id" if run_id is None else "/run_id"
-        raise NotEnrollable("GET /v1/catalog lists what can be learned", pointer=pointer)
+        raise _not_enrollable(run_id)
     if runs[0].visibility == "organization":
-        # Before anything is told of it.
-        await permit(caller, "catalog:read-organization", within(org_id=runs[0].run.org_id), missing=NotEnrollable)
+        # Before anything is told of it, and in the words for what does not exist.
+        try:
+            await permit(caller, "catalog:read-organization", within(org_id=runs[0].run.org_id))
+        except NotFound:
+            raise _not_enrollable(run_id) from None
     await _permit_in(caller, runs[0].run.org_id)
     takers = [each for each in runs if each.open]
     if not takers:
@@ -212,6 +215,11 @@ async def _choose(caller: Principal, run_id: RunId | None, course_id: CourseId |
             "send run_id with one of `runs`", pointer="/run_id", runs=[str(each.run.id) for each in takers]
         )
     return takers[0]
+
+
+def _not_enrollable(run_id: RunId | None) -> NotEnrollable:
+    pointer = "/course_id" if run_id is None else "/run_id"
+    return NotEnrollable("GET /v1/catalog lists what can be learned", pointer=pointer)
 
 
 async def _permit_in(caller: Principal, org_id: OrgId) -> None:

@@ -7,8 +7,8 @@ from uuid import UUID
 import pytest
 
 from cluster.base.ids import OrgId, UserId, new_id
-from cluster.base.principal import Principal
-from cluster.base.problems import Forbidden, NotFound
+from cluster.base.principal import GUEST, Principal
+from cluster.base.problems import Forbidden, NotFound, Unauthorized
 from cluster.people import access, calls
 from cluster.people.access import GrantedScope, Guarded, permissions_of_role, permit, reach_of, within
 from cluster.signals import broadcast
@@ -177,3 +177,30 @@ async def test_a_bound_session_has_its_persons_account_and_nothing_else_outside(
     with pytest.raises(Forbidden):
         await permit(bound, "organization:suspend", within(org_id=ORG))
     await permit(somebody(), "organization:suspend", within(org_id=ORG))
+
+
+async def test_permit_keeps_the_answers_about_whoever_asked_last(
+    owners: Owners, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "_MAX_USERS", 2)
+    first, second, third = somebody(), somebody(), somebody()
+    for caller in (first, second, first, third):
+        await permit(caller, "course:edit", within(org_id=ORG))
+    asked = owners.asked
+
+    await permit(first, "course:edit", within(org_id=ORG))
+    await permit(third, "course:edit", within(org_id=ORG))
+    assert owners.asked == asked
+
+    await permit(second, "course:edit", within(org_id=ORG))
+    assert owners.asked == asked + 1
+
+
+async def test_permit_tells_a_guest_the_same_whether_it_exists_or_not(owners: Owners) -> None:
+    for guarded in (None, Guarded("course", org_id=ORG)):
+        with pytest.raises(Unauthorized):
+            await permit(GUEST, "course:edit", guarded)
+
+    with pytest.raises(NotFound):
+        await permit(GUEST, "catalog:read", None)
+    assert await permit(GUEST, "catalog:read", Guarded("course", org_id=ORG)) == "course"

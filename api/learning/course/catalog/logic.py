@@ -5,6 +5,7 @@ from api.learning.course.catalog.store import Category, Facet, Filters, Listing
 from api.learning.course.contract import CourseId, CourseNotFound
 from cluster.base.ids import OrgId
 from cluster.base.principal import Principal
+from cluster.base.problems import Unauthorized
 from cluster.data import read
 from cluster.people.access import permit, reach_of
 
@@ -13,7 +14,11 @@ async def get_listing(caller: Principal, course_id: CourseId) -> Listing:
     async with read() as db:
         guarded = await store.find_listing(db, course_id)
     permission = guarded.see if guarded is not None and guarded.see is not None else "catalog:read"
-    return await permit(caller, permission, guarded, missing=CourseNotFound)
+    try:
+        return await permit(caller, permission, guarded, missing=CourseNotFound)
+    except Unauthorized:
+        # A guest is told of what is for members only what they are told of what does not exist.
+        raise CourseNotFound from None
 
 
 async def list_listings(

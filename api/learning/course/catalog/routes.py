@@ -11,7 +11,6 @@ from api.learning.course.catalog.store import Filters
 from api.learning.course.contract import CourseId, CourseNotFound, Visibility
 from api.learning.course.run.view import ListedRun
 from cluster.base.ids import OrgId
-from cluster.base.problems import Unauthorized
 from cluster.http import Caller, OrganizationId, Page, Paging, Router, Several, View
 
 router = Router("course")
@@ -109,7 +108,7 @@ async def list_categories(response: Response) -> list[CategoryView]:
     return [CategoryView.of(category) for category in await logic.list_categories()]
 
 
-@router.get("/v1/catalog/{course_id}", public=True, raises=(CourseNotFound, Unauthorized))
+@router.get("/v1/catalog/{course_id}", public=True, raises=(CourseNotFound,))
 async def get_listing(caller: Caller, course_id: CourseId, response: Response) -> ListingView:
     """Return a published course with its runs."""
     listing = await logic.get_listing(caller, course_id)
