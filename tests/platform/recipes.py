@@ -32,6 +32,8 @@ class Recipe:
     make: Make
     also: frozenset[str] = frozenset()
     own: bool = False
+    private: bool = False
+    """Nobody else may know of it, not even the organization's owner and members: they get 404."""
     route: tuple[str, str] | None = None
     """Method and path of what the API document leaves to a standard."""
     hidden: bool = True
@@ -402,7 +404,7 @@ async def _(world: World) -> Ask:
     return Ask(by=world.owner, body={"video_id": world.video_id})
 
 
-@recipe("video_streaming_get_playback")
+@recipe("video_streaming_get_playback", private=True)
 async def _(world: World) -> Ask:
     return Ask(by=world.learner, ids={"playback_id": await world.playback()})
 

@@ -9,6 +9,7 @@ from typing import Any
 from api.core.rbac.contract import RbacCalls
 from api.media.video_processing.film.sample import Recipe as FilmRecipe
 from api.media.video_processing.film.sample import make_film
+from cluster.data import read
 from cluster.people.access import forget
 from cluster.people.calls import client
 from tests.harness import PASSWORD, Hub, Person, School, done
@@ -48,6 +49,12 @@ class World:
     """Learned in the same run."""
     rival: Person
     """Owns another organization with a course."""
+    suspended: Person
+    """Administrates the school, but is suspended as a member; enrolled in the same run before."""
+    removed: Person
+    """Administrated the school and was removed; enrolled in the same run before."""
+    lapsed: Person
+    """Administrated the school until a moment ago."""
     bystander: Person
     """Has nothing anywhere; things are done about them."""
     operator: Person
@@ -71,7 +78,15 @@ class World:
 
     @property
     def outsiders(self) -> dict[str, Person]:
-        return {"rival": self.rival, "peer": self.peer, "former": self.former, "guest": self.hub.guest}
+        return {
+            "rival": self.rival,
+            "peer": self.peer,
+            "former": self.former,
+            "guest": self.hub.guest,
+            "suspended": self.suspended,
+            "removed": self.removed,
+            "lapsed": self.lapsed,
+        }
 
     async def draft(self, **fields: Any) -> Course:
         """Make a course that is not published."""
@@ -123,6 +138,28 @@ class World:
         person = person or await self.hub.person("member")
         token = (await self.invitation())["token"]
         return done(await person.post("/v1/invitations/-/accept", {"token": token}))
+
+    async def shut_out(self) -> None:
+        """Let former administrators lose their rights: by suspension, by removal, by time."""
+        for person, verb in ((self.suspended, "suspend"), (self.removed, "remove")):
+            member = await self.member(person)
+            await self._administrate(person)
+            done(await person.post("/v1/enrollments", {"run_id": self.course.run_id}), 201)
+            done(await self.owner.post(f"/v1/members/{member['id']}/{verb}"))
+        await self._administrate(self.lapsed)
+        async with read() as db:
+            over = "UPDATE rbac.grants SET expires_at = now() - interval '1 s' WHERE user_id = $1"
+            await db.run(over, self.lapsed.id)
+        await self.hub.settle()
+        for person in (self.suspended, self.removed, self.lapsed):
+            forget(person.id)
+
+    async def _administrate(self, person: Person) -> None:
+        """Let somebody administrate the school, and prove that they do."""
+        new = {"user_id": str(person.id), "role": "org_admin", "scope": "organization", "organization_id": self.org_id}
+        done(await self.owner.post("/v1/grants", new), 201)
+        await self.hub.broadcasts_arrived()
+        done(await person.get(self.course.path))
 
     async def grant(self) -> dict[str, Any]:
         """Let the bystander teach a course."""
@@ -212,8 +249,9 @@ SENDING = {"Tus-Resumable": "1.0.0", "Upload-Offset": "0", "Content-Type": "appl
 async def new_world(hub: Hub, folder: Path) -> World:
     """Make a school with a published course that has a film, and learners; and the rival's school likewise."""
     await make_film(folder / "film.mp4", FilmRecipe(duration_s=1, width=128, height=96, sound=False))
-    people = [await hub.person(name) for name in ("insider", "learner", "peer", "former", "bystander", "operator")]
-    insider, learner, peer, former, bystander, operator = people
+    names = ("insider", "learner", "peer", "former", "suspended", "removed", "lapsed", "bystander", "operator")
+    people = [await hub.person(name) for name in names]
+    insider, learner, peer, former, suspended, removed, lapsed, bystander, operator = people
     # The first administrator of a platform comes from its command line.
     await client(RbacCalls).grant(operator.id, "platform_admin", "platform", None, None)
     school, other = await hub.school(), await hub.school("rival")
@@ -226,6 +264,9 @@ async def new_world(hub: Hub, folder: Path) -> World:
         peer=peer,
         former=former,
         rival=other.owner,
+        suspended=suspended,
+        removed=removed,
+        lapsed=lapsed,
         bystander=bystander,
         operator=operator,
         film=(folder / "film.mp4").read_bytes(),
@@ -244,6 +285,7 @@ async def new_world(hub: Hub, folder: Path) -> World:
     await hub.settle()
     world.enrollment_id = await world.enrolment(course.run_id)
     world.members_only = await world.published(visibility="organization", tags=[world.members_only_tag])
+    await world.shut_out()
     theirs = {"organization_id": str(other.org_id), "title": "Theirs", "language": "en"}
     done(await other.owner.post("/v1/courses", theirs), 201)
     await hub.settle()
