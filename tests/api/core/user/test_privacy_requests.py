@@ -161,6 +161,7 @@ async def test_an_erasure_leaves_only_what_its_report_keeps(hub: Hub, published:
         "hub.erasures.user_id",
         "organization.members.user_id",
         "enrollment.enrollments.user_id",
+        "enrollment.members.user_id",
         "progress.learners.user_id",
     }
     assert await objects_with(str(ada.person.id), ada.name, ada.person.email) == set(), "the ledger's ids are encoded"
@@ -217,7 +218,7 @@ async def test_an_erasure_by_an_organization_leaves_the_rest(hub: Hub, published
 
     report = await erased(hub, owner, user_id=str(ada.person.id), organization_id=str(published.school.org_id))
 
-    assert parts_of(report) == dict.fromkeys(erasure.services(), "done") | {"user": "kept"}
+    assert parts_of(report) == dict.fromkeys(erasure.services(), "done") | {"user": "kept", "enrollment": "kept"}
     for table in ("organization.members", "enrollment.enrollments", "progress.learners", "course.staff", "rbac.grants"):
         left = await rows(f"SELECT org_id FROM {table} WHERE user_id = $1", ada.person.id)  # noqa: S608
         assert {row["org_id"] for row in left} <= {elsewhere.org_id}, table
