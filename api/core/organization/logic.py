@@ -92,7 +92,7 @@ async def create_organization(principal: Principal, *, name: str, slug: str) -> 
     await client(RbacCalls).grant(founder, "org_owner", "organization", org_id, org_id, granted_by=founder)
     try:
         async with write(principal, result=org_id, status=201) as tx:
-            await store.take_turns(tx, founder)
+            await tx.take_turns("organization.foundings", founder)
             rules.check_founded(await store.count_founded(tx, founder, tx.now - _DAY))
             organization = await store.insert_organization(
                 tx, org_id, slug=slug, name=name, founder=founder, member_id=member_id

@@ -119,13 +119,7 @@ async def list_organizations(
     )
 
 
-TAKE_TURNS = "SELECT pg_advisory_xact_lock(hashtextextended('organization.foundings ' || $1::uuid::text, 0))"
 COUNT_FOUNDED = "SELECT count(*) FROM organization.organizations WHERE created_by = $1 AND created_at > $2"
-
-
-async def take_turns(tx: Transaction, founder: UserId) -> None:
-    """Wait until no other organization of this person is being made: each then sees those before it."""
-    await tx.run(TAKE_TURNS, founder)
 
 
 async def count_founded(db: Connection, founder: UserId, since: datetime) -> int:

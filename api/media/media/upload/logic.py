@@ -83,7 +83,7 @@ async def begin(caller: Principal, new: NewUpload) -> Progress:
     limit = rules.PERSON_QUOTA_BYTES if org_id is None else rules.ORGANIZATION_QUOTA_BYTES
     complete = new.size_bytes == 0
     async with write(caller, result=asset_id, status=201) as tx:
-        await store.take_turns(tx, owner)
+        await tx.take_turns("media.uploads", owner)
         if not await assets.reserve(tx, holder_id, new.size_bytes, limit):
             quota = await assets.find_quota(tx, holder_id)
             free = limit if quota is None else max(quota.limit_bytes - quota.used_bytes, 0)

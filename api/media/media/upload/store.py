@@ -31,7 +31,6 @@ async def insert_upload(tx: Transaction, asset_id: AssetId, expires_at: datetime
     await tx.run("INSERT INTO media.uploads (asset_id, expires_at) VALUES ($1, $2)", asset_id, expires_at)
 
 
-TAKE_TURNS = "SELECT pg_advisory_xact_lock(hashtextextended('media.uploads ' || $1::uuid::text, 0))"
 UNFINISHED_OF_PERSON = """
 SELECT count(*) AS uploads, coalesce(sum(a.size_bytes - u.offset_bytes), 0)::bigint AS awaited_bytes
 FROM media.assets a JOIN media.uploads u ON u.asset_id = a.id
@@ -42,11 +41,6 @@ SELECT count(*) AS uploads, coalesce(sum(a.size_bytes - u.offset_bytes), 0)::big
 FROM media.assets a JOIN media.uploads u ON u.asset_id = a.id
 WHERE a.org_id = $1 AND a.deleted_at IS NULL AND u.expires_at > $2
 """
-
-
-async def take_turns(tx: Transaction, owner_id: UserId) -> None:
-    """Wait until no other upload of this person begins: each then sees those before it."""
-    await tx.run(TAKE_TURNS, owner_id)
 
 
 async def count_unfinished(tx: Transaction, owner_id: UserId) -> Unfinished:
