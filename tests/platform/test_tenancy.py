@@ -16,7 +16,6 @@ from uuid import UUID
 import httpx
 import pytest
 
-import tests.platform.learning_recipes  # noqa: F401  # pyright: ignore[reportUnusedImport]
 from cluster.base.ids import new_id
 from cluster.base.principal import Principal
 from cluster.base.problems import NotFound, Problem
@@ -26,7 +25,7 @@ from cluster.people import access
 from cluster.people.access import Guarded, Reach
 from tests.harness import Hub, Person
 from tests.platform.document import operations
-from tests.platform.recipes import OPEN, RECIPES, Ask, Recipe
+from tests.platform.recipes import OPEN, RECIPES, Ask, Recipe, load_recipes
 from tests.platform.world import World, new_world
 
 T = TypeVar("T")
@@ -66,6 +65,7 @@ def _service_at(path: str) -> str:
 
 
 def _walked() -> list[Walked]:
+    load_recipes()
     found = [(each.id, each.service, each.method, each.path) for each in operations() if each.id in RECIPES]
     found += [(id, _service_at(each.route[1]), *each.route) for id, each in RECIPES.items() if each.route]
     return [
@@ -81,8 +81,8 @@ def test_every_operation_has_a_recipe() -> None:
     known = RECIPES.keys() | OPEN.keys()
     missing = sorted(str(each) for each in operations() if each.id not in known)
     assert missing == [], (
-        "add a recipe to tests/platform/recipes.py (or learning_recipes.py): who may ask, and a request that succeeds; "
-        "only what touches nobody's property belongs into OPEN"
+        "add a recipe to tests/api/<namespace>/<service>/recipes.py: who may ask, and a request that succeeds; "
+        "only what touches nobody's property is declared by open_to_all"
     )
     existing = {each.id for each in operations()} | {id for id, each in RECIPES.items() if each.route}
     assert known - existing == set(), "these recipes are of operations that are gone"

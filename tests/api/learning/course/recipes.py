@@ -1,8 +1,8 @@
-"""Recipes for the operations of learning; see `recipes`."""
+"""How to ask each operation of course for something that it grants; see `tests.platform.recipes`."""
 
 from datetime import UTC, datetime, timedelta
 
-from tests.platform.recipes import Ask, listing, recipe, simple, version
+from tests.platform.recipes import Ask, listing, open_to_all, recipe, simple, version
 from tests.platform.world import World
 
 
@@ -10,52 +10,7 @@ def _next_month() -> str:
     return (datetime.now(UTC) + timedelta(days=30)).isoformat()
 
 
-# content
-
-listing("content_list_blocks", "owner", course_id="course.id")
-simple("content_get_block", "owner", block_id="course.text_id")
-simple("content_get_outline", "learner", "peer", run_id="course.run_id")
-
-
-@recipe("content_get_draft_outline", route=("get", "/v1/outlines/{run_id}"))
-async def _(world: World) -> Ask:
-    return Ask(by=world.owner, ids={"run_id": world.course.run_id}, query={"draft": "true"})
-
-
-@recipe("content_create_block")
-async def _(world: World) -> Ask:
-    body = {"course_id": (await world.draft()).id, "parent_id": None, "type": "module", "title": "New"}
-    return Ask(by=world.owner, body=body)
-
-
-@recipe("content_change_block")
-async def _(world: World) -> Ask:
-    id = (await world.draft()).text_id
-    headers = await version(world.owner, f"/v1/blocks/{id}")
-    return Ask(by=world.owner, ids={"block_id": id}, body={"title": "Changed"}, headers=headers)
-
-
-@recipe("content_move_block")
-async def _(world: World) -> Ask:
-    course = await world.draft()
-    another = await world.block(course.id, "lesson", course.module_id)
-    return Ask(by=world.owner, ids={"block_id": course.text_id}, body={"parent_id": another["id"], "position": 0})
-
-
-@recipe("content_delete_block")
-async def _(world: World) -> Ask:
-    return Ask(by=world.owner, ids={"block_id": (await world.draft()).text_id})
-
-
-@recipe("content_restore_block")
-async def _(world: World) -> Ask:
-    id = (await world.draft()).text_id
-    assert (await world.owner.delete(f"/v1/blocks/{id}")).status_code == 204
-    return Ask(by=world.owner, ids={"block_id": id})
-
-
-# course
-
+open_to_all("course_list_categories", "the same for everybody")
 listing("course_list_courses", "owner", organization_id="org_id")
 listing("course_list_catalog", "insider", hidden=False, organization_id="org_id", id="members_only.id")
 listing("course_list_facets", "insider", hidden=False, tag="members_only_tag")
@@ -159,48 +114,3 @@ async def _(world: World) -> Ask:
 @recipe("course_end_run")
 async def _(world: World) -> Ask:
     return Ask(by=world.owner, ids={"run_id": await world.run(world.course)})
-
-
-# enrollment
-
-listing("enrollment_list_enrollments", "owner", run_id="course.run_id")
-simple("enrollment_get_enrollment", "learner", enrollment_id="enrollment_id")
-
-
-@recipe("enrollment_enrol")
-async def _(world: World) -> Ask:
-    return Ask(by=world.insider, body={"run_id": await world.run(world.members_only)})
-
-
-@recipe("enrollment_cancel")
-async def _(world: World) -> Ask:
-    return Ask(by=world.learner, ids={"enrollment_id": await world.enrolment(await world.run(world.course))})
-
-
-@recipe("enrollment_suspend")
-async def _(world: World) -> Ask:
-    return Ask(by=world.owner, ids={"enrollment_id": await world.enrolment(await world.run(world.course))})
-
-
-@recipe("enrollment_resume")
-async def _(world: World) -> Ask:
-    id = await world.enrolment(await world.run(world.course))
-    assert (await world.owner.post(f"/v1/enrollments/{id}/suspend")).status_code == 200
-    return Ask(by=world.owner, ids={"enrollment_id": id})
-
-
-# progress
-
-listing("progress_list_progress", "owner", run_id="course.run_id")
-simple("progress_get_progress", "learner", enrollment_id="enrollment_id")
-
-
-@recipe("progress_complete")
-async def _(world: World) -> Ask:
-    return Ask(by=world.learner, body={"enrollment_id": world.enrollment_id, "block_id": world.course.text_id})
-
-
-@recipe("progress_heartbeat")
-async def _(world: World) -> Ask:
-    body = {"playback_id": await world.playback(), "position_s": 0.1, "watched": [[0, 0.1]]}
-    return Ask(by=world.learner, body=body)

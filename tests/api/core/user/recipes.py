@@ -1,0 +1,70 @@
+"""How to ask each operation of user for something that it grants; see `tests.platform.recipes`."""
+
+from tests.harness import PASSWORD, done
+from tests.platform.recipes import Ask, listing, open_to_all, recipe, simple, version
+from tests.platform.world import World
+
+open_to_all("user_sign_up", "open to all")
+open_to_all("user_get_privacy_report", "the token is what it asks for")
+simple("user_get_user", "owner", user_id="owner.id")
+listing("user_list_users", "operator", email="owner.email")
+
+
+@recipe("user_change_user")
+async def _(world: World) -> Ask:
+    path = f"/v1/users/{world.owner.id}"
+    headers = await version(world.owner, path)
+    return Ask(by=world.owner, ids={"user_id": world.owner.id}, body={"pronouns": "she/her"}, headers=headers)
+
+
+@recipe("user_change_email", own=True)
+async def _(world: World) -> Ask:
+    person = await world.hub.person("changing")
+    return Ask(by=person, body={"email": f"new-{person.email}", "password": PASSWORD})
+
+
+@recipe("user_resend_verification", own=True)
+async def _(world: World) -> Ask:
+    return Ask(by=await world.hub.person("waiting"))
+
+
+@recipe("user_verify_email", own=True)
+async def _(world: World) -> Ask:
+    person = await world.hub.person("verifying")
+    return Ask(by=person, body={"token": await world.mailed(person)})
+
+
+@recipe("user_create_privacy_request", own=True)
+async def _(world: World) -> Ask:
+    return Ask(by=await world.hub.person("leaving"), body={"kind": "export"})
+
+
+@recipe("user_list_privacy_requests")
+async def _(world: World) -> Ask:
+    await world.privacy_request()
+    return Ask(by=world.owner, query={"organization_id": world.org_id})
+
+
+@recipe("user_get_privacy_request")
+async def _(world: World) -> Ask:
+    return Ask(by=world.owner, ids={"request_id": await world.privacy_request()})
+
+
+@recipe("user_confirm_privacy_request")
+async def _(world: World) -> Ask:
+    person = await world.hub.person("leaving")
+    return Ask(by=person, ids={"request_id": await world.privacy_request(person)})
+
+
+@recipe("user_cancel_privacy_request")
+async def _(world: World) -> Ask:
+    return Ask(by=world.owner, ids={"request_id": await world.privacy_request()})
+
+
+@recipe("user_get_privacy_archive")
+async def _(world: World) -> Ask:
+    person = await world.hub.person("leaving")
+    request_id = await world.privacy_request(person)
+    done(await person.post(f"/v1/privacy-requests/{request_id}/confirm"))
+    await world.hub.settle()
+    return Ask(by=person, ids={"request_id": request_id})

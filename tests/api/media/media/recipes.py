@@ -1,0 +1,41 @@
+"""How to ask each operation of media for something that it grants; see `tests.platform.recipes`."""
+
+from tests.platform.recipes import Ask, recipe, simple
+from tests.platform.world import SENDING, World
+
+
+@recipe("media_begin_upload", route=("post", "/v1/uploads"))
+async def _(world: World) -> Ask:
+    return Ask(by=world.owner, headers=world.upload_headers(world.course))
+
+
+@recipe("media_go_on_with_upload", route=("patch", "/v1/uploads/{upload_id}"))
+async def _(world: World) -> Ask:
+    ids = {"upload_id": (await world.begun_upload(world.course)).rpartition("/")[2]}
+    return Ask(by=world.owner, ids=ids, content=world.film, headers=SENDING)
+
+
+@recipe("media_ask_about_upload", route=("head", "/v1/uploads/{upload_id}"))
+async def _(world: World) -> Ask:
+    ids = {"upload_id": (await world.begun_upload(world.course)).rpartition("/")[2]}
+    return Ask(by=world.owner, ids=ids, headers={"Tus-Resumable": "1.0.0"})
+
+
+@recipe("media_end_upload", route=("delete", "/v1/uploads/{upload_id}"))
+async def _(world: World) -> Ask:
+    ids = {"upload_id": (await world.begun_upload(world.course)).rpartition("/")[2]}
+    return Ask(by=world.owner, ids=ids, headers={"Tus-Resumable": "1.0.0"})
+
+
+@recipe("media_list_assets")
+async def _(world: World) -> Ask:
+    return Ask(by=world.owner, query={"target": f"course:{world.course.id}"})
+
+
+simple("media_get_asset", "owner", asset_id="asset_id")
+simple("media_get_content", "owner", asset_id="asset_id")
+
+
+@recipe("media_delete_asset")
+async def _(world: World) -> Ask:
+    return Ask(by=world.owner, ids={"asset_id": await world.asset()})

@@ -1,0 +1,26 @@
+"""How to ask each operation of video_processing for something that it grants; see `tests.platform.recipes`."""
+
+from tests.platform.recipes import Ask, listing, recipe, simple
+from tests.platform.world import World
+
+listing("video_processing_list_videos", "owner", course_id="course.id")
+simple("video_processing_get_video", "owner", video_id="video_id")
+simple("video_processing_watch_video", "owner", video_id="video_id")
+simple("video_processing_get_poster", "owner", video_id="video_id")
+
+
+@recipe("video_processing_create_video")
+async def _(world: World) -> Ask:
+    return Ask(by=world.owner, body={"asset_id": await world.asset()})
+
+
+@recipe("video_processing_cancel_video")
+async def _(world: World) -> Ask:
+    return Ask(by=world.owner, ids={"video_id": await world.video()})
+
+
+@recipe("video_processing_retry_video")
+async def _(world: World) -> Ask:
+    video_id = await world.video()
+    assert (await world.owner.post(f"/v1/videos/{video_id}/cancel")).status_code == 200
+    return Ask(by=world.owner, ids={"video_id": video_id})
