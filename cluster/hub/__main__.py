@@ -223,7 +223,8 @@ def bench(context: typer.Context) -> None:
 def test(context: typer.Context) -> None:
     """Run the tests on their own fresh servers; arguments go to pytest.
 
-    Two workers by default; HUB_TEST_WORKERS or -n say otherwise. A run of named files uses one.
+    Two workers by default; HUB_TEST_WORKERS or -n say otherwise. A run of named files uses one. --changed runs the tests of what
+    differs from main: of a changed service, and of those that import its contract if that changed.
     """
     from cluster.hub.test import run_tests
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from cluster.base.settings import REPOSITORY
+from cluster.hub.changed import affected_tests, changed_files
 from cluster.servers.testing import running_servers
 
 _WORKERS = "2"
@@ -15,7 +16,15 @@ def run_tests(arguments: Sequence[str]) -> int:
     """Run pytest beside whatever runs here and return its exit status; its own summary is the last that is written.
 
     `faults` as the first argument stands for the tests that kill a whole platform's processes; else they stay out.
+    `--changed` stands for the tests of what differs from `main`.
     """
+    if "--changed" in arguments:
+        others = [argument for argument in arguments if argument != "--changed"]
+        chosen = affected_tests(changed_files())
+        if chosen == []:
+            print("nothing was changed that has tests")
+            return 0
+        arguments = [*(chosen or ()), *others]
     if arguments and arguments[0] == "faults":
         command = [sys.executable, "-m", "pytest", "tests/faults", *arguments[1:]]
         return subprocess.run(
