@@ -27,12 +27,16 @@ from cluster.jobs.run import run_due_jobs, take
 from cluster.people import identity
 from cluster.people.requests import register
 from cluster.signals import broadcast, outbox
+from tests.declared_problems import refuse_undeclared
 
 PASSWORD = "a long enough sentence"
 
 
 class Person:
-    """Somebody with an account; requests carry their access token. A guest has neither."""
+    """Somebody with an account; requests carry their access token. A guest has neither.
+
+    A problem that its route does not declare fails the test.
+    """
 
     def __init__(self, client: httpx.AsyncClient, id: UUID | None, email: str) -> None:
         self.client = client
@@ -113,6 +117,7 @@ class Hub:
             base_url="http://hub.test",
             headers={} if token is None else {"Authorization": f"Bearer {token}"},
             timeout=30,
+            event_hooks={"response": [refuse_undeclared]},
         )
 
     async def person(self, name: str = "somebody") -> Person:

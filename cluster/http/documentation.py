@@ -24,12 +24,13 @@ from cluster.data.idempotency import KeyInFlight, KeyReused
 from cluster.http.conditions import if_match
 from cluster.http.examples import example_of
 from cluster.http.paging import paging
+from cluster.people.identity import InvalidToken
 
 IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "Repeated within 24 hours with the same key and body, the request has its effect once.",
+    "description": "A request that is repeated within 24 hours with the same key and body takes effect once.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
 }
 
@@ -66,7 +67,8 @@ def _checked_example(route: APIRoute, example: Any) -> Any:
 
 
 def _usual(route: APIRoute, public: bool, takes_keys: bool) -> tuple[type[Problem], ...]:
-    usual: list[type[Problem]] = [TooManyRequests, Unavailable]
+    # The edge refuses an access token that is not valid on a public route too.
+    usual: list[type[Problem]] = [TooManyRequests, Unavailable, InvalidToken]
     dependant = route.dependant
     if not public:
         usual += [Unauthorized, Forbidden]

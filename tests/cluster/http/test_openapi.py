@@ -46,7 +46,7 @@ def test_every_route_is_documented_with_its_problems_and_example() -> None:
     assert create["operationId"] == "toy_create_thing"
     assert create["security"] == [{}, {"bearer": []}]
     assert create["requestBody"]["content"]["application/json"]["example"] == {"title": "A thing"}
-    assert {"201", "400", "408", "409", "413", "415", "422", "429", "503"} == set(create["responses"])
+    assert {"201", "400", "401", "408", "409", "413", "415", "422", "429", "503"} == set(create["responses"])
     reference = create["responses"]["409"]["$ref"]
     assert reference == "#/components/responses/409.key-in-flight.title-taken"
     conflicts = document["components"]["responses"]["409.key-in-flight.title-taken"]["content"][
