@@ -120,7 +120,7 @@ class TooLarge(Problem):
 
 class UnsupportedMediaType(Problem):
     status = 415
-    title = "This kind of body is not understood here"
+    title = "The media type of the body is not supported"
 
 
 class MisdirectedRequest(Problem):

@@ -74,8 +74,8 @@ class PageRequest:
 
 
 async def paging(
-    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many items at most.")] = 20,
-    cursor: Annotated[str | None, Query(max_length=2000, description="`next_cursor` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="The maximum number of items.")] = 20,
+    cursor: Annotated[str | None, Query(max_length=2000, description="`next_cursor` of the previous page.")] = None,
 ) -> PageRequest:
     """Read which page is asked for; see `Paging`."""
     return PageRequest(limit, cursor)

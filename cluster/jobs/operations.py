@@ -30,7 +30,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What the wire shows of an operation."""
+    """A long-running operation."""
 
     id: UUID
     kind: str

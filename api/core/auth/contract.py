@@ -84,7 +84,7 @@ class TooManyGuesses(TooManyRequests):
 
 
 class TooManyLetters(TooManyRequests):
-    title = "Enough letters were sent"
+    title = "Too many letters were sent"
 
 
 class EmailInvalid(Invalid):
@@ -104,11 +104,11 @@ class WrongPassword(Forbidden):
 
 
 class LinkOver(Conflict):
-    title = "The link does not count any more"
+    title = "The link is no longer valid"
 
 
 class NotWhileImpersonating(Forbidden):
-    title = "Credentials are never changed for somebody else"
+    title = "Credentials cannot be changed while impersonating"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,7 +45,7 @@ Token = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class Credentials(Body):
-    """`transport: "cookie"` is for browsers: the refresh token comes in a cookie that scripts cannot read."""
+    """Credentials to sign in with. With `transport: "cookie"`, for browsers, the refresh token is an HttpOnly cookie."""
 
     email: Email
     password: Password
@@ -53,7 +53,7 @@ class Credentials(Body):
 
 
 class Refresh(Body):
-    """The refresh token; leave it out where the cookie has it."""
+    """The refresh token; omit it if the cookie holds it."""
 
     refresh_token: Token | None = None
 
@@ -156,7 +156,7 @@ def _render_session(caller: Caller, session: Session) -> SessionView:
     example={"email": "ada@school.example", "password": "a few words in a row"},
 )
 async def sign_in(credentials: Credentials, request: Request, response: Response) -> SignedInView:
-    """Sign in. The answer holds secrets, so an Idempotency-Key has no effect: repeating opens another session."""
+    """Sign in: open a session. The answer holds secrets: an Idempotency-Key has no effect, and repeating opens another session."""
     signed_in = await sessions.sign_in(credentials.email, credentials.password, credentials.transport, _device(request))
     response.headers["Location"] = f"/v1/sessions/{signed_in.session.id}"
     return _render(signed_in, response)
@@ -171,7 +171,7 @@ async def sign_in(credentials: Credentials, request: Request, response: Response
 async def refresh(
     body: Refresh, response: Response, hub_refresh: Annotated[str | None, Cookie(include_in_schema=False)] = None
 ) -> SignedInView:
-    """Trade a refresh token for the next tokens. Each counts once; ten seconds long it gives the same successor again.
+    """Exchange a refresh token for new tokens. Each works once; within ten seconds a repetition gets the same tokens.
 
     The answer holds secrets, so an Idempotency-Key has no effect.
     """
@@ -187,13 +187,13 @@ async def refresh(
     example={"password": "a few words in a row"},
 )
 async def reauthenticate(caller: Caller, own: OwnPassword, request: Request, response: Response) -> SignedInView:
-    """Prove the password again, for what asks for a recent sign-in. The answer holds secrets: no Idempotency-Key."""
+    """Confirm the password again, for requests that need a recent sign-in. The answer holds secrets: no Idempotency-Key."""
     return _render(await identities.reauthenticate(caller, own.password, _device(request).address), response)
 
 
 @router.get("/v1/sessions")
 async def list_sessions(caller: Caller, paging: Paging, id: Several[UUID] = None) -> Page[SessionView]:
-    """List where one is signed in, newest first."""
+    """List the caller's sessions, newest first."""
     after = paging.after(id=id)
     rows = await sessions.list_sessions(caller, ids=id, after=after[0] if after else None, limit=paging.limit + 1)
     return paging.page(rows, render=lambda session: _render_session(caller, session))
@@ -201,13 +201,13 @@ async def list_sessions(caller: Caller, paging: Paging, id: Several[UUID] = None
 
 @router.get("/v1/sessions/{session_id}", raises=(SessionNotFound,))
 async def get_session(caller: Caller, session_id: Literal["me"] | UUID) -> SessionView:
-    """Read one of one's sessions; `me` is the one that asks."""
+    """Return a session of the caller; `me` is the session of this request."""
     return _render_session(caller, await sessions.get_session(caller, _named(caller, session_id)))
 
 
 @router.post("/v1/sessions/{session_id}/end", raises=(SessionNotFound,))
 async def end_session(caller: Caller, session_id: Literal["me"] | UUID, response: Response) -> SessionView:
-    """Sign out here (`me`) or elsewhere. Access tokens of the session are refused everywhere within two seconds."""
+    """End a session of the caller; `me` is the session of this request. Its access tokens are refused within two seconds."""
     named = _named(caller, session_id)
     session = await once(
         response,
@@ -239,7 +239,7 @@ def _render_identity(identity: Identity) -> IdentityView:
 
 @router.get("/v1/identities/me")
 async def get_identity(caller: Caller) -> IdentityView:
-    """Read what one signs in with."""
+    """Return the caller's identity: address, verification, password."""
     return _render_identity(await identities.get_identity(caller))
 
 
@@ -256,7 +256,7 @@ async def change_password(caller: Caller, change: PasswordChange, request: Reque
 
 @router.post("/v1/identities/-/forgot", public=True, status_code=204, example={"email": "ada@school.example"})
 async def forgot(forgotten: Forgotten) -> None:
-    """Have a link to a new password mailed. The answer is the same whether the address has an account or not."""
+    """Mail a link that resets the password. The answer is the same whether or not the address has an account."""
     await jobs.request_reset(forgotten.email)
 
 
@@ -268,7 +268,7 @@ async def forgot(forgotten: Forgotten) -> None:
     example={"token": "the-part-of-the-link-after-the-number-sign", "password": "other words in another row"},
 )
 async def reset(body: Reset) -> None:
-    """Set a new password by a mailed link, once. All sessions end. An Idempotency-Key has no effect."""
+    """Set a new password with the token of a mailed link, which works once. All sessions end. An Idempotency-Key has no effect."""
     await identities.reset_password(body.token, body.password)
 
 

@@ -90,7 +90,7 @@ async def jwks(response: Response) -> JwkSet:
 
 @router.get("/v1/gateway/-/services", public=True)
 async def list_services() -> Directory:
-    """List the services and whether they answer."""
+    """List the services and their health."""
     return Directory(
         items=[
             ServiceView(
@@ -106,13 +106,13 @@ async def list_services() -> Directory:
 
 @router.get("/v1/operations/{operation_id}", raises=(OperationNotFound,))
 async def get_operation(caller: Caller, operation_id: UUID) -> Operation:
-    """Return how long work goes on."""
+    """Return the state of a long-running operation."""
     return await logic.get_operation(caller, operation_id)
 
 
 @router.post("/v1/operations/{operation_id}/cancel", raises=(OperationNotFound, OperationFinished))
 async def cancel_operation(caller: Caller, operation_id: UUID, response: Response) -> Operation:
-    """Ask long work to stop."""
+    """Request the cancellation of a long-running operation."""
     return await once(
         response,
         logic.cancel_operation(caller, operation_id),

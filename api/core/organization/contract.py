@@ -143,11 +143,11 @@ class MemberNotActive(Conflict):
 
 
 class SuccessorIsOwner(Conflict):
-    title = "The successor is somebody else"
+    title = "The successor is the present owner"
 
 
 class InvitationOver(Conflict):
-    title = "The invitation does not count any more"
+    title = "The invitation is no longer valid"
 
 
 class AddressNotVerified(Forbidden):

@@ -28,7 +28,7 @@ router = Router("organization")
 
 
 class NewInvitation(Body):
-    """With `email` only the account that has verified this address can accept; without, whoever has the link."""
+    """An invitation to create. With `email`, only an account with this verified address can accept it."""
 
     organization_id: OrgId
     email: Annotated[str | None, Field(max_length=320, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")] = None
@@ -61,7 +61,7 @@ class InvitationView(BaseModel):
 
 
 class CreatedInvitationView(InvitationView):
-    """`token` and `url` are told this once."""
+    """A new invitation. `token` and `url` are shown only this once."""
 
     token: str
     url: str
@@ -93,7 +93,7 @@ def render(invitation: Invitation) -> InvitationView:
 async def list_invitations(
     caller: Caller, paging: Paging, organization_id: UUID | None = None, id: Several[UUID] = None
 ) -> Page[InvitationView]:
-    """List invitations where one may invite, newest first; tokens are not shown again."""
+    """List the invitations of organizations where the caller may invite, newest first. Tokens are not shown again."""
     after = paging.after(organization_id=organization_id, id=id)
     rows = await invitations.list_invitations(
         caller, org_id=organization_id, ids=id, after=after[0] if after else None, limit=paging.limit + 1
@@ -108,7 +108,7 @@ async def list_invitations(
     example={"organization_id": "0198c0de-0000-7000-8000-000000000001", "email": "grace@school.example"},
 )
 async def invite(caller: Caller, new: NewInvitation, response: Response) -> CreatedInvitationView:
-    """Make a link that makes its holder a member. The answer holds a secret: an Idempotency-Key has no effect."""
+    """Create an invitation: its link makes the holder a member. The answer holds a secret: an Idempotency-Key has no effect."""
     invitation, token = await invitations.invite(
         caller,
         new.organization_id,
@@ -131,7 +131,7 @@ async def invite(caller: Caller, new: NewInvitation, response: Response) -> Crea
     example={"token": "the-part-of-the-link-after-the-number-sign"},
 )
 async def preview(body: Token) -> PreviewView:
-    """Say where an invitation leads, before one signs in."""
+    """Return the organization and address of an invitation, without signing in."""
     invitation, organization = await invitations.preview(body.token)
     return PreviewView(
         organization_id=organization.id,
@@ -147,19 +147,19 @@ async def preview(body: Token) -> PreviewView:
     example={"token": "the-part-of-the-link-after-the-number-sign"},
 )
 async def accept(caller: Caller, body: Token) -> MemberView:
-    """Become a member. Repeating it changes nothing, so it needs no Idempotency-Key."""
+    """Accept an invitation and become a member. Repeating the request changes nothing, so it needs no Idempotency-Key."""
     return render_member(await invitations.accept(caller, body.token))
 
 
 @router.get("/v1/invitations/{invitation_id}", raises=(InvitationNotFound,))
 async def get_invitation(caller: Caller, invitation_id: UUID) -> InvitationView:
-    """Read an invitation."""
+    """Return an invitation."""
     return render(await invitations.get_invitation(caller, InvitationId(invitation_id)))
 
 
 @router.post("/v1/invitations/{invitation_id}/revoke", raises=(InvitationNotFound,))
 async def revoke(caller: Caller, invitation_id: UUID, response: Response) -> InvitationView:
-    """Withdraw an invitation; who accepted it stays."""
+    """Revoke an invitation. People who accepted it stay members."""
     invitation = await once(
         response,
         invitations.revoke(caller, InvitationId(invitation_id)),

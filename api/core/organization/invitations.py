@@ -87,7 +87,7 @@ async def invite(
 
 
 async def revoke(principal: Principal, invitation_id: InvitationId) -> Invitation:
-    """Withdraw an invitation; who accepted it stays."""
+    """Revoke an invitation. People who accepted it stay members."""
     seen = await get_invitation(principal, invitation_id)
     async with write(principal, result=invitation_id) as tx:
         revoked = await invitation_store.revoke(tx, invitation_id)

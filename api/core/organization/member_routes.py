@@ -23,7 +23,7 @@ Line = Annotated[str, Field(min_length=1, max_length=200, pattern=SHOWN_LINE)]
 
 
 class MemberPatch(Patch):
-    """What the organization calls a member; null clears."""
+    """Changes of a membership; null clears a field."""
 
     display_name: Line | None = None
     external_id: Line | None = None
@@ -68,7 +68,7 @@ async def list_members(
     external_id: Annotated[str | None, Query(max_length=200)] = None,
     id: Several[UUID] = None,
 ) -> Page[MemberView]:
-    """List members: one's own memberships, and all where one may see them; newest first."""
+    """List memberships, newest first: the caller's own, and those that the caller may see."""
     wanted = MemberFilter(org_id=organization_id, user_id=user_id, states=state, external_id=external_id, ids=id)
     after = paging.after(organization_id=organization_id, user_id=user_id, state=state, external_id=external_id, id=id)
     rows = await members.list_members(caller, wanted, after[0] if after else None, paging.limit + 1)
@@ -77,7 +77,7 @@ async def list_members(
 
 @router.get("/v1/members/{member_id}", raises=(MemberNotFound,))
 async def get_member(caller: Caller, member_id: UUID, response: Response) -> MemberView:
-    """Read a membership."""
+    """Return a membership."""
     return render(await members.get_member(caller, MemberId(member_id)), response)
 
 
@@ -89,7 +89,7 @@ async def get_member(caller: Caller, member_id: UUID, response: Response) -> Mem
 async def change_member(
     caller: Caller, member_id: UUID, patch: MemberPatch, version: IfMatch, response: Response
 ) -> MemberView:
-    """Change what the organization keeps of a member. Their own account stays as it is."""
+    """Change a membership. The member's own account stays as it is."""
     member = await once(
         response,
         members.change_member(caller, MemberId(member_id), version, patch.changes()),
@@ -100,7 +100,7 @@ async def change_member(
 
 @router.post("/v1/members/{member_id}/suspend", raises=(MemberNotFound, MemberNotActive, BeyondOwnRights, LastOwner))
 async def suspend_member(caller: Caller, member_id: UUID, response: Response) -> MemberView:
-    """Shut a member out until further notice; roles rest and come back with `reactivate`."""
+    """Suspend a membership. Its roles have no effect until `reactivate`."""
     member = await once(
         response,
         members.suspend(caller, MemberId(member_id)),
@@ -111,7 +111,7 @@ async def suspend_member(caller: Caller, member_id: UUID, response: Response) ->
 
 @router.post("/v1/members/{member_id}/reactivate", raises=(MemberNotFound, MemberNotActive, BeyondOwnRights))
 async def reactivate(caller: Caller, member_id: UUID, response: Response) -> MemberView:
-    """Let a suspended member in again."""
+    """Reactivate a suspended membership."""
     member = await once(
         response,
         members.reactivate(caller, MemberId(member_id)),
@@ -122,7 +122,7 @@ async def reactivate(caller: Caller, member_id: UUID, response: Response) -> Mem
 
 @router.post("/v1/members/{member_id}/remove", raises=(MemberNotFound, BeyondOwnRights, LastOwner))
 async def remove(caller: Caller, member_id: UUID, response: Response) -> MemberView:
-    """End a membership, with all its roles and open invitations."""
+    """Remove a member. Their roles and open invitations in the organization end."""
     member = await once(
         response,
         members.remove(caller, MemberId(member_id)),
@@ -133,7 +133,7 @@ async def remove(caller: Caller, member_id: UUID, response: Response) -> MemberV
 
 @router.post("/v1/members/{member_id}/leave", raises=(MemberNotFound, LastOwner))
 async def leave(caller: Caller, member_id: UUID, response: Response) -> MemberView:
-    """Leave an organization oneself."""
+    """End one's own membership of an organization."""
     member = await once(
         response,
         members.leave(caller, MemberId(member_id)),

@@ -115,7 +115,7 @@ async def suspend(principal: Principal, member_id: MemberId) -> Member:
 
 
 async def reactivate(principal: Principal, member_id: MemberId) -> Member:
-    """Let a suspended member in again.
+    """Reactivate a suspended membership.
 
     Raises:
         MemberNotFound, MemberNotActive, BeyondOwnRights
@@ -147,7 +147,7 @@ async def remove(principal: Principal, member_id: MemberId) -> Member:
 
 
 async def leave(principal: Principal, member_id: MemberId) -> Member:
-    """Leave an organization oneself.
+    """End one's own membership of an organization.
 
     Raises:
         MemberNotFound, LastOwner

@@ -75,7 +75,7 @@ async def list_organizations(
     slug: Annotated[str | None, Query(max_length=63)] = None,
     id: Several[UUID] = None,
 ) -> Page[OrganizationView]:
-    """List the organizations that one belongs to, newest first."""
+    """List the organizations of the caller, newest first."""
     after = paging.after(slug=slug, id=id)
     rows = await logic.list_organizations(
         caller, slug=slug, ids=id, after=after[0] if after else None, limit=paging.limit + 1
@@ -90,7 +90,7 @@ async def list_organizations(
     example={"name": "Analytical School", "slug": "analytical-school"},
 )
 async def create_organization(caller: Caller, new: NewOrganization, response: Response) -> OrganizationView:
-    """Found an organization and own it."""
+    """Create an organization. The caller becomes its owner."""
     organization = await once(
         response,
         logic.create_organization(caller, name=new.name, slug=new.slug),
@@ -102,7 +102,7 @@ async def create_organization(caller: Caller, new: NewOrganization, response: Re
 
 @router.get("/v1/organizations/{organization_id}", raises=(OrganizationNotFound, SuspendedOrganization))
 async def get_organization(caller: Caller, organization_id: UUID, response: Response) -> OrganizationView:
-    """Read an organization that one belongs to."""
+    """Return an organization of the caller."""
     return render(await logic.get_organization(caller, OrgId(organization_id)), response)
 
 
@@ -114,7 +114,7 @@ async def get_organization(caller: Caller, organization_id: UUID, response: Resp
 async def change_organization(
     caller: Caller, organization_id: UUID, patch: OrganizationPatch, version: IfMatch, response: Response
 ) -> OrganizationView:
-    """Change name or slug. The old slug is free for others at once."""
+    """Change the name or slug of an organization. The old slug becomes available at once."""
     organization = await once(
         response,
         logic.change_organization(caller, OrgId(organization_id), version, patch.changes()),
@@ -125,7 +125,7 @@ async def change_organization(
 
 @router.post("/v1/organizations/{organization_id}/suspend", raises=(OrganizationNotFound,))
 async def suspend(caller: Caller, organization_id: UUID, response: Response) -> OrganizationView:
-    """Shut everybody of the organization out. For the platform's administrators."""
+    """Suspend an organization: its members lose access. Only for the platform's administrators."""
     organization = await once(
         response,
         logic.suspend(caller, OrgId(organization_id)),
@@ -136,7 +136,7 @@ async def suspend(caller: Caller, organization_id: UUID, response: Response) -> 
 
 @router.post("/v1/organizations/{organization_id}/resume", raises=(OrganizationNotFound,))
 async def resume(caller: Caller, organization_id: UUID, response: Response) -> OrganizationView:
-    """End a suspension. For the platform's administrators."""
+    """Resume a suspended organization. Only for the platform's administrators."""
     organization = await once(
         response,
         logic.resume(caller, OrgId(organization_id)),
@@ -151,7 +151,7 @@ async def resume(caller: Caller, organization_id: UUID, response: Response) -> O
     example={"user_id": "0198c0de-0000-7000-8000-000000000002"},
 )
 async def transfer(caller: Caller, organization_id: UUID, to: Successor, response: Response) -> OrganizationView:
-    """Hand the organization to another member; who owned it becomes an administrator."""
+    """Transfer the ownership of an organization to another member. The former owner becomes an administrator."""
     organization = await once(
         response,
         logic.transfer(caller, OrgId(organization_id), to.user_id),

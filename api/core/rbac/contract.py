@@ -103,7 +103,7 @@ class PermissionUnknown(Invalid):
 class BeyondOwnRights(Forbidden):
     """Nobody gives, takes or shapes what they do not hold themselves."""
 
-    title = "This is more than you may do yourself"
+    title = "This exceeds your own permissions"
 
 
 class LastOwner(Conflict):
@@ -115,15 +115,15 @@ class SuccessorIsSuspended(Conflict):
 
 
 class RoleInUse(Conflict):
-    title = "Somebody still has this role"
+    title = "The role still has grants"
 
 
 class RoleNameTaken(Conflict):
-    title = "The role's name is taken"
+    title = "The name of the role is taken"
 
 
 class TooManyRoles(Conflict):
-    title = "The organization has as many roles of its own as it may"
+    title = "The organization has reached its limit of roles"
 
 
 class RbacCalls(Protocol):

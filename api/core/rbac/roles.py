@@ -193,7 +193,7 @@ async def delete_role(principal: Principal, role_id: RoleId, version: int) -> No
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """One fact that allows it: a grant somewhere, or a relation that counts as a role."""
+    """A fact that gives the permission: a grant, or a relation that counts as a role."""
 
     kind: str
     role: str
@@ -203,7 +203,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explained:
-    """`roles` would allow it, built-in ones and relations; `reasons` are those facts that do. None: it is refused."""
+    """`roles`: the roles and relations that have the permission. `reasons`: the facts that give it; empty if it is refused."""
 
     user_id: UserId
     permission: str

@@ -40,7 +40,7 @@ Permissions = Annotated[list[str], Field(min_length=1, max_length=200)]
 
 
 class GrantRequest(Body):
-    """`role` is a built-in role's name or the id of one of the organization's own."""
+    """A grant to create. `role` is the name of a built-in role or the id of a role of the organization."""
 
     user_id: UserId
     role: Annotated[str, Field(min_length=1, max_length=60)]
@@ -105,7 +105,7 @@ async def list_grants(
     role: Annotated[str | None, Query(max_length=60)] = None,
     id: Several[UUID] = None,
 ) -> Page[GrantView]:
-    """List who has which role: one's own, and all where one may see them; newest first."""
+    """List grants, newest first: the caller's own, and those that the caller may see."""
     wanted = GrantFilter(org_id=organization_id, user_id=user_id, scope=scope, scope_id=scope_id, role=role, ids=id)
     after = paging.after(
         organization_id=organization_id, user_id=user_id, scope=scope, scope_id=scope_id, role=role, id=id
@@ -127,7 +127,7 @@ async def list_grants(
     },
 )
 async def create_grant(caller: Caller, new: GrantRequest, response: Response) -> GrantView:
-    """Give a person a role at a place. Again: 200 with the grant that stands there, its end moved to `expires_at`."""
+    """Grant a person a role at a scope. If the grant exists, answer 200 with it, its end set to `expires_at`."""
 
     async def work() -> Grant:
         grant, created = await logic.create_grant(
@@ -151,13 +151,13 @@ async def create_grant(caller: Caller, new: GrantRequest, response: Response) ->
 
 @router.get("/v1/grants/{grant_id}", raises=(GrantNotFound,))
 async def get_grant(caller: Caller, grant_id: UUID) -> GrantView:
-    """Read a grant, an ended one too."""
+    """Return a grant, also one that has ended."""
     return render_grant(await logic.get_grant(caller, GrantId(grant_id)))
 
 
 @router.post("/v1/grants/{grant_id}/end", raises=(GrantNotFound, BeyondOwnRights, LastOwner))
 async def end_grant(caller: Caller, grant_id: UUID, response: Response) -> GrantView:
-    """Take a role away, or give up one's own."""
+    """End a grant: revoke another person's role, or give up one's own."""
     return render_grant(
         await once(
             response,
@@ -180,7 +180,7 @@ class RolePatch(Patch):
 
 
 class RoleView(BaseModel):
-    """A role; `id` and `organization_id` are null for built-in ones, which requests call by their name."""
+    """A role. Built-in roles have neither `id` nor `organization_id`; requests name them by `name`."""
 
     id: RoleId | None
     organization_id: OrgId | None
@@ -207,7 +207,7 @@ def render_role(role: ShownRole, response: Response | None = None) -> RoleView:
 async def list_roles(
     caller: Caller, paging: Paging, organization_id: UUID | None = None, id: Several[UUID] = None
 ) -> Page[RoleView]:
-    """List the built-in roles and, with `organization_id`, that organization's own; by name."""
+    """List the built-in roles and, with `organization_id`, that organization's own roles, by name."""
     after = paging.after(str, sort="name", organization_id=organization_id, id=id)
     rows = await roles.list_roles(
         caller,
@@ -231,7 +231,7 @@ async def list_roles(
     },
 )
 async def create_role(caller: Caller, new: NewRole, response: Response) -> RoleView:
-    """Make a role of the organization's own from permissions that one holds oneself."""
+    """Create a role of an organization, from permissions that the caller holds."""
     role = await once(
         response,
         roles.create_role(
@@ -252,7 +252,7 @@ async def explain(
     course_id: UUID | None = None,
     run_id: UUID | None = None,
 ) -> Explained:
-    """Say why a person may or may not do something at a place: one's own case, or where one may see grants."""
+    """Explain why a person has or lacks a permission at a scope: the caller, or a person whose grants the caller may see."""
     return await roles.explain(
         caller,
         UserId(user_id),
@@ -265,7 +265,7 @@ async def explain(
 
 @router.get("/v1/roles/{role_id}", raises=(RoleNotFound,))
 async def get_role(caller: Caller, role_id: UUID, response: Response) -> RoleView:
-    """Read one of the organization's own roles."""
+    """Return a role of an organization."""
     return render_role(await roles.get_role(caller, RoleId(role_id)), response)
 
 
@@ -277,7 +277,7 @@ async def get_role(caller: Caller, role_id: UUID, response: Response) -> RoleVie
 async def change_role(
     caller: Caller, role_id: UUID, patch: RolePatch, version: IfMatch, response: Response
 ) -> RoleView:
-    """Change title or permissions; who has the role has the new permissions at once. The name stays."""
+    """Change the title or permissions of a role, for all who have it, at once. The name stays."""
     role = await once(
         response,
         roles.change_role(caller, RoleId(role_id), version, patch.changes()),
@@ -288,5 +288,5 @@ async def change_role(
 
 @router.delete("/v1/roles/{role_id}", status_code=204, raises=(RoleNotFound, RoleInUse, BeyondOwnRights, Stale))
 async def delete_role(caller: Caller, role_id: UUID, version: IfMatch) -> None:
-    """Delete a role that nobody has any more."""
+    """Delete a role that has no grants."""
     await roles.delete_role(caller, RoleId(role_id), version)

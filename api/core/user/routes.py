@@ -45,7 +45,7 @@ class NewUser(Body):
 
 
 class AccessibilityPatch(Patch):
-    """How films, pages and texts shall come; null takes a setting back."""
+    """Accessibility preferences; null resets one."""
 
     captions: bool | None = None
     transcripts: bool | None = None
@@ -118,7 +118,7 @@ def render(user: User, response: Response | None = None) -> UserView:
     example={"email": "ada@school.example", "password": "a few words in a row", "name": "Ada Lovelace"},
 )
 async def sign_up(caller: Caller, new: NewUser, response: Response) -> UserView:
-    """Make an account. A letter with a link that verifies the address is on its way."""
+    """Create an account, and mail a link that verifies its address."""
     user = await once(
         response,
         logic.sign_up(caller, email=new.email, password=new.password, name=new.name, locale=new.locale),
@@ -135,7 +135,7 @@ async def list_users(
     id: Several[UUID] = None,
     email: Annotated[str | None, Query(max_length=320)] = None,
 ) -> Page[UserView]:
-    """List people, newest first. For the platform's administrators; others find nobody."""
+    """List people, newest first. Only for the platform's administrators; for others the list is empty."""
     after = paging.after(id=id, email=email)
     rows = await logic.list_users(
         caller, ids=id, email=email, after=after[0] if after else None, limit=paging.limit + 1
@@ -145,7 +145,7 @@ async def list_users(
 
 @router.get("/v1/users/{user_id}", raises=(UserNotFound,))
 async def get_user(caller: Caller, user_id: Literal["me"] | UUID, response: Response) -> UserView:
-    """Read a profile: one's own (`me`), or any as one of the platform's administrators."""
+    """Return a profile: the caller's own (`me`), or any for the platform's administrators."""
     return render(await logic.get_user(caller, _named(caller, user_id)), response)
 
 
@@ -157,7 +157,7 @@ async def get_user(caller: Caller, user_id: Literal["me"] | UUID, response: Resp
 async def change_user(
     caller: Caller, user_id: Literal["me"] | UUID, patch: UserPatch, version: IfMatch, response: Response
 ) -> UserView:
-    """Change one's profile. The address has a verb of its own: it counts once it is verified."""
+    """Change the caller's profile. The address is changed with `change-email`, because a new one must be verified."""
     user = await once(
         response,
         logic.change_user(caller, _named(caller, user_id), version, patch.changes()),
@@ -172,13 +172,13 @@ async def change_user(
     example={"email": "ada@college.example", "password": "a few words in a row"},
 )
 async def change_email(caller: Caller, change: EmailChange, response: Response) -> UserView:
-    """Have a link mailed to a new address, which counts once the link is used. An Idempotency-Key has no effect."""
+    """Mail a link that verifies a new address and then replaces the old one. An Idempotency-Key has no effect."""
     return render(await logic.request_email(caller, change.email, change.password), response)
 
 
 @router.post("/v1/users/me/resend-verification", raises=(TooManyLetters, NotWhileImpersonating))
 async def resend_verification(caller: Caller, response: Response) -> UserView:
-    """Have the link that verifies the present address mailed again; the older one stops working."""
+    """Mail a new verification link to the present address. The previous link stops working."""
     return render(await logic.request_verification(caller), response)
 
 
@@ -188,7 +188,7 @@ async def resend_verification(caller: Caller, response: Response) -> UserView:
     example={"token": "the-part-of-the-link-after-the-number-sign"},
 )
 async def verify_email(caller: Caller, link: MailedLink, response: Response) -> UserView:
-    """Use a mailed link; repeating it changes nothing. All other sessions end: who opened them may not own the address."""
+    """Verify an address with the token of a mailed link. Repeating changes nothing. All other sessions end."""
     return render(await logic.verify_email(caller, link.token), response)
 
 

@@ -257,7 +257,7 @@ class OutlineNotEmpty(Conflict):
 
 
 class OutlineFull(Conflict):
-    title = "The outline cannot hold more"
+    title = "The outline is full"
 
 
 class BlockNotFound(NotFound):
@@ -267,13 +267,13 @@ class BlockNotFound(NotFound):
 class BlockNotReleased(Forbidden):
     """Carries `release_at`."""
 
-    title = "The block is not open yet"
+    title = "The block is not released yet"
 
 
 class ParentIsDeleted(Conflict):
     """Carries `deleted_block_id`: restore that one."""
 
-    title = "The block that held it is deleted"
+    title = "The parent block is deleted"
 
 
 class UnknownBlockType(Invalid):
@@ -281,7 +281,7 @@ class UnknownBlockType(Invalid):
 
 
 class WrongParent(Invalid):
-    title = "A block of this type cannot stand there"
+    title = "A block of this type cannot have this parent"
 
 
 class BodyNotValid(Invalid):

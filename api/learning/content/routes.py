@@ -36,19 +36,21 @@ Type = Annotated[str, Field(min_length=1, max_length=40, examples=["text"])]
 Content = Annotated[
     dict[str, Any],
     Field(
-        description="What the type asks for: a text {markdown}, a video {video_id}, a module and a lesson nothing",
+        description="The content, by type: text {markdown}, video {video_id}; empty for a module and a lesson",
         examples=[{"markdown": "# Pictures that move\n\nTwenty-four of them each second."}],
     ),
 ]
 Position = Annotated[int, Field(ge=0, le=100_000, description="Before the sibling there; left out: at the end")]
-ReleaseAt = Annotated[AwareDatetime | None, Field(description="When learners may open it and what is in it")]
+ReleaseAt = Annotated[
+    AwareDatetime | None, Field(description="Time from which learners may open the block and its descendants")
+]
 ReleaseAfterDays = Annotated[
-    int | None, Field(ge=0, le=3_650, description="How many days after the run's start learners may open it")
+    int | None, Field(ge=0, le=3_650, description="Days from the start of the run until learners may open the block")
 ]
 
 
 class NewBlock(Body):
-    """A block to put into the working outline."""
+    """A block to create in the working outline."""
 
     course_id: UUID
     parent_id: UUID | None = None
@@ -61,13 +63,13 @@ class NewBlock(Body):
 
 
 class BlockChanges(Patch):
-    """What to change of a block; the body is merged."""
+    """Changes of a block; the body is merged (RFC 7396)."""
 
     title: Title = ""
     body: Content = {}
     release_at: ReleaseAt = None
     release_after_days: ReleaseAfterDays = None
-    major: Annotated[bool, Field(description="Learners who completed it are asked for it again")] = False
+    major: Annotated[bool, Field(description="Learners who completed the block must complete it again")] = False
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"body": {"markdown": "Twenty-five of them each second."}}]}
@@ -75,7 +77,7 @@ class BlockChanges(Patch):
 
 
 class Place(Body):
-    """Where to put a block."""
+    """The new parent and position of a block."""
 
     parent_id: UUID | None
     position: Position | None = None
@@ -108,7 +110,7 @@ class BlockView(BaseModel):
 
 
 class BlockTypeView(BaseModel):
-    """A kind of block, and where it may stand."""
+    """A block type, and the parents that it may have."""
 
     name: str
     title: str
@@ -143,7 +145,7 @@ class BlockTypeList(BaseModel):
     },
 )
 async def create_block(caller: Caller, new: NewBlock, response: Response) -> BlockView:
-    """Put a new block into the working outline of a course."""
+    """Add a block to the working outline of a course."""
     wanted = logic.NewBlock(
         course_id=new.course_id,
         parent_id=None if new.parent_id is None else BlockId(new.parent_id),
@@ -173,7 +175,7 @@ async def list_blocks(
     ] = "present",
     id: Several[UUID] = None,
 ) -> Page[BlockView]:
-    """List the working outline as it is read: each block before those in it, siblings by position."""
+    """List the blocks of the working outline depth first: a parent before its children, siblings by position."""
     if state == "deleted":
         before = paging.after(course=course_id, state=state)
         deleted = await logic.list_deleted_blocks(
@@ -189,7 +191,7 @@ async def list_blocks(
 
 @router.get("/v1/blocks/-/types", public=True)
 async def list_block_types() -> BlockTypeList:
-    """List the kinds of blocks there are, and what their bodies hold."""
+    """List the block types and the schemas of their bodies."""
     return BlockTypeList(
         items=[
             BlockTypeView(
@@ -217,7 +219,7 @@ async def get_block(caller: Caller, block_id: UUID, response: Response) -> Block
 async def change_block(
     caller: Caller, block_id: UUID, changes: BlockChanges, version: IfMatch, response: Response
 ) -> BlockView:
-    """Change a block. Learners see it from the next publishing on."""
+    """Change a block. Learners see the change when the course is next published."""
     wanted = changes.changes()
     major = wanted.pop("major", False)
     block = await once(
@@ -230,7 +232,7 @@ async def change_block(
 
 @router.post("/v1/blocks/{block_id}/move", raises=(BlockNotFound, WrongParent))
 async def move_block(caller: Caller, block_id: UUID, place: Place, response: Response) -> BlockView:
-    """Put a block and all that is in it elsewhere in the outline. It keeps its id and what learners did with it."""
+    """Move a block and its descendants within the outline. Ids and learners' progress are kept."""
     parent_id = None if place.parent_id is None else BlockId(place.parent_id)
     block = await once(
         response,
@@ -242,13 +244,13 @@ async def move_block(caller: Caller, block_id: UUID, place: Place, response: Res
 
 @router.delete("/v1/blocks/{block_id}", status_code=204, raises=(BlockNotFound,))
 async def delete_block(caller: Caller, block_id: UUID) -> None:
-    """Take a block and all that is in it out of the working outline. It can be restored for 30 days."""
+    """Delete a block and its descendants from the working outline. They can be restored for 30 days."""
     await logic.delete_block(caller, BlockId(block_id))
 
 
 @router.post("/v1/blocks/{block_id}/restore", raises=(BlockNotFound, ParentIsDeleted, OutlineFull))
 async def restore_block(caller: Caller, block_id: UUID, response: Response) -> BlockView:
-    """Bring a deleted block back with all that was deleted with it, to where it was."""
+    """Restore a deleted block, and everything that was deleted with it, to its former place."""
     block = await once(
         response,
         logic.restore_block(caller, BlockId(block_id)),

@@ -189,7 +189,7 @@ class RevisionNotFound(NotFound):
 
 
 class RevisionUnknown(Invalid):
-    title = "There is no such revision to show"
+    title = "There is no such revision"
 
 
 class SlugTaken(Conflict):
@@ -207,7 +207,7 @@ class CourseArchivedAlready(Conflict):
 class NotReadyToPublish(Conflict):
     """Carries `missing`: everything that stands in the way, each with a block to go to."""
 
-    title = "Something is missing before this can be published"
+    title = "The course is not ready to be published"
 
 
 class NothingToPublish(Conflict):
@@ -219,4 +219,4 @@ class RunHasEnded(Conflict):
 
 
 class DatesOutOfOrder(Invalid):
-    title = "These dates do not follow each other"
+    title = "The dates are out of order"

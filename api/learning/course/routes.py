@@ -44,7 +44,7 @@ Language = Annotated[
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=80, examples=["algebra-for-everyone"])]
 Categories = Annotated[
     tuple[Slug, ...],
-    Field(max_length=5, description="Of those at GET /v1/catalog/-/categories", examples=[["mathematics"]]),
+    Field(max_length=5, description="Slugs of categories: GET /v1/catalog/-/categories", examples=[["mathematics"]]),
     AfterValidator(_each_once),
 ]
 Tags = Annotated[
@@ -61,14 +61,14 @@ class NewCourse(Body):
     title: Title
     summary: Summary = ""
     language: Language = "en"
-    slug: Annotated[Slug | None, Field(description="Left out: made of the title")] = None
+    slug: Annotated[Slug | None, Field(description="Default: made from the title")] = None
     categories: Categories = ()
     tags: Tags = ()
     visibility: Visibility = "public"
 
 
 class CourseChanges(Patch):
-    """What to change of a working copy."""
+    """Changes of a working copy."""
 
     title: Title = ""
     summary: Summary = ""
@@ -82,7 +82,7 @@ class CourseChanges(Patch):
 
 
 class NewRerun(Body):
-    """The new course's title and slug; left out, the title is the old one's and the slug is made of it."""
+    """The title and slug of the new course. Default: the title of the old one, and a slug made from the title."""
 
     title: Title | None = None
     slug: Slug | None = None
@@ -100,7 +100,7 @@ async def list_courses(
     caller: Caller,
     paging: Paging,
     organization_id: OrgId | None = None,
-    archived: Annotated[bool, Query(description="List the archived ones instead")] = False,
+    archived: Annotated[bool, Query(description="List archived courses instead")] = False,
     id: Several[CourseId] = None,
 ) -> Page[CourseView]:
     """List the working copies that the caller may see, newest first."""
@@ -128,25 +128,25 @@ async def get_course(caller: Caller, course_id: CourseId, response: Response) ->
 async def change_course(
     caller: Caller, course_id: CourseId, changes: CourseChanges, version: IfMatch, response: Response
 ) -> CourseView:
-    """Change the working copy. The catalogue shows it from the next publishing on."""
+    """Change the working copy. The catalogue shows the change when the course is next published."""
     return await COURSE.once(response, caller, logic.change_course(caller, course_id, changes.changes(), version))
 
 
 @router.post("/v1/courses/{course_id}/archive", raises=(CourseNotFound,))
 async def archive(caller: Caller, course_id: CourseId, response: Response) -> CourseView:
-    """Take the course out of the catalogue. Its learners keep what they have."""
+    """Archive a course: it leaves the catalogue. Learners keep their access and progress."""
     return await COURSE.once(response, caller, logic.archive(caller, course_id))
 
 
 @router.post("/v1/courses/{course_id}/restore", raises=(CourseNotFound,))
 async def restore(caller: Caller, course_id: CourseId, response: Response) -> CourseView:
-    """Bring an archived course back."""
+    """Restore an archived course."""
     return await COURSE.once(response, caller, logic.restore(caller, course_id))
 
 
 @router.post("/v1/courses/{course_id}/rerun", status_code=202, raises=(CourseNotFound,))
 async def rerun(caller: Caller, course_id: CourseId, response: Response, new: NewRerun | None = None) -> Operation:
-    """Make a new course of this one, outline included. The operation's `result_url` is the new course."""
+    """Copy a course, with its outline, to a new course. The operation's `result_url` is the new course."""
     new = new or NewRerun()
     rerun_id = await once(response, process.start(caller, course_id, title=new.title, slug=new.slug), None)
     response.headers["Location"] = f"/v1/operations/{rerun_id}"

@@ -108,7 +108,7 @@ class ShutOut(Forbidden):
 
 
 class RunNotOpen(Conflict):
-    title = "The run takes no learners now"
+    title = "The run is not open for enrolment"
 
 
 class RunFull(Conflict):

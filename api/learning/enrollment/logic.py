@@ -169,7 +169,7 @@ async def suspend(caller: Principal, enrollment_id: EnrollmentId) -> Enrollment:
 
 
 async def resume(caller: Principal, enrollment_id: EnrollmentId) -> Enrollment:
-    """Let somebody in again.
+    """Resume a suspended enrolment.
 
     Raises:
         NotInThatState: they are not suspended.

@@ -29,7 +29,7 @@ router = Router("enrollment")
 
 
 class NewEnrollment(Body):
-    """Where to enrol: a run, or a course for its only open run."""
+    """An enrolment to create: in a run, or in the only open run of a course."""
 
     run_id: RunId | None = None
     course_id: CourseId | None = None
@@ -44,7 +44,7 @@ class NewEnrollment(Body):
 
 
 class EnrollmentView(BaseModel):
-    """Somebody in a run."""
+    """The enrolment of a learner in a run."""
 
     id: EnrollmentId
     organization_id: OrgId
@@ -64,7 +64,7 @@ class EnrollmentView(BaseModel):
     responses={200: {"description": "Enrolled already", "model": EnrollmentView}},
 )
 async def enrol(caller: Caller, new: NewEnrollment, response: Response) -> EnrollmentView:
-    """Enrol in a run. Enrolling again answers 200 and the same enrolment."""
+    """Enrol the caller in a run. Repeating the request answers 200 and the same enrolment."""
 
     async def work() -> Enrollment:
         enrollment, created = await logic.enrol(
@@ -89,7 +89,7 @@ async def list_enrollments(
     state: Several[State] = None,
     id: Several[UUID] = None,
 ) -> Page[EnrollmentView]:
-    """List enrolments that the caller may see, newest first."""
+    """List the enrolments that the caller may see, newest first."""
     after = paging.after(course=course_id, run=run_id, user=user_id, state=state, id=id)
     person = None
     if user_id is not None:
@@ -115,7 +115,7 @@ async def get_enrollment(caller: Caller, enrollment_id: UUID) -> EnrollmentView:
 
 @router.post("/v1/enrollments/{enrollment_id}/cancel", raises=(EnrollmentNotFound,))
 async def cancel(caller: Caller, enrollment_id: UUID, response: Response) -> EnrollmentView:
-    """Leave a run. What was learned is kept, and coming back continues it."""
+    """Cancel an enrolment. Progress is kept, and a new enrolment in the run continues it."""
     enrollment = await once(
         response, logic.cancel(caller, EnrollmentId(enrollment_id)), partial(logic.get_enrollment, caller)
     )
@@ -124,7 +124,7 @@ async def cancel(caller: Caller, enrollment_id: UUID, response: Response) -> Enr
 
 @router.post("/v1/enrollments/{enrollment_id}/suspend", raises=(EnrollmentNotFound, NotInThatState))
 async def suspend(caller: Caller, enrollment_id: UUID, response: Response) -> EnrollmentView:
-    """Keep somebody out for a while; their seat stays theirs."""
+    """Suspend an enrolment. The learner keeps their seat."""
     enrollment = await once(
         response, logic.suspend(caller, EnrollmentId(enrollment_id)), partial(logic.get_enrollment, caller)
     )
@@ -133,7 +133,7 @@ async def suspend(caller: Caller, enrollment_id: UUID, response: Response) -> En
 
 @router.post("/v1/enrollments/{enrollment_id}/resume", raises=(EnrollmentNotFound, NotInThatState))
 async def resume(caller: Caller, enrollment_id: UUID, response: Response) -> EnrollmentView:
-    """Let somebody in again."""
+    """Resume a suspended enrolment."""
     enrollment = await once(
         response, logic.resume(caller, EnrollmentId(enrollment_id)), partial(logic.get_enrollment, caller)
     )

@@ -58,8 +58,8 @@ class ProgressNotFound(NotFound):
 
 
 class CompletionIsMeasured(Conflict):
-    title = "This block completes by what is measured, not by being told"
+    title = "The completion of this block is measured; it cannot be marked"
 
 
 class NothingToComplete(Conflict):
-    title = "This block only holds others"
+    title = "This block cannot be completed: it only contains others"

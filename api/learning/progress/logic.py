@@ -130,7 +130,7 @@ async def find_finished(run_id: UUID, after: EnrollmentId | None) -> tuple[list[
 
 
 async def get_progress(caller: Principal, enrollment_id: EnrollmentId) -> Progress:
-    """Return how far somebody is.
+    """Return the progress of an enrolment.
 
     Raises:
         ProgressNotFound

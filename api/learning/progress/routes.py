@@ -26,7 +26,7 @@ BlockState = Literal["open", "started", "completed", "not_released"]
 
 
 class NewCompletion(Body):
-    """What was done. `occurred_at`: when, for clients that were offline."""
+    """A completion to record. `occurred_at` is its time, for clients that were offline."""
 
     enrollment_id: EnrollmentId
     block_id: BlockId
@@ -45,7 +45,7 @@ class NewCompletion(Body):
 
 
 class CompletionView(BaseModel):
-    """A block that somebody has done."""
+    """A completed block."""
 
     enrollment_id: EnrollmentId
     block_id: BlockId
@@ -54,14 +54,14 @@ class CompletionView(BaseModel):
 
 
 class ResumeView(BaseModel):
-    """Where somebody stopped watching."""
+    """The position at which a learner stopped watching."""
 
     block_id: BlockId
     position_s: float
 
 
 class BlockProgressView(BaseModel):
-    """How far somebody is with a block."""
+    """The progress of a learner with a block."""
 
     block_id: BlockId
     type: str
@@ -73,7 +73,7 @@ class BlockProgressView(BaseModel):
 
 
 class ProgressSummary(BaseModel):
-    """How far somebody is, by what their run requires now."""
+    """The progress of an enrolment, by the present requirements of its run."""
 
     enrollment_id: EnrollmentId
     organization_id: OrgId
@@ -94,7 +94,7 @@ class ProgressSummary(BaseModel):
 
 
 class ProgressView(ProgressSummary):
-    """How far somebody is, block by block, and where to go on."""
+    """The progress of an enrolment, block by block, and the block to continue with."""
 
     resume: ResumeView | None
     blocks: list[BlockProgressView]
@@ -112,7 +112,7 @@ class ProgressView(ProgressSummary):
     ),
 )
 async def complete(caller: Caller, new: NewCompletion, response: Response) -> CompletionView:
-    """Say that one has done a block that is marked or only opened. Saying it again changes nothing."""
+    """Mark a block as completed by the caller. Repeating the request changes nothing."""
     completion = await once(
         response,
         logic.claim(caller, new.enrollment_id, new.block_id, occurred_at=new.occurred_at, now=datetime.now(UTC)),
@@ -125,7 +125,7 @@ async def complete(caller: Caller, new: NewCompletion, response: Response) -> Co
 async def list_progress(
     caller: Caller, paging: Paging, run_id: UUID, id: Several[UUID] = None
 ) -> Page[ProgressSummary]:
-    """List how far the learners of a run are, as far as the caller may see them, newest enrolment first."""
+    """List the progress of the learners of a run that the caller may see, newest enrolment first."""
     after = paging.after(run=run_id, id=id)
     progress = await logic.list_progress(
         caller,
@@ -139,7 +139,7 @@ async def list_progress(
 
 @router.get("/v1/progress/{enrollment_id}", raises=(ProgressNotFound,))
 async def get_progress(caller: Caller, enrollment_id: UUID) -> ProgressView:
-    """Return how far somebody is."""
+    """Return the progress of an enrolment."""
     progress = await logic.get_progress(caller, EnrollmentId(enrollment_id))
     films = await watching.films_of(progress.learner.enrollment_id)
     summary = _summary(progress)

@@ -151,18 +151,18 @@ class AssetNotReady(Conflict):
 
 
 class AssetRejected(Invalid):
-    title = "The file cannot be used"
+    title = "The file was rejected"
 
 
 class AssetInUse(Conflict):
-    title = "Something uses this file"
+    title = "The file is in use"
 
 
 class RangeNotSatisfiable(Problem):
     """No byte of the range exists (RFC 9110, section 15.5.17)."""
 
     status = 416
-    title = "The file has no such bytes"
+    title = "The requested range is outside the file"
 
 
 class TusVersionUnsupported(Problem):

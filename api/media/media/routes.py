@@ -63,7 +63,7 @@ async def list_assets(
     state: Several[State] = None,
     purpose: str | None = None,
 ) -> Page[AssetView]:
-    """List files, newest first: of an organization, of a `target` (`course:<id>`, `run:<id>`), or one's own."""
+    """List files, newest first: of an organization, of a `target` (`course:<id>`, `run:<id>`), or the caller's own."""
     if organization_id is not None and target is not None:
         raise Invalid("ask for the files of an organization or of a target, not both", pointer="/query/target")
     place = Target("user", None) if target is None else parse_target(target)
@@ -84,7 +84,7 @@ async def list_assets(
 
 @router.get("/v1/assets/{asset_id}", raises=(AssetNotFound,))
 async def get_asset(caller: Caller, asset_id: UUID, response: Response) -> AssetView:
-    """Return what is known about a file."""
+    """Return a file's metadata."""
     asset = await logic.get_asset(caller, AssetId(asset_id))
     set_etag(response, asset.version)
     return _view(asset)
@@ -104,7 +104,7 @@ async def get_content(
     if_range: Annotated[str | None, Header()] = None,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """Download the original. One range at a time."""
+    """Download the original file. A request may name one range."""
     request.scope["state"]["become_stream"]()
     asset, span, content = await logic.open_content(caller, AssetId(asset_id), range, if_range)
     known = {"ETag": f'"{asset.sha256}"', "Cache-Control": "private, no-cache"}

@@ -161,12 +161,12 @@ class FileIsNoFilm(Invalid):
 
 
 class UploadBelongsToNoCourse(Invalid):
-    title = "Films belong to courses"
+    title = "The upload belongs to no course"
 
 
 class VideoIsFinished(Conflict):
-    title = "The film is processed already"
+    title = "The film is already processed"
 
 
 class VideoNotRetryable(Conflict):
-    title = "Another attempt would end the same way"
+    title = "The film cannot be retried: another attempt would fail the same way"

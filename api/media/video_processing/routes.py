@@ -31,13 +31,13 @@ router = Router("video_processing")
 
 
 class NewVideo(Body):
-    """The upload to make a film of. An upload has one film: asking again answers the same one with 200."""
+    """A film to create from an upload. An upload has one film."""
 
     asset_id: Annotated[UUID, Field(examples=["01980f4e-7a0c-7c3e-9d53-0c2b7d0f4a11"])]
 
 
 class RenditionView(BaseModel):
-    """One size of a film."""
+    """A rendition of a film."""
 
     height: int
     width: int
@@ -46,7 +46,7 @@ class RenditionView(BaseModel):
 
 
 class VideoError(BaseModel):
-    """Why a film failed."""
+    """The reason why the processing of a film failed."""
 
     code: str
     detail: str
@@ -56,7 +56,7 @@ class VideoError(BaseModel):
 
 
 class VideoView(BaseModel):
-    """A film. `queued` and `processing` move on by themselves; the others stay."""
+    """A film. The states `queued` and `processing` end by themselves."""
 
     id: VideoId
     organization_id: OrgId
@@ -79,7 +79,7 @@ class VideoView(BaseModel):
     responses={200: {"description": "The upload has a film already", "model": VideoView}},
 )
 async def create_video(caller: Caller, new: NewVideo, response: Response) -> VideoView:
-    """Make a film of a ready upload. 200 when the upload has one already."""
+    """Create a film from a ready upload. If the upload has a film, answer 200 with it."""
 
     async def again(video_id: UUID) -> tuple[Film, bool]:
         return await logic.get_film(caller, VideoId(video_id)), True
@@ -118,7 +118,7 @@ async def list_videos(
 
 @router.get("/v1/videos/{video_id}", raises=(VideoNotFound,))
 async def get_video(caller: Caller, video_id: UUID, response: Response) -> VideoView:
-    """Return where a film stands."""
+    """Return a film and the state of its processing."""
     return _render(await logic.get_film(caller, VideoId(video_id)), response)
 
 
@@ -131,11 +131,11 @@ async def get_video(caller: Caller, video_id: UUID, response: Response) -> Video
 async def watch_video(
     caller: Caller,
     video_id: UUID,
-    last_event_id: Annotated[str | None, Header(description="The id of the last event that you got.")] = None,
+    last_event_id: Annotated[str | None, Header(description="The id of the last event received.")] = None,
 ) -> Response:
-    """Stream the film's changes as server-sent events named `video`; ends with its last one.
+    """Stream the changes of a film as server-sent events named `video`. The stream ends with the last one.
 
-    204 when the client has seen that already.
+    Answer 204 if the client has received the last one.
     """
     seen = live.seen_version(last_event_id)
     film = await logic.get_film(caller, VideoId(video_id))
@@ -148,7 +148,7 @@ async def watch_video(
 
 @router.post("/v1/videos/{video_id}/cancel", raises=(VideoNotFound, VideoIsFinished))
 async def cancel_video(caller: Caller, video_id: UUID, response: Response) -> VideoView:
-    """Stop processing. The upload stays, and `retry` starts over."""
+    """Cancel the processing of a film. The upload stays, and `retry` starts again."""
     film = await once(
         response,
         lambda: logic.cancel(caller, VideoId(video_id)),
@@ -159,7 +159,7 @@ async def cancel_video(caller: Caller, video_id: UUID, response: Response) -> Vi
 
 @router.post("/v1/videos/{video_id}/retry", raises=(VideoNotFound, VideoNotRetryable))
 async def retry_video(caller: Caller, video_id: UUID, response: Response) -> VideoView:
-    """Process a film again that was cancelled, or failed with a retryable error."""
+    """Process a film again that was cancelled or failed with a retryable error."""
     film = await once(
         response,
         lambda: logic.retry(caller, VideoId(video_id)),
@@ -175,7 +175,7 @@ async def retry_video(caller: Caller, video_id: UUID, response: Response) -> Vid
     responses={304: {"description": "The client has it"}},
 )
 async def get_poster(caller: Caller, video_id: UUID, if_none_match: Annotated[str | None, Header()] = None) -> Response:
-    """Return a typical picture of the film as a JPEG."""
+    """Return the poster of a film, a JPEG."""
     film, content = await logic.open_poster(caller, VideoId(video_id))
     headers = {"ETag": f'"{film.take}"', "Cache-Control": "private, no-cache"}
     if if_none_match == headers["ETag"]:

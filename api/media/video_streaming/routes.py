@@ -25,7 +25,7 @@ router.mount_asgi(PREFIX, deliver)
 
 
 class NewPlayback(Body):
-    """What to watch: a block of a run, or, for who may edit it, a film."""
+    """A playback to start: of a block of a run or, for editors, of a film."""
 
     block_id: BlockId | None = None
     run_id: UUID | None = None
@@ -50,7 +50,7 @@ class NewPlayback(Body):
 
 
 class PlaybackView(BaseModel):
-    """Permission to watch a film for some hours."""
+    """A playback: permission to watch a film for some hours."""
 
     id: PlaybackId
     video_id: UUID
@@ -69,7 +69,7 @@ class PlaybackView(BaseModel):
     raises=(OutlineNotFound, BlockNotFound, BlockNotReleased, FilmNotFound, BlockHasNoFilm, FilmNotReady),
 )
 async def start_playback(caller: Caller, new: NewPlayback, response: Response) -> PlaybackView:
-    """Start to watch. The answer's address plays in any HLS player (RFC 8216), without a header."""
+    """Start a playback. Any HLS player (RFC 8216) can play its URL, without a header."""
 
     async def work() -> Playback:
         now = datetime.now(UTC)
@@ -88,7 +88,7 @@ async def start_playback(caller: Caller, new: NewPlayback, response: Response) -
 async def list_playbacks(
     caller: Caller, paging: Paging, response: Response, id: Several[UUID] = None
 ) -> Page[PlaybackView]:
-    """List the caller's playbacks, newest first; they are kept for 30 days after they expired."""
+    """List the caller's playbacks, newest first. They are kept for 30 days after they expire."""
     after = paging.after(id=id)
     playbacks = await logic.list_playbacks(
         caller,

@@ -17,7 +17,7 @@ router = Router("audit")
 
 
 class ActorView(BaseModel):
-    """Who did it; `id` is null for the platform and for people who are erased."""
+    """The actor of an entry; `id` is null for the platform and for erased people."""
 
     kind: str
     id: str | None
@@ -31,7 +31,7 @@ class TargetView(BaseModel):
 
 
 class EntryView(BaseModel):
-    """One thing that happened."""
+    """An entry of the audit trail."""
 
     id: UUID
     action: str
@@ -51,7 +51,7 @@ async def list_entries(
     actor_id: UUID | None = None,
     target_id: Annotated[str | None, Query(max_length=100)] = None,
 ) -> Page[EntryView]:
-    """List what happened in an organization, newest first."""
+    """List the audit entries of an organization, newest first."""
     after = paging.after(org=organization_id, action=action, actor=actor_id, target=target_id)
     entries = await logic.list_entries(
         caller,

@@ -18,7 +18,7 @@ PERSON = "person:"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One thing that happened. People stand in it as `person:<pseudonym>`."""
+    """An entry of the audit trail. People stand in it as `person:<pseudonym>`."""
 
     id: UUID
     chain: UUID

@@ -20,7 +20,7 @@ router = Router("content")
 
 
 class OutlineBlock(BaseModel):
-    """A block with those in it. What is not released yet has its title, but neither body nor HTML."""
+    """A block with its descendants. A block that is not released has a title, but no body and no HTML."""
 
     id: BlockId
     type: str
@@ -36,7 +36,7 @@ class OutlineBlock(BaseModel):
 
 
 class OutlineView(BaseModel):
-    """What a run teaches. `revision` is null for the working outline."""
+    """The outline of a run. `revision` is null for the working outline."""
 
     course_id: UUID
     run_id: UUID
@@ -48,9 +48,9 @@ class OutlineView(BaseModel):
 async def get_outline(
     caller: Caller,
     run_id: UUID,
-    draft: Annotated[bool, Query(description="The working outline instead, for those who edit the course")] = False,
+    draft: Annotated[bool, Query(description="Return the working outline instead, for editors of the course")] = False,
 ) -> Response:
-    """Return the outline of a run: its newest revision or the one it pins, with all texts."""
+    """Return the outline of a run, with all texts: its newest revision or its pinned one."""
     now = datetime.now(UTC)
     opened = await (logic.preview_outline if draft else logic.open_outline)(caller, run_id, now)
     head = orjson.dumps(

@@ -39,7 +39,7 @@ class ListingView(View):
 
 
 class FacetView(View):
-    """How many courses of the filtered catalogue have a value."""
+    """The number of courses in the filtered catalogue that have a value."""
 
     value: str
     courses: int
@@ -103,7 +103,7 @@ async def list_facets(
 
 @router.get("/v1/catalog/-/categories", public=True)
 async def list_categories(response: Response) -> list[CategoryView]:
-    """List the categories that courses can be filed under, in their order."""
+    """List the categories of the catalogue, in their display order."""
     response.headers["Cache-Control"] = "public, max-age=300"
     return [CategoryView.of(category) for category in await logic.list_categories()]
 

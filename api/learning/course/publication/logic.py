@@ -132,7 +132,7 @@ async def end_schedule(caller: Principal, course_id: CourseId, publish_at: datet
 
 
 async def unschedule(caller: Principal, course_id: CourseId) -> Course:
-    """Take back a scheduled publication."""
+    """Cancel a scheduled publication."""
     course = await permitted(caller, "course:publish", find_course, course_id, missing=CourseNotFound)
     async with write(caller, result=course_id) as tx:
         changed = await store.update_schedule(tx, course_id, None)

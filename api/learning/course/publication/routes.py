@@ -24,7 +24,7 @@ router = Router("course")
 
 
 class Publication(Body):
-    """What changed, for those who read the list of revisions."""
+    """A note on the changes, for the list of revisions."""
 
     note: Annotated[str, Field(max_length=2000, examples=["Second lesson rewritten"])] = ""
 
@@ -51,26 +51,26 @@ class RevisionView(View):
 async def publish(
     caller: Caller, course_id: CourseId, response: Response, publication: Publication | None = None
 ) -> CourseView:
-    """Make the working copy the next revision, for everybody to see."""
+    """Publish the working copy as the next revision."""
     note = publication.note if publication else ""
     return await COURSE.once(response, caller, logic.publish(caller, course_id, note))
 
 
 @router.post("/v1/courses/{course_id}/schedule", raises=(CourseNotFound, CourseArchivedAlready, Invalid))
 async def schedule(caller: Caller, course_id: CourseId, wanted: Schedule, response: Response) -> CourseView:
-    """Let the course publish itself at a time to come. What was missing then stands in `publish_error`."""
+    """Schedule the publication of a course. If it fails, `publish_error` says why."""
     return await COURSE.once(response, caller, logic.schedule(caller, course_id, wanted.publish_at, datetime.now(UTC)))
 
 
 @router.post("/v1/courses/{course_id}/unschedule", raises=(CourseNotFound, CourseArchivedAlready))
 async def unschedule(caller: Caller, course_id: CourseId, response: Response) -> CourseView:
-    """Take back a scheduled publication."""
+    """Cancel a scheduled publication."""
     return await COURSE.once(response, caller, logic.unschedule(caller, course_id))
 
 
 @router.get("/v1/courses/{course_id}/revisions", raises=(CourseNotFound,))
 async def list_revisions(caller: Caller, course_id: CourseId, paging: Paging) -> Page[RevisionView]:
-    """List what was published, newest first."""
+    """List the published revisions of a course, newest first."""
     after = paging.after(int, sort="-revision", course=course_id)
     revisions = await logic.list_revisions(caller, course_id, before=after[0] if after else None, limit=paging.rows)
     return paging.page(revisions, key=lambda revision: revision.revision, render=RevisionView.of)
@@ -81,5 +81,5 @@ async def list_revisions(caller: Caller, course_id: CourseId, paging: Paging) ->
     raises=(CourseNotFound, RevisionNotFound, CourseArchivedAlready),
 )
 async def roll_back(caller: Caller, course_id: CourseId, revision: int, response: Response) -> CourseView:
-    """Publish an old revision's content again, as a new revision."""
+    """Publish the content of an old revision again, as a new revision."""
     return await COURSE.once(response, caller, logic.roll_back(caller, course_id, revision))

@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 async def create_run(caller: Principal, course_id: CourseId, fields: dict[str, Any], now: datetime) -> Run:
-    """Open a further run of a course.
+    """Create a further run of a course.
 
     Raises:
         DatesOutOfOrder: its dates do not follow each other.

@@ -23,9 +23,9 @@ from cluster.http import Body, Caller, IfMatch, Page, Paging, Patch, Router
 
 router = Router("course")
 
-Seats = Annotated[int | None, Field(gt=0, le=1_000_000, description="Places; null: as many as come")]
-Pinned = Annotated[int | None, Field(gt=0, lt=2**31, description="Show this revision for ever; null: the newest")]
-Start = Annotated[AwareDatetime | None, Field(description="Its content opens then; null: at once")]
+Seats = Annotated[int | None, Field(gt=0, le=1_000_000, description="Number of seats; null: unlimited")]
+Pinned = Annotated[int | None, Field(gt=0, lt=2**31, description="The revision to show; null: always the newest")]
+Start = Annotated[AwareDatetime | None, Field(description="Time from which the content is open; null: at once")]
 Title = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -44,7 +44,7 @@ class NewRun(Body):
 
 
 class RunChanges(Patch):
-    """What to change of a run."""
+    """Changes of a run."""
 
     title: Title = ""
     pace: Pace = "self"
@@ -58,14 +58,14 @@ class RunChanges(Patch):
 
 @router.post("/v1/runs", status_code=201, raises=(CourseNotFound, DatesOutOfOrder, RevisionUnknown))
 async def create_run(caller: Caller, new: NewRun, response: Response) -> RunView:
-    """Open a further run of a course."""
+    """Create a further run of a course."""
     fields = new.model_dump(exclude={"course_id"})
     return await RUN.created(response, caller, logic.create_run(caller, new.course_id, fields, datetime.now(UTC)))
 
 
 @router.get("/v1/runs", public=True, raises=(CourseNotFound, Unauthorized))
 async def list_runs(caller: Caller, paging: Paging, course_id: CourseId) -> Page[RunView]:
-    """List the runs of a course, oldest first. Of a published course to anybody, of a draft to its staff."""
+    """List the runs of a course, oldest first: of a published course for everybody, of a draft for its staff."""
     after = paging.after(sort="id", course=course_id)
     runs = await logic.list_runs(caller, course_id, after=RunId(after[0]) if after else None, limit=paging.rows)
     return paging.page(runs, render=RunView.of)
@@ -81,11 +81,11 @@ async def get_run(caller: Caller, run_id: RunId, response: Response) -> RunView:
 async def change_run(
     caller: Caller, run_id: RunId, changes: RunChanges, version: IfMatch, response: Response
 ) -> RunView:
-    """Change dates, pace, seats or the revision shown."""
+    """Change the dates, pace, seats or pinned revision of a run."""
     return await RUN.once(response, caller, logic.change_run(caller, run_id, changes.changes(), version))
 
 
 @router.post("/v1/runs/{run_id}/end", raises=(RunNotFound,))
 async def end_run(caller: Caller, run_id: RunId, response: Response) -> RunView:
-    """End a run: nobody enrols any more, its learners keep what they have."""
+    """End a run. New enrolments are refused; learners keep their access and progress."""
     return await RUN.once(response, caller, logic.end_run(caller, run_id))

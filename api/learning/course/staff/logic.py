@@ -27,7 +27,7 @@ async def list_staff(caller: Principal, course_id: CourseId) -> list[StaffMember
 
 
 async def appoint(caller: Principal, course_id: CourseId, user_id: UserId, role: str) -> list[StaffMember]:
-    """Put somebody on the staff, or change their role. The grant comes first, then the visible row.
+    """Add a person to the staff of a course, or change their role. The grant comes first, then the visible row.
 
     Where the caller's own rights end, the grant ends with them, and a grant that stands keeps its end.
 

@@ -19,7 +19,7 @@ class StaffRole(Body):
 
 
 class StaffView(View):
-    """Somebody who teaches a course."""
+    """A member of the staff of a course."""
 
     user_id: UserId
     role: str
@@ -32,19 +32,19 @@ class StaffList(View):
 
 @router.get("/v1/courses/{course_id}/staff", raises=(CourseNotFound,))
 async def list_staff(caller: Caller, course_id: CourseId) -> StaffList:
-    """List who teaches the course."""
+    """List the staff of a course."""
     return _staff(await logic.list_staff(caller, course_id))
 
 
 @router.put("/v1/courses/{course_id}/staff/{user_id}", raises=(CourseNotFound, UserNotFound, BeyondOwnRights))
 async def appoint(caller: Caller, course_id: CourseId, user_id: UserId, role: StaffRole) -> StaffList:
-    """Put somebody on the staff, or change their role."""
+    """Add a person to the staff of a course, or change their role."""
     return _staff(await logic.appoint(caller, course_id, user_id, role.role))
 
 
 @router.delete("/v1/courses/{course_id}/staff/{user_id}", status_code=204, raises=(CourseNotFound, BeyondOwnRights))
 async def dismiss(caller: Caller, course_id: CourseId, user_id: UserId) -> None:
-    """Take somebody off the staff."""
+    """Remove a person from the staff of a course."""
     await logic.dismiss(caller, course_id, user_id)
 
 

@@ -21,7 +21,7 @@ def _ordered(span: tuple[float, float]) -> tuple[float, float]:
 
 
 class Heartbeat(Body):
-    """What a player has shown since the last heartbeat, or since the beginning: telling it twice changes nothing."""
+    """Ranges that a player has shown since the last heartbeat or the beginning. Repeating them changes nothing."""
 
     playback_id: PlaybackId
     position_s: _Second
@@ -43,7 +43,7 @@ class Heartbeat(Body):
 
 
 class HeartbeatView(BaseModel):
-    """What is believed of all that was told of this film."""
+    """The watched ranges that count for a film."""
 
     playback_id: PlaybackId
     position_s: float
@@ -53,7 +53,7 @@ class HeartbeatView(BaseModel):
 
 @router.post("/v1/heartbeats", status_code=202, raises=(PlaybackNotFound,))
 async def heartbeat(caller: Caller, beat: Heartbeat) -> HeartbeatView:
-    """Report what is watched, every ten seconds or so. More than 2.5 seconds of film per second is not believed."""
+    """Report watched ranges, about every ten seconds. At most 2.5 seconds of film count per second."""
     watched = await logic.hear(
         caller,
         beat.playback_id,
