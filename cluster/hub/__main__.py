@@ -142,9 +142,10 @@ def serve(service: Annotated[str, typer.Argument(help="Its name, such as course.
 def new(
     service: Annotated[str, typer.Argument(metavar="NAMESPACE/SERVICE")],
     things: Annotated[str | None, typer.Option(help="The plural, where an s does not make it: quizzes.")] = None,
+    of: Annotated[str, typer.Option(help="Whose the things are: org or person.")] = "org",
 ) -> None:
-    """Write the rooms of a new service, with one passing test."""
-    _become("cluster.hub.scaffold", service, *(("--things", things) if things else ()))
+    """Write the rooms of a new service, with tests that pass."""
+    _become("cluster.hub.scaffold", service, "--of", of, *(("--things", things) if things else ()))
 
 
 @app.command()

@@ -1,7 +1,7 @@
-"""`./hub new <namespace>/<service>`: write the rooms of a service that already works, with its table, event and test.
+"""`./hub new <namespace>/<service>`: write the rooms of a service that already works, with its table, events, recipes and tests.
 
-What it writes is the smallest service that looks like `api/learning/course`: an organization's things with a title. Rename the
-thing, then grow it.
+What it writes looks like `api/learning/course`: things with a title, of an organization or of a person, that are created, listed,
+changed, deleted, restored and purged. The rooms stand in `template/`. Rename the thing, then grow it.
 """
 
 import re
@@ -17,236 +17,29 @@ from cluster.base.services import table
 from cluster.base.settings import REPOSITORY
 
 _NAME = re.compile(r"^[a-z][a-z0-9_]{1,30}$")
-
-_INIT = '"""Say here in one sentence what $service is for."""\n'
-
-_ROOMS = {
-    "__init__.py": _INIT,
-    "contract.py": '''"""What other services may know of $service."""
-
-from dataclasses import dataclass
-from datetime import datetime
-from typing import NewType
-from uuid import UUID
-
-from cluster.events import event
-from cluster.base.ids import OrgId
-from cluster.base.problems import NotFound
-
-${Thing}Id = NewType("${Thing}Id", UUID)
+_TEMPLATES = Path(__file__).parent / "template"
+_OF = ("org", "person")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class $Thing:
-    id: ${Thing}Id
-    org_id: OrgId
-    title: str
-    version: int
-    created_at: datetime
+class _Template(Template):
+    """`~thing` in a room stands for the name; a line that ends in `#org` or `#person` is of that kind of service alone."""
+
+    delimiter = "~"
 
 
-@event("$thing.created", subject="${thing}_id")
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ${Thing}Created:
-    ${thing}_id: ${Thing}Id
-    org_id: OrgId
+def write_service(
+    namespace: str, service: str, root: Path = REPOSITORY, *, things: str | None = None, of: str = "org"
+) -> list[Path]:
+    """Write the rooms, the tests and the line in the service table; return the files.
 
-
-class ${Thing}NotFound(NotFound):
-    title = "No such $words"
-''',
-    "offers.py": '''"""What $service contributes."""
-
-from cluster.people.access import Permission
-
-OFFERS = (
-    Permission("$thing:read", "See the organization's ${many}", ("member", "org_owner", "org_admin")),
-    Permission("$thing:create", "Create ${many}", ("org_owner", "org_admin")),
-)
-''',
-    "privacy.py": '''"""$service keeps nothing about single people: what stands there stands in an organization's name."""
-
-from cluster.people.privacy import FreeText
-
-FREE_TEXT = (FreeText(table="$service.${things}", columns=("title",), holds="what an organization calls its ${many}"),)
-''',
-    "store.py": '''"""The SQL of $service."""
-
-from api.$namespace.$service.contract import $Thing, ${Thing}Id
-from cluster.people.access import Guarded
-from cluster.base.ids import OrgId
-from cluster.data import Connection, Transaction
-
-
-async def insert_$thing(tx: Transaction, ${thing}_id: ${Thing}Id, org_id: OrgId, title: str) -> $Thing:
-    return await tx.one(
-        $Thing,
-        """INSERT INTO $service.${things} (id, org_id, title, created_at) VALUES ($$1, $$2, $$3, $$4)
-           RETURNING id, org_id, title, version, created_at""",
-        ${thing}_id,
-        org_id,
-        title,
-        tx.now,
-    )
-
-
-async def find_$thing(db: Connection, ${thing}_id: ${Thing}Id) -> Guarded[$Thing] | None:
-    found = await db.maybe(
-        $Thing, "SELECT id, org_id, title, version, created_at FROM $service.${things} WHERE id = $$1", ${thing}_id
-    )
-    return None if found is None else Guarded(found, org_id=found.org_id)
-
-
-async def list_${things}(db: Connection, org_id: OrgId, *, before: ${Thing}Id | None, limit: int) -> list[$Thing]:
-    """List an organization's ${many}, newest first."""
-    return await db.all(
-        $Thing,
-        """SELECT id, org_id, title, version, created_at FROM $service.${things}
-           WHERE org_id = $$1 AND ($$2::uuid IS NULL OR id < $$2) ORDER BY id DESC LIMIT $$3""",
-        org_id,
-        before,
-        limit,
-    )
-''',
-    "logic.py": '''"""Use cases of $service."""
-
-from api.$namespace.$service import store
-from api.$namespace.$service.contract import $Thing, ${Thing}Created, ${Thing}Id, ${Thing}NotFound
-from cluster.people.access import permit, within
-from cluster.events import emit
-from cluster.base.ids import OrgId, new_id
-from cluster.data import read, write
-from cluster.base.principal import Principal
-
-
-async def create_$thing(caller: Principal, org_id: OrgId, title: str) -> $Thing:
-    await permit(caller, "$thing:create", within(org_id=org_id))
-    ${thing}_id = ${Thing}Id(new_id())
-    async with write(caller, result=${thing}_id, status=201) as tx:
-        $thing = await store.insert_$thing(tx, ${thing}_id, org_id, title)
-        emit(tx, ${Thing}Created(${thing}_id=$thing.id, org_id=org_id), version=$thing.version)
-    return $thing
-
-
-async def get_$thing(caller: Principal, ${thing}_id: ${Thing}Id) -> $Thing:
-    async with read() as db:
-        guarded = await store.find_$thing(db, ${thing}_id)
-    return await permit(caller, "$thing:read", guarded, missing=${Thing}NotFound)
-
-
-async def list_${things}(caller: Principal, org_id: OrgId, *, before: ${Thing}Id | None, limit: int) -> list[$Thing]:
-    await permit(caller, "$thing:read", within(org_id=org_id))
-    async with read() as db:
-        return await store.list_${things}(db, org_id, before=before, limit=limit + 1)
-''',
-    "routes.py": '''"""HTTP of $service."""
-
-from datetime import datetime
-from functools import partial
-from typing import Annotated
-from uuid import UUID
-
-from fastapi import Response
-from pydantic import BaseModel, Field
-
-from api.$namespace.$service import logic
-from api.$namespace.$service.contract import $Thing, ${Thing}Id, ${Thing}NotFound
-from cluster.http import Body, Caller, Page, Paging, Router, once, set_etag
-from cluster.base.ids import OrgId
-
-router = Router("$service")
-
-
-class New$Thing(Body):
-    """A $words to create."""
-
-    organization_id: OrgId
-    title: Annotated[str, Field(min_length=1, max_length=200, examples=["A first $words"])]
-
-
-class ${Thing}View(BaseModel):
-    """A $words."""
-
-    id: ${Thing}Id
-    organization_id: OrgId
-    title: str
-    created_at: datetime
-
-
-@router.post("/v1/$area", status_code=201)
-async def create_$thing(caller: Caller, new: New$Thing, response: Response) -> ${Thing}View:
-    """Create a $words."""
-    work = logic.create_$thing(caller, new.organization_id, new.title)
-    $thing = await once(response, work, partial(logic.get_$thing, caller))
-    response.headers["Location"] = f"/v1/$area/{$thing.id}"
-    return _render($thing, response)
-
-
-@router.get("/v1/$area")
-async def list_${things}(caller: Caller, paging: Paging, organization_id: UUID) -> Page[${Thing}View]:
-    """List an organization's ${many}, newest first."""
-    after = paging.after(org=organization_id)
-    found = await logic.list_${things}(
-        caller, OrgId(organization_id), before=${Thing}Id(after[0]) if after else None, limit=paging.limit
-    )
-    return paging.page(found, render=_view)
-
-
-@router.get("/v1/$area/{${thing}_id}", raises=(${Thing}NotFound,))
-async def get_$thing(caller: Caller, ${thing}_id: UUID, response: Response) -> ${Thing}View:
-    """Return a $words."""
-    return _render(await logic.get_$thing(caller, ${Thing}Id(${thing}_id)), response)
-
-
-def _render($thing: $Thing, response: Response) -> ${Thing}View:
-    set_etag(response, $thing.version)
-    return _view($thing)
-
-
-def _view($thing: $Thing) -> ${Thing}View:
-    return ${Thing}View(
-        id=$thing.id, organization_id=$thing.org_id, title=$thing.title, created_at=$thing.created_at
-    )
-''',
-    "migrations/0001_create_$service.sql": """CREATE TABLE $service.${things} (
-    id          uuid PRIMARY KEY,
-    org_id      uuid NOT NULL,
-    title       text NOT NULL,
-    version     bigint NOT NULL DEFAULT 1,
-    created_at  timestamptz NOT NULL
-);
-COMMENT ON TABLE $service.${things} IS 'org: ${many} of an organization';
-CREATE INDEX ${things}_of_organization ON $service.${things} (org_id, id DESC);
-""",
-}
-
-_TEST = """from tests.harness import Hub, done, problem
-
-
-async def test_an_organization_sees_its_${things}_and_nobody_else_does(hub: Hub) -> None:
-    school = await hub.school()
-    body = {"organization_id": str(school.org_id), "title": "A first $words"}
-    created = done(await school.owner.post("/v1/$area", body), 201)
-    assert done(await school.owner.get(f"/v1/$area/{created['id']}")) == created
-    listed = done(await school.owner.get("/v1/$area", params={"organization_id": str(school.org_id)}))
-    assert [each["id"] for each in listed["items"]] == [created["id"]]
-    (event,) = await hub.events("$thing.created")
-    assert event.payload == {"${thing}_id": created["id"], "org_id": str(school.org_id)}
-    stranger = await hub.person()
-    problem(await stranger.get(f"/v1/$area/{created['id']}"), 404)
-    problem(await stranger.post("/v1/$area", body), 404)
-    await hub.settle()
-"""
-
-
-def write_service(namespace: str, service: str, root: Path = REPOSITORY, *, things: str | None = None) -> list[Path]:
-    """Write the rooms, the test and the line in the service table; return the files.
-
-    `things` is the plural of the service's name where an "s" does not make it.
+    `things` is the plural of the service's name where an "s" does not make it. `of` says whose the things are: an
+    organization's ("org") or a person's ("person").
 
     Raises:
         ValueError: a name is not one, or the service exists.
     """
+    if of not in _OF:
+        raise ValueError(f"'{of}': things are of one of {', '.join(_OF)}")
     things = things or f"{service}s"
     for name in (namespace, service, things):
         if not _NAME.match(name):
@@ -258,27 +51,45 @@ def write_service(namespace: str, service: str, root: Path = REPOSITORY, *, thin
         "namespace": namespace,
         "service": service,
         "thing": service,
+        "THING": service.upper(),
         "Thing": "".join(word.title() for word in service.split("_")),
+        "slug": service.replace("_", "-"),
         "things": things,
+        "THINGS": things.upper(),
         "words": service.replace("_", " "),
         "many": things.replace("_", " "),
         "area": things.replace("_", "-"),
+        "owner": "user_id" if of == "person" else "org_id",
+        "Owner": "UserId" if of == "person" else "OrgId",
     }
     tests = root / "tests" / "api" / namespace / service
-    files = {folder / Template(name).substitute(names): text for name, text in _ROOMS.items()}
-    files[tests / f"test_{service}.py"] = _TEST
-    written: list[Path] = []
-    for path, text in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(Template(text).substitute(names))
-        written.append(path)
+    written = [*_write("service", folder, of, names), *_write("tests", tests, of, names)]
     for package in (root / "api" / namespace, tests, tests.parent):
         (package / "__init__.py").touch()
     written.append(_declare(root / "deployments" / f"{namespace}.py", namespace, names))
     python = [str(path) for path in written if path.suffix == ".py"]
-    style = ["--quiet", "--config", str(REPOSITORY / "pyproject.toml")]
-    subprocess.run([sys.executable, "-m", "ruff", "format", *style, *python], check=True)
+    style = ("--quiet", "--config", str(REPOSITORY / "pyproject.toml"))
+    for command in (("format",), ("check", "--fix", "--select", "I")):
+        subprocess.run([sys.executable, "-m", "ruff", *command, *style, *python], check=True)
     return written
+
+
+def _write(template: str, folder: Path, of: str, names: dict[str, str]) -> list[Path]:
+    """Fill in every file of a template; return what was written."""
+    written: list[Path] = []
+    for source in sorted((_TEMPLATES / template).rglob("*.txt")):
+        name = _Template(str(source.relative_to(_TEMPLATES / template))).substitute(names).removesuffix(".txt")
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(_Template(_lines_of(of, source.read_text())).substitute(names))
+        written.append(path)
+    return written
+
+
+def _lines_of(of: str, text: str) -> str:
+    """Leave out the lines of other kinds of service."""
+    kept = (re.fullmatch(r"(.*?)(?:  #(org|person))?", line) for line in text.splitlines())
+    return "".join(f"{line[1]}\n" for line in kept if line is not None and line[2] in (None, of))
 
 
 def _declare(path: Path, namespace: str, names: dict[str, str]) -> Path:
@@ -299,21 +110,22 @@ def _declare(path: Path, namespace: str, names: dict[str, str]) -> Path:
 def main(
     service: Annotated[str, typer.Argument(help="<namespace>/<service>, like engagement/forum")],
     things: Annotated[str | None, typer.Option(help="The plural, where an s does not make it: quizzes.")] = None,
+    of: Annotated[str, typer.Option(help="Whose the things are: org or person.")] = "org",
 ) -> None:
-    """Write the rooms of a new service, with one passing test."""
+    """Write the rooms of a new service, with tests that pass."""
     namespace, _, name = service.partition("/")
     if not name:
         typer.echo(f"hub new: say NAMESPACE/{namespace}, like engagement/forum", err=True)
         sys.exit(2)
     try:
-        written = write_service(namespace, name, things=things)
+        written = write_service(namespace, name, things=things, of=of)
     except ValueError as error:
         typer.echo(f"hub new: {error}", err=True)
         sys.exit(2)
     for path in written:
         typer.echo(f"wrote {path.relative_to(REPOSITORY)}")
     typer.echo(
-        f"Next: ./hub generate, then ./hub test tests/api/{namespace}/{name}.\n"
+        f"Next: ./hub generate, then ./hub test tests/api/{namespace}/{name} tests/platform.\n"
         f"Then say in api/{namespace}/{name}/__init__.py what it is for, set its rank in deployments/{namespace}.py\n"
         f"(it may call lower ranks only), and read docs/contribute.md. ./hub serve {name} runs it beside ./hub up."
     )
