@@ -98,7 +98,7 @@ async def crash(*loops: Loop) -> None:
         await loop.stop()
 
 
-async def test_through_crashes_stolen_leases_and_rebalances_each_event_takes_effect_once(stage: Stage) -> None:
+async def test_each_event_takes_effect_once_through_crashes_and_rebalances(stage: Stage) -> None:
     rng = random.Random(7)
     things = [new_id() for _ in range(4)]
     turn = asyncio.Semaphore(4)

@@ -79,7 +79,7 @@ def every(parts: tuple[Loop, ...], limit_s: float) -> None:
         loop._limit_s = limit_s  # pyright: ignore[reportPrivateUsage]
 
 
-async def test_while_kafka_is_away_the_loops_go_round_and_then_all_events_arrive_in_order(
+async def test_while_kafka_is_away_events_wait_and_then_arrive_in_order(
     broker: OwnServer, speaker: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relay, "ACK_LIMIT_S", 0.5, raising=False)

@@ -227,7 +227,7 @@ def test_two_checkouts_live_side_by_side_and_one_comes_back_after_kill_9(
     assert bystander.poll() is None
 
 
-def test_the_sweep_finds_who_writes_into_the_folder_whatever_its_environment_says(tmp_path: Path) -> None:
+def test_the_sweep_finds_a_process_that_writes_into_the_folder(tmp_path: Path) -> None:
     folder = temporary_folder(tmp_path)
     folder.mkdir()
     try:

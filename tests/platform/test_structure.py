@@ -308,3 +308,14 @@ def test_events_carry_no_names_and_no_free_text() -> None:
             assert field.name not in forbidden, f"{kind.name}: {field.name}"
             if UserId in (hints[field.name], *get_args(hints[field.name])):
                 assert names_a_person(field.name), f"{kind.name}: audit does not see that {field.name} names a person"
+
+
+def test_names_of_tests_have_at_most_70_characters() -> None:
+    named = [
+        (path.relative_to(REPOSITORY), node.name)
+        for path in sorted((REPOSITORY / "tests").rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
+    ]
+
+    assert [f"{path}: {name}" for path, name in named if len(name) > 70] == []

@@ -96,7 +96,7 @@ async def test_a_killed_store_keeps_objects_and_a_stream_is_repeated(
         assert found.size_bytes == 3 * objects.PART_BYTES
 
 
-async def test_a_store_killed_in_the_middle_of_a_write_shows_the_old_object_or_the_new(
+async def test_a_store_killed_during_a_write_shows_the_old_object_or_the_new(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bucket = objects.bucket("restarts")

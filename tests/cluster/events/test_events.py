@@ -171,7 +171,7 @@ def test_a_declaration_that_cannot_work_is_refused() -> None:
             org_id: OrgId | None
 
 
-async def test_a_snapshot_runs_through_the_listeners_handlers_page_by_page_and_may_be_repeated() -> None:
+async def test_a_snapshot_runs_through_handlers_by_page_and_may_be_repeated() -> None:
     things = sorted(new_id() for _ in range(7))
     seen: list[tuple[str, int]] = []
 

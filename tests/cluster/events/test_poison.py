@@ -57,7 +57,7 @@ async def keys() -> list[tuple[str, int]]:
 
 
 @pytest.mark.usefixtures("deferred", "registry")
-async def test_what_only_commit_refuses_is_parked_alone_and_taken_over_when_it_can_be() -> None:
+async def test_an_event_that_only_commit_refuses_is_parked_alone_and_retried() -> None:
     events.on(Counted, service="strict")(adopt)
     bad = new_id()
     batch = [counted(new_id(), n) for n in (1, 2, 3)] + [counted(bad, BAD), counted(new_id(), 4), counted(bad, 5)]
@@ -75,7 +75,7 @@ async def test_what_only_commit_refuses_is_parked_alone_and_taken_over_when_it_c
 
 
 @pytest.mark.usefixtures("deferred", "registry")
-async def test_a_parked_key_that_commit_refuses_does_not_hold_up_other_parked_keys() -> None:
+async def test_a_parked_key_that_commit_refuses_does_not_delay_other_keys() -> None:
     events.on(Counted, service="strict")(adopt)
     bad, good = sorted(new_id() for _ in range(2))
     await inbox.receive("strict", [counted(bad, BAD), counted(good, BAD + 1)])
@@ -148,7 +148,7 @@ async def test_a_batch_that_takes_too_long_is_taken_over_in_parts(monkeypatch: p
 
 
 @pytest.mark.usefixtures("registry")
-async def test_a_service_with_slow_handlers_does_not_hold_up_what_others_have_parked(
+async def test_slow_handlers_do_not_delay_the_parked_keys_of_other_services(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(inbox, "HANDLER_LIMIT_S", 0.5)

@@ -37,7 +37,7 @@ def started(folder: Path, count: int) -> list[str]:
     raise AssertionError(f"{count} starts never came")
 
 
-def test_what_runs_is_replaced_when_its_code_changes_and_ends_with_the_watcher(tmp_path: Path) -> None:
+def test_a_process_is_replaced_on_changed_code_and_ends_with_the_watcher(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text(PROGRAM.replace("VERSION", "first"))
     with subprocess.Popen([sys.executable, "-c", WATCH, str(tmp_path)]) as watcher:

@@ -197,7 +197,7 @@ async def test_two_workers_never_take_the_same_job() -> None:
     assert len(taken) == 30
 
 
-async def test_a_dead_workers_job_is_taken_again_and_the_late_end_of_the_first_does_not_count() -> None:
+async def test_a_dead_workers_job_runs_again_and_its_late_end_does_not_count() -> None:
     id = await enqueued()
     [first] = await take()
     assert await take() == []
@@ -326,7 +326,7 @@ async def test_a_jobs_text_is_its_kinds_own() -> None:
     assert (await states())[slow] == "queued"
 
 
-async def test_a_started_job_is_not_cancelled_with_its_text_but_an_operator_can_stop_it() -> None:
+async def test_a_started_job_ignores_cancel_jobs_but_an_operator_can_stop_it() -> None:
     id = await enqueued(dedupe="one")
     [taken] = await take()
     async with committed() as tx:

@@ -106,7 +106,7 @@ async def test_who_does_not_learn_yet_is_asked_about_again(owners: Owners) -> No
     assert await permit(person, permission, run) == "film"
 
 
-async def test_a_session_bound_to_an_organization_sees_nothing_of_another_not_even_ones_own(owners: Owners) -> None:
+async def test_a_session_bound_to_an_organization_sees_nothing_of_another(owners: Owners) -> None:
     bound = somebody(bound_org=OrgId(new_id()))
     mine_elsewhere = Guarded("enrolment", org_id=ORG, owner_id=bound.id, see="enrollment:read")
     with pytest.raises(NotFound):

@@ -124,7 +124,7 @@ async def test_a_fault_inside_a_call_is_not_blamed_on_the_caller(apart: Apart) -
     assert raised.value.status in (404, 503)
 
 
-async def test_a_course_is_made_published_and_joined_across_processes_until_one_dies(apart: Apart) -> None:
+async def test_a_course_is_published_and_joined_across_processes_until_one_dies(apart: Apart) -> None:
     async with (
         httpx.AsyncClient(base_url=apart.course_url, timeout=30) as course,
         httpx.AsyncClient(base_url=apart.rest_url, timeout=30) as rest,

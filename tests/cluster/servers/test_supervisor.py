@@ -52,7 +52,7 @@ class Broken(Sleeper):
 
 
 @pytest.mark.parametrize("answers", [True, False])
-async def test_a_start_fails_and_leaves_nothing_whatever_forgets_that_it_was_cancelled(
+async def test_a_failed_start_leaves_nothing_even_if_a_part_swallows_the_cancel(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: bool
 ) -> None:
     home, asked, answer = Home(tmp_path), asyncio.Event(), asyncio.Event()

@@ -130,7 +130,7 @@ def test_a_recycled_pid_is_nobodys() -> None:
         stranger.wait()
 
 
-def test_a_process_that_was_started_but_not_yet_recorded_is_found_by_its_mark() -> None:
+def test_a_started_process_that_is_not_recorded_is_found_by_its_mark() -> None:
     with own_home() as home:
         state = State(uuid.uuid4().hex, processes={"s3": ProcessState()})
         state.write(home)
@@ -167,7 +167,7 @@ with running_servers(["valkey"]) as env:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root: only root runs PostgreSQL as another account")
-def test_root_in_a_private_folder_keeps_its_database_where_the_other_account_reaches_it(tmp_path: Path) -> None:
+def test_root_in_a_private_folder_keeps_its_database_where_postgres_reads(tmp_path: Path) -> None:
     private = tmp_path / "private"
     private.mkdir(mode=0o700)
     (place,) = Postgres(Home(private)).places

@@ -55,9 +55,7 @@ async def shout(n: int) -> None:
         announce(tx, "probe", {"n": n})
 
 
-async def test_a_message_arrives_right_after_commit_and_its_second_copy_is_dropped(
-    ear: Ear, listener: Listener
-) -> None:
+async def test_a_message_arrives_after_commit_and_its_second_copy_is_dropped(ear: Ear, listener: Listener) -> None:
     await shout(1)
     assert await ear.next() == {"n": 1}
     async with read() as db:

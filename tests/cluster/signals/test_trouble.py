@@ -35,7 +35,7 @@ async def valkey(kernel: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
         await valkey.kill()
 
 
-async def test_a_commit_waits_once_for_a_redis_that_does_not_answer_however_much_it_has_to_tell(
+async def test_a_commit_waits_once_for_a_redis_that_does_not_answer(
     valkey: OwnServer,
 ) -> None:
     valkey.freeze()
@@ -46,7 +46,7 @@ async def test_a_commit_waits_once_for_a_redis_that_does_not_answer_however_much
     valkey.thaw()
 
 
-async def test_a_receiver_hears_of_a_gap_when_messages_were_trimmed_while_it_was_busy() -> None:
+async def test_a_busy_receiver_hears_of_a_gap_when_messages_were_trimmed() -> None:
     busy, go_on, gap = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def hear(message: dict[str, Any]) -> None:

@@ -260,7 +260,7 @@ async def test_a_withdrawn_key_signs_and_counts_no_more(hub: Hub) -> None:
     done(await hub.guest.get("/v1/users/me", headers={"Authorization": f"Bearer {session['access_token']}"}))
 
 
-async def test_private_keys_rest_sealed_and_a_key_that_cannot_be_read_is_replaced(hub: Hub) -> None:
+async def test_private_keys_are_sealed_and_an_unreadable_key_is_replaced(hub: Hub) -> None:
     await hub.person("ada")
     async with pool().acquire() as raw:
         await raw.execute("UPDATE auth.signing_keys SET sealed = public_key")

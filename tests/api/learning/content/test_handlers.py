@@ -92,9 +92,7 @@ async def test_what_is_told_again_changes_nothing(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
-async def test_archived_and_restored_end_at_the_newest_and_leave_the_revision_alone(
-    hub: Hub, order: tuple[int, ...]
-) -> None:
+async def test_archived_and_restored_end_at_the_newest_with_the_same_revision(hub: Hub, order: tuple[int, ...]) -> None:
     course = Course()
     events = [course.archived(3), course.restored(4), course.archived(6)]
     await course.hear(course.run(RunCreated, 1), course.published(1, 5), *(events[each] for each in order))

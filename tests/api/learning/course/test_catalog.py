@@ -16,7 +16,7 @@ async def _publish(hub: Hub, school: School, **fields: object) -> str:
     return course["id"]
 
 
-async def test_the_catalogue_filters_by_category_tag_and_language_and_counts_facets(hub: Hub, school: School) -> None:
+async def test_the_catalogue_filters_by_category_tag_language_and_counts_facets(hub: Hub, school: School) -> None:
     maths = await _publish(hub, school, title="Maths", categories=["mathematics"], tags=["sums"])
     art = await _publish(hub, school, title="Kunst", categories=["arts"], tags=["sums", "ink"], language="de")
     mine = {"organization_id": str(school.org_id)}
@@ -33,7 +33,7 @@ async def test_the_catalogue_filters_by_category_tag_and_language_and_counts_fac
     assert {facet["value"] for facet in facets["languages"]} == {"de", "en"}
 
 
-async def test_unlisted_is_found_by_id_only_and_an_organizations_own_by_its_members(hub: Hub, school: School) -> None:
+async def test_unlisted_is_found_by_id_only_and_organization_only_by_members(hub: Hub, school: School) -> None:
     unlisted = await _publish(hub, school, visibility="unlisted")
     internal = await _publish(hub, school, visibility="organization")
     mine = {"organization_id": str(school.org_id)}
@@ -74,7 +74,7 @@ async def test_categories_are_listed_in_their_order(hub: Hub) -> None:
     assert categories[-1]["slug"] == "other"
 
 
-async def test_a_list_asks_for_the_callers_organizations_and_nothing_else_of_them(hub: Hub, published: Draft) -> None:
+async def test_a_list_asks_for_the_callers_organizations_and_nothing_else(hub: Hub, published: Draft) -> None:
     learner = await hub.person("learner")
     done(await learner.post("/v1/enrollments", {"course_id": published.id}), 201)
     await hub.settle()

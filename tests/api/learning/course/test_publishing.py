@@ -53,9 +53,7 @@ async def test_publishing_twins_make_one_revision(draft: Draft) -> None:
     assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409]
 
 
-async def test_an_edit_shows_as_draft_change_and_reaches_the_catalogue_with_the_next_revision(
-    hub: Hub, published: Draft
-) -> None:
+async def test_an_edit_is_a_draft_change_until_the_next_revision(hub: Hub, published: Draft) -> None:
     owner, path = published.owner, published.path
     etag = {"If-Match": (await owner.get(path)).headers["etag"]}
     assert done(await owner.patch(path, {"title": "Algebra II"}, headers=etag))["has_draft_changes"] is True

@@ -79,7 +79,7 @@ async def test_a_refused_course_leaves_nobody_a_right(hub: Hub, school: School) 
     assert await _courses_granted(school.owner) == [taken["id"]]
 
 
-async def test_twins_with_one_key_leave_nobody_a_right_to_the_course_that_was_not_made(
+async def test_concurrent_creates_with_one_key_leave_no_grant_without_a_course(
     hub: Hub, school: School, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     headers = {"Idempotency-Key": new_id().hex}

@@ -129,7 +129,7 @@ async def test_a_read_takes_one_statement_and_a_write_at_most_five(hub: Hub, dra
     assert write.count <= 5, write.sql
 
 
-async def test_a_drafted_visibility_neither_shows_nor_hides_before_it_is_published(hub: Hub, school: School) -> None:
+async def test_a_drafted_visibility_has_no_effect_before_it_is_published(hub: Hub, school: School) -> None:
     stranger = await hub.person("stranger")
     for shown, drafted, status in (("organization", "public", 404), ("public", "organization", 403)):
         course = await new_course(school, visibility=shown)

@@ -28,9 +28,7 @@ async def test_enrolling_twice_answers_the_same_enrolment(hub: Hub, published: D
     assert done(await learner.get(f"/v1/enrollments/{first['id']}")) == first
 
 
-async def test_enrolling_by_course_takes_its_only_open_run_and_asks_when_there_are_more(
-    hub: Hub, published: Draft
-) -> None:
+async def test_enrol_by_course_takes_the_only_open_run_or_asks_for_one(hub: Hub, published: Draft) -> None:
     one, two = await hub.person("one"), await hub.person("two")
     enrolled = done(await one.post("/v1/enrollments", {"course_id": published.id}), 201)
     assert enrolled["run_id"] == published.course["default_run_id"]
@@ -98,9 +96,7 @@ async def test_a_course_for_members_takes_members_only(hub: Hub, published: Draf
     done(await published.owner.post("/v1/enrollments", {"run_id": course["default_run_id"]}), 201)
 
 
-async def test_staff_suspend_and_resume_and_a_suspended_learner_cannot_open_the_outline(
-    hub: Hub, published: Draft
-) -> None:
+async def test_a_suspended_learner_cannot_open_the_outline_until_resumed(hub: Hub, published: Draft) -> None:
     learner = await hub.person("learner")
     run_id = published.course["default_run_id"]
     enrolled = done(await learner.post("/v1/enrollments", {"run_id": run_id}), 201)
@@ -161,7 +157,7 @@ async def test_strangers_do_not_learn_that_a_course_for_members_exists(hub: Hub,
     problem(await stranger.get(f"/v1/outlines/{published.course['default_run_id']}"), 403)
 
 
-async def test_who_is_suspended_cannot_let_themselves_in_by_leaving_and_coming_back(hub: Hub, published: Draft) -> None:
+async def test_enrol_rejects_a_suspended_learner_who_left_and_comes_back(hub: Hub, published: Draft) -> None:
     learner = await hub.person("learner")
     run = {"run_id": published.course["default_run_id"]}
     path = f"/v1/enrollments/{done(await learner.post('/v1/enrollments', run), 201)['id']}"
@@ -204,7 +200,7 @@ async def test_strangers_are_not_told_of_the_runs_of_a_course_for_members(hub: H
     problem(await published.owner.post("/v1/enrollments", {"run_id": run}), 409, "run-not-open")
 
 
-async def test_a_key_whose_request_lost_against_a_twin_without_one_answers_the_twins_enrolment(
+async def test_a_key_that_lost_a_race_answers_the_enrolment_of_the_other(
     hub: Hub, published: Draft, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     learner = await hub.person("learner")

@@ -83,9 +83,7 @@ async def test_what_is_measured_or_only_holds_others_cannot_be_claimed(hub: Hub,
     problem(await viewer.person.post("/v1/completions", new | {"block_id": cinema.lesson}), 409, "nothing-to-complete")
 
 
-async def test_what_is_still_to_come_is_refused_and_not_asked_for_but_nobody_finishes_without_it(
-    hub: Hub, draft: Draft
-) -> None:
+async def test_a_run_is_not_finished_before_an_unreleased_block_is_completed(hub: Hub, draft: Draft) -> None:
     lesson = await add_block(draft.owner, draft.id, await add_block(draft.owner, draft.id, None, "module"), "lesson")
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
     later = await add_block(draft.owner, draft.id, lesson, "text", body={"markdown": "x"}, release_at=tomorrow)
@@ -175,7 +173,7 @@ async def test_a_smaller_revision_finishes_who_has_all_of_it(hub: Hub, draft: Dr
     assert await state_of(left) == "completed"
 
 
-async def test_a_run_that_is_pinned_to_a_smaller_revision_finishes_who_has_all_of_it(hub: Hub, draft: Draft) -> None:
+async def test_a_run_pinned_to_a_smaller_revision_finishes_its_complete_learners(hub: Hub, draft: Draft) -> None:
     run_id, _ = await _run_with_texts(draft, hub, texts=1)
     await add_lesson(draft.owner, draft.id, "# More")
     done(await draft.owner.post(f"{draft.path}/publish"))

@@ -235,7 +235,7 @@ async def test_without_redis_heartbeats_go_straight_to_postgresql(hub: Hub, cine
     assert counted(await progress_of(viewer)) == (1, 2, 50)
 
 
-async def test_watching_in_pieces_on_several_playbacks_adds_up_and_shares_the_clock(hub: Hub, cinema: Cinema) -> None:
+async def test_ranges_of_several_playbacks_add_up_and_share_the_clock(hub: Hub, cinema: Cinema) -> None:
     viewer = await cinema.learner()
     playbacks = [await cinema.watch(viewer.person) for _ in range(5)]
     began = datetime.fromisoformat(playbacks[-1]["created_at"])

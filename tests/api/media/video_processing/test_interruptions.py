@@ -113,7 +113,7 @@ async def test_a_piece_that_fails_is_repeated_and_no_other(
     assert dict(executor.began) == dict.fromkeys(PIECES_OF_LONG, 1) | {2: 2}
 
 
-async def test_a_coordinator_killed_half_way_is_followed_by_one_that_does_the_rest(
+async def test_a_coordinator_killed_half_way_is_followed_by_one_that_finishes(
     teacher: Teacher, executor: Counting, film: FilmMaker, scratch: Path
 ) -> None:
     video = await teacher.new_video(await film(**LONG))

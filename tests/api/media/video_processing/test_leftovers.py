@@ -28,7 +28,7 @@ async def is_whole(video_id: str) -> bool:
     return wanted <= await keys_below(f"{video_id}/")
 
 
-async def test_a_film_that_was_given_up_starts_from_nothing_when_it_is_tried_again(
+async def test_a_retried_film_starts_from_nothing(
     hub: Hub, teacher: Teacher, executor: Counting, film: FilmMaker
 ) -> None:
     video = await teacher.new_video(await film(duration_s=4))

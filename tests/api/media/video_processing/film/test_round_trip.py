@@ -110,7 +110,7 @@ async def test_a_real_film_is_probed() -> None:
 
 
 @pytest.mark.parametrize("transfer", ["arib-std-b67", "smpte2084"])
-async def test_a_film_with_high_dynamic_range_is_shown_in_the_range_of_every_screen(
+async def test_a_film_with_high_dynamic_range_is_mapped_to_standard_range(
     transfer: str, film: FilmMaker, process: Processor
 ) -> None:
     tags = f"format=yuv420p10le,setparams=color_primaries=bt2020:color_trc={transfer}:colorspace=bt2020nc"

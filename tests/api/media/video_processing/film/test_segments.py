@@ -83,7 +83,7 @@ def test_chunks_start_at_keyframes_near_8_s() -> None:
     assert {segment.end_ticks - segment.start_ticks for c in cut.chunks for segment in c.segments} == {4 * TICKS_PER_S}
 
 
-def test_without_keyframes_chunks_grow_with_what_must_be_decoded_before_them() -> None:
+def test_chunks_without_keyframes_grow_with_the_frames_to_decode_before() -> None:
     cut = even(600, keyframe_every=1_000_000)
     assert lengths(cut) == [8, 8, 16, 32, 64, 128, 344]
     assert all(chunk.seek_us is None for chunk in cut.chunks)
