@@ -25,7 +25,7 @@ from cluster.base.problems import (
     UnsupportedMediaType,
 )
 from cluster.base.telemetry import trace_id
-from cluster.http.validation import field_errors
+from cluster.base.validation import field_errors
 
 log = logging.getLogger(__name__)
 

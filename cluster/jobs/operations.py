@@ -70,6 +70,10 @@ UPDATE hub.operations SET state = $2, finished_at = $3, counts = counts || $4, r
     undo_until = $7, problem = $8, done = CASE WHEN $2 = 'succeeded' THEN coalesce(total, done) ELSE done END
 WHERE id = $1 AND state IN ('queued', 'running')
 """
+UNDONE = """
+UPDATE hub.operations SET undo_until = NULL, counts = CASE WHEN $2 = '{}'::jsonb THEN counts ELSE $2 END
+WHERE id = $1 AND state IN ('succeeded', 'cancelled')
+"""
 REQUEST_CANCEL = """
 UPDATE hub.operations SET cancel_requested_at = coalesce(cancel_requested_at, $2)
 WHERE id = $1 AND state IN ('queued', 'running')
@@ -136,10 +140,16 @@ async def fail(
 
 
 async def cancelled(
-    tx: Transaction, id: UUID, *, report_url: str | None = None, counts: dict[str, int] | None = None
+    tx: Transaction,
+    id: UUID,
+    *,
+    report_url: str | None = None,
+    counts: dict[str, int] | None = None,
+    undo_until: datetime | None = None,
 ) -> bool:
     """Finish an operation whose work stopped because somebody asked to; return False when it is finished already."""
-    return await tx.run(FINISH, id, "cancelled", tx.now, counts or {}, None, report_url, None, None) == 1
+    args = (id, "cancelled", tx.now, counts or {}, None, report_url, undo_until, None)
+    return await tx.run(FINISH, *args) == 1
 
 
 async def request_cancel(tx: Transaction, id: UUID) -> None:
@@ -150,6 +160,19 @@ async def request_cancel(tx: Transaction, id: UUID) -> None:
     """
     if not await tx.run(REQUEST_CANCEL, id, tx.now):
         raise OperationFinished("it ended before it could be cancelled; read it to see how")
+
+
+async def update_undone(tx: Transaction, id: UUID, counts: dict[str, int]) -> None:
+    """Say that what succeeded is being taken back; it cannot be undone a second time."""
+    await tx.run(UNDONE, id, counts)
+
+
+async def get_operation(db: Connection, id: UUID) -> Operation:
+    """Return an operation that exists."""
+    owned = await find_operation(db, id)
+    if owned is None:
+        raise LookupError(f"no operation {id}")
+    return owned.operation
 
 
 async def find_operation(db: Connection, id: UUID) -> OwnedOperation | None:

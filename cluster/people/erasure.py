@@ -242,6 +242,16 @@ KERNEL_DATA = (
         merge="move",
     ),
     PersonalData(
+        table="hub.bulk_rows",
+        person="user_id",
+        columns=("user_id", "key", "state", "id", "problem", "before", "after"),
+        purpose="tells an organization what became of each row of a table that it sent, and takes rows back",
+        kept="30 days after the work finished",
+        erasure="delete",
+        organization="org_id",
+        merge="move",
+    ),
+    PersonalData(
         table="hub.erasures",
         person="user_id",
         columns=("user_id", "org_id", "created_at"),

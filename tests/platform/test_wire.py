@@ -22,6 +22,7 @@ NO_PLURAL = {
     "oauth2": "the name of the standard",
 }
 STREAMED = {
+    "gateway_report": "CSV",
     "user_get_privacy_archive": "the bytes of an archive",
     "media_get_content": "the bytes of a file",
     "video_processing_get_poster": "a picture",
@@ -30,6 +31,7 @@ STREAMED = {
 OTHER_STATUS = {
     "auth_forgot": (204, "nothing may be told"),
     "auth_reset": (204, "nobody is signed in by it"),
+    "enrollment_enrol_many": (202, "takes long: an operation"),
     "course_rerun": (202, "takes long: an operation"),
     "progress_complete": (200, "a completion has no id of its own: it is (enrolment, block)"),
     "progress_heartbeat": (202, "a report, not a resource"),
@@ -53,6 +55,7 @@ NO_ID_FILTER = {
     "media_list_assets": "ids of files are kept by who claims them; listing is by target",
     "audit_list_entries": "entries are looked up by what they are about: target_id, actor_id",
     "course_list_runs": "listed by course, of which they are few",
+    "gateway_list_rows": "a row is a number, not an id",
     "course_list_revisions": "a revision is a number, not an id",
 }
 NO_IDEMPOTENCY_KEY = {

@@ -229,6 +229,15 @@ class World:
         course = await self.draft()
         return done(await self.owner.post(f"{course.path}/rerun"), 202)["id"]
 
+    async def bulk(self) -> str:
+        """Enrol somebody in a run by a bulk that can be undone."""
+        member = await self.hub.person("pupil")
+        await self.member(member)
+        new = {"run_id": await self.run(self.course), "items": [{"user_id": str(member.id)}]}
+        id = done(await self.owner.post("/v1/enrollments/-/bulk", new), 202)["id"]
+        await self.hub.settle()
+        return id
+
     async def privacy_request(self, person: Person | None = None) -> str:
         """Ask for somebody's own data, or as the owner for what the school keeps about somebody new."""
         new: dict[str, Any] = {"kind": "export"}

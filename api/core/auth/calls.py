@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from api.core.auth import identities, identity_store
+from api.core.auth.addresses import key_of
 from api.core.auth.contract import Address, Registered
 from cluster.base.ids import UserId
 from cluster.base.principal import Principal
@@ -16,6 +17,12 @@ class Calls:
 
     async def release_identity(self, user_id: UserId) -> None:
         await identities.release_identity(calls.caller("auth"), user_id)
+
+    async def find_people(self, emails: list[str]) -> dict[str, UserId]:
+        keys = {email: key_of(email) for email in emails[:1000]}
+        async with read() as db:
+            people = await identity_store.find_people(db, list(keys.values()))
+        return {email: people[key] for email, key in keys.items() if key in people}
 
     async def address_of(self, user_id: UserId) -> Address | None:
         return await identities.address_of(user_id)

@@ -141,6 +141,10 @@ class AuthCalls(Protocol):
         """Delete all that a person signs in with, and end their sessions. Repeating it changes nothing."""
         ...
 
+    async def find_people(self, emails: list[str]) -> dict[str, UserId]:
+        """Return who owns each of these verified addresses, at most 1,000; those of nobody are left out."""
+        ...
+
     async def address_of(self, user_id: UserId) -> Address | None: ...
 
     async def request_email(self, principal: Principal, email: str, password: str) -> None:

@@ -1,5 +1,6 @@
 """One function per statement on the schema auth: identities, mailed links and the letters with them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -216,3 +217,14 @@ SELECT id, sealed, created_at FROM auth.mails WHERE $1::uuid IS NULL OR id < $1 
 
 async def list_mails(db: Connection, after: UUID | None, limit: int) -> list[StoredMail]:
     return await db.all(StoredMail, LIST_MAILS, after, limit)
+
+
+FIND_PEOPLE = """
+SELECT subject, user_id FROM auth.identities
+WHERE issuer = 'password' AND subject = ANY($keys::text[]) AND email_verified_at IS NOT NULL
+"""
+
+
+async def find_people(db: Connection, keys: Sequence[str]) -> dict[str, UserId]:
+    """Return who owns each of these verified addresses, by the text that addresses are compared by."""
+    return {row["subject"]: row["user_id"] for row in await db.rows(FIND_PEOPLE, keys=keys)}

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from api.core.organization import snapshots, store
-from api.core.organization.contract import Organization
+from api.core.organization.contract import KnownMember, Organization
 from cluster.base.ids import OrgId, UserId
 from cluster.base.principal import platform
 from cluster.data import read
@@ -23,6 +23,10 @@ class Calls:
             return None
         found = await permit(platform("organization"), "organization:read", guarded)
         return Organization(id=found.id, slug=found.slug, name=found.name, state=found.state)
+
+    async def find_members(self, org_id: OrgId, user_ids: list[UserId], external_ids: list[str]) -> list[KnownMember]:
+        async with read() as db:
+            return await store.list_known_members(db, org_id, user_ids[:1000], external_ids[:1000])
 
     async def list_members(self, org_id: OrgId, after: UserId | None, limit: int) -> list[UserId]:
         async with read() as db:

@@ -162,7 +162,19 @@ class Organization:
     state: OrganizationState
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownMember:
+    """An active member, as other services find them."""
+
+    user_id: UserId
+    external_id: str | None
+
+
 class OrganizationCalls(Protocol):
+    async def find_members(self, org_id: OrgId, user_ids: list[UserId], external_ids: list[str]) -> list[KnownMember]:
+        """Return the active members with one of these ids, at most 1,000 of each."""
+        ...
+
     async def find_organization(self, org_id: OrgId) -> Organization | None: ...
 
     async def list_members(self, org_id: OrgId, after: UserId | None, limit: int) -> list[UserId]:

@@ -1,5 +1,6 @@
 """One function per statement on the schema organization: organizations and members."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -9,6 +10,7 @@ import asyncpg
 from api.core.organization.contract import (
     ExternalIdTaken,
     InvitationId,
+    KnownMember,
     MemberId,
     MemberState,
     OrganizationState,
@@ -327,3 +329,18 @@ async def update_member(
         return await tx.one(Member, UPDATE_MEMBER, id, display_name, external_id, email, state, tx.now, removed)
     except asyncpg.UniqueViolationError:
         raise ExternalIdTaken(f"another member has the id {external_id} here", pointer="/external_id") from None
+
+
+LIST_KNOWN_MEMBERS = """
+SELECT user_id, external_id FROM organization.members
+WHERE org_id = $org_id AND state = 'active'
+  AND (user_id = ANY($user_ids::uuid[]) OR external_id = ANY($external_ids::text[]))
+LIMIT 2000
+"""
+
+
+async def list_known_members(
+    db: Connection, org_id: OrgId, user_ids: Sequence[UserId], external_ids: Sequence[str]
+) -> list[KnownMember]:
+    """List the active members with one of these ids."""
+    return await db.all(KnownMember, LIST_KNOWN_MEMBERS, org_id=org_id, user_ids=user_ids, external_ids=external_ids)

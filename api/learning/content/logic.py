@@ -36,9 +36,9 @@ from cluster.base.ids import new_id
 from cluster.base.principal import Principal
 from cluster.base.problems import Stale
 from cluster.base.registry import offers
+from cluster.base.validation import field_errors
 from cluster.data import Transaction, read, write
 from cluster.events import emit
-from cluster.http.validation import field_errors
 from cluster.people.access import permit
 from cluster.people.calls import client
 

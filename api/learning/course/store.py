@@ -63,9 +63,7 @@ COURSE = """id, org_id, slug, title, summary, language, categories, tags, visibi
 FIND_COURSE = (
     "SELECT "
     + COURSE
-    + """, EXISTS (
-        SELECT 1 FROM course.catalog WHERE course_id = courses.id AND NOT hidden AND catalog.visibility <> 'organization'
-    ) AS in_catalog
+    + """, (SELECT visibility FROM course.catalog WHERE course_id = courses.id AND NOT hidden) AS shown_to
     FROM course.courses WHERE id = $course_id"""
 )
 
@@ -76,7 +74,7 @@ async def find_course(db: Connection, course_id: CourseId) -> Guarded[Course] | 
     if not rows:
         return None
     fields = dict(rows[0])
-    see = "catalog:read" if fields.pop("in_catalog") else None
+    see = "catalog:read" if fields.pop("shown_to") in ("public", "unlisted") else None
     course = Course(**fields)
     return Guarded(course, org_id=course.org_id, course_id=course.id, see=see)
 

@@ -8,6 +8,8 @@ from uuid import UUID
 from cluster.base.ids import OrgId, UserId
 from cluster.base.problems import Conflict, Forbidden, NotFound
 from cluster.events import event
+from cluster.jobs import job
+from cluster.jobs.bulk import BulkJob
 
 EnrollmentId = NewType("EnrollmentId", UUID)
 
@@ -89,6 +91,12 @@ class EnrollmentCompleted(EnrollmentEvent):
     revision: int
 
 
+@job("enrollment.bulk", attempts=10, timeout_s=300, lane="bulk")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkEnrol(BulkJob):
+    """Enrols many people, or takes back that they were."""
+
+
 class EnrollmentNotFound(NotFound):
     title = "No such enrolment"
 
@@ -113,6 +121,10 @@ class RunNotOpen(Conflict):
 
 class RunFull(Conflict):
     title = "The run is full"
+
+
+class NotMember(NotFound):
+    title = "There is no such member of the organization"
 
 
 class NotInThatState(Conflict):

@@ -83,7 +83,7 @@ async def _come(caller: Principal, user_id: UserId, open_run: OpenRun) -> Enroll
             # Out of the transaction: it must not keep this id under the request's key.
             raise _TwinWasFirst
         await _take_seat(tx, open_run)
-        emit(tx, _event(EnrollmentCreated, created), version=created.version)
+        emit(tx, event_of(EnrollmentCreated, created), version=created.version)
     return created
 
 
@@ -92,7 +92,7 @@ async def _come_back(caller: Principal, left: Enrollment, open_run: OpenRun) -> 
         back = await store.update_state(tx, left.id, before=("cancelled",), after="active")
         if back is not None:
             await _take_seat(tx, open_run)
-            emit(tx, _event(EnrollmentReactivated, back, state=back.state), version=back.version)
+            emit(tx, event_of(EnrollmentReactivated, back, state=back.state), version=back.version)
     return back or await get_enrollment(caller, left.id)
 
 
@@ -139,8 +139,8 @@ async def cancel(caller: Principal, enrollment_id: EnrollmentId) -> Enrollment:
         cancelled = await store.update_state(tx, enrollment_id, before=rules.SEATED, after="cancelled")
         if cancelled is not None:
             await store.give_seat_back(tx, enrollment.run_id)
-            emit(tx, _event(EnrollmentCancelled, cancelled), version=cancelled.version)
-            _access_changed(tx, cancelled)
+            emit(tx, event_of(EnrollmentCancelled, cancelled), version=cancelled.version)
+            announce_access(tx, cancelled)
     return cancelled or await get_enrollment(caller, enrollment_id)
 
 
@@ -163,8 +163,8 @@ async def suspend(caller: Principal, enrollment_id: EnrollmentId) -> Enrollment:
         suspended = await store.update_state(tx, enrollment_id, before=rules.LEARNING, after="suspended")
         if suspended is None:
             raise NotInThatState("only who learns can be suspended")
-        emit(tx, _event(EnrollmentSuspended, suspended), version=suspended.version)
-        _access_changed(tx, suspended)
+        emit(tx, event_of(EnrollmentSuspended, suspended), version=suspended.version)
+        announce_access(tx, suspended)
     return suspended
 
 
@@ -179,7 +179,7 @@ async def resume(caller: Principal, enrollment_id: EnrollmentId) -> Enrollment:
         resumed = await store.update_state(tx, enrollment_id, before=("suspended",), after="active")
         if resumed is None:
             raise NotInThatState("only who is suspended can be let in again")
-        emit(tx, _event(EnrollmentResumed, resumed), version=resumed.version)
+        emit(tx, event_of(EnrollmentResumed, resumed), version=resumed.version)
     return resumed
 
 
@@ -187,7 +187,7 @@ async def complete(tx: Transaction, enrollment_id: EnrollmentId, revision: int) 
     """Note that everything required was done. It stays so, whatever the course becomes."""
     completed = await store.update_completed(tx, enrollment_id, revision)
     if completed is not None:
-        emit(tx, _event(EnrollmentCompleted, completed, revision=revision), version=completed.version)
+        emit(tx, event_of(EnrollmentCompleted, completed, revision=revision), version=completed.version)
 
 
 async def _choose(caller: Principal, run_id: RunId | None, course_id: CourseId | None, now: datetime) -> OpenRun:
@@ -242,11 +242,13 @@ async def _permitted(caller: Principal, permission: str, enrollment_id: Enrollme
     return await permit(caller, permission, guarded, missing=EnrollmentNotFound)
 
 
-def _access_changed(tx: Transaction, enrollment: Enrollment) -> None:
+def announce_access(tx: Transaction, enrollment: Enrollment) -> None:
+    """Have every replica forget what the person may do."""
     broadcast.announce(tx, "access", {"user_id": str(enrollment.user_id)})
 
 
-def _event(kind: Callable[..., EnrollmentEvent], enrollment: Enrollment, **more: object) -> EnrollmentEvent:
+def event_of(kind: Callable[..., EnrollmentEvent], enrollment: Enrollment, **more: object) -> EnrollmentEvent:
+    """Make an event of an enrolment."""
     return kind(
         enrollment_id=enrollment.id,
         org_id=enrollment.org_id,

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from api.learning.course.contract import CourseId, RunId
 from api.learning.enrollment import logic
+from api.learning.enrollment.bulk.routes import router as bulk
 from api.learning.enrollment.contract import (
     Enrollment,
     EnrollmentId,
@@ -26,6 +27,7 @@ from cluster.base.ids import OrgId, UserId
 from cluster.http import Body, Caller, Page, Paging, Router, Several, once
 
 router = Router("enrollment")
+router.include_router(bulk)
 
 
 class NewEnrollment(Body):

@@ -114,14 +114,8 @@ def sniff(head: bytes, declared: str | None) -> str | None:
 
 
 def _text_type(head: bytes, declared: str | None) -> str | None:
-    try:
-        # The head may end within a character, which has at most 4 bytes.
-        text = head[:-3].decode() if len(head) >= HEAD_BYTES else head.decode()
-    except UnicodeDecodeError as error:
-        if error.start < len(head) - 6:
-            return None
-        text = head[: error.start].decode()
-    if any(each < " " and each not in "\t\n\r\f\x1b" for each in text):
+    text = _decoded(head, declared)
+    if text is None or any(each < " " and each not in "\t\n\r\f\x1b" for each in text):
         return None
     start = text.lstrip("\ufeff \t\r\n").lower()
     if start.startswith("webvtt"):
@@ -134,6 +128,20 @@ def _text_type(head: bytes, declared: str | None) -> str | None:
     if start[:1] in ("{", "[") and declared == "application/json":
         return "application/json"
     return declared if declared in _TEXTS else "text/plain"
+
+
+def _decoded(head: bytes, declared: str | None) -> str | None:
+    """Return the beginning of a text in UTF-8; a table may have the encodings that spreadsheets write, too."""
+    try:
+        # The head may end within a character, which has at most 4 bytes.
+        return head[:-3].decode() if len(head) >= HEAD_BYTES else head.decode()
+    except UnicodeDecodeError as error:
+        if error.start >= len(head) - 6:
+            return head[: error.start].decode()
+    if declared != "text/csv":
+        return None
+    encoding = "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else "cp1252"
+    return head.decode(encoding, errors="replace")
 
 
 def allows(purpose: UploadPurpose, content_type: str) -> bool:

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from api.core.user.privacy_request import ledger, logic
 from cluster.base.principal import platform
-from cluster.data import migrations, objects, postgres
+from cluster.data import objects, postgres, roles
 
 
 async def replay() -> tuple[int, list[str]]:
@@ -23,7 +23,7 @@ async def replay() -> tuple[int, list[str]]:
 
 
 async def _main(console: Console) -> int:
-    await postgres.connect(await migrations.ensure_login(["user"]), size=1, application="privacy replay")
+    await postgres.connect(await roles.ensure_login(["user"]), size=1, application="privacy replay")
     try:
         count, faults = await replay()
     finally:

@@ -15,3 +15,18 @@ async def _(world: World) -> Ask:
 @recipe("gateway_cancel_operation")
 async def _(world: World) -> Ask:
     return Ask(by=world.owner, ids={"operation_id": await world.operation()})
+
+
+@recipe("gateway_list_rows")
+async def _(world: World) -> Ask:
+    return Ask(by=world.owner, ids={"operation_id": await world.bulk()})
+
+
+@recipe("gateway_report")
+async def _(world: World) -> Ask:
+    return Ask(by=world.owner, ids={"operation_id": await world.operation()})
+
+
+@recipe("gateway_undo_operation")
+async def _(world: World) -> Ask:
+    return Ask(by=world.owner, ids={"operation_id": await world.bulk()})

@@ -27,3 +27,9 @@ async def _(world: World) -> Ask:
     id = await world.enrolment(await world.run(world.course))
     assert (await world.owner.post(f"/v1/enrollments/{id}/suspend")).status_code == 200
     return Ask(by=world.owner, ids={"enrollment_id": id})
+
+
+@recipe("enrollment_enrol_many")
+async def _(world: World) -> Ask:
+    items = [{"user_id": str(world.learner.id)}]
+    return Ask(by=world.owner, body={"run_id": await world.run(world.course), "items": items, "dry_run": True})

@@ -64,7 +64,7 @@ async def test_begin_rejects_an_organizations_upload_beyond_its_share(
     await (await new_teacher()).begin(100)
 
 
-async def test_upload_without_a_byte_expires_in_an_hour_and_one_with_bytes_in_a_day(teacher: Teacher) -> None:
+async def test_upload_expires_in_an_hour_without_a_byte_and_in_a_day_with_some(teacher: Teacher) -> None:
     asset_id = await teacher.begin(100)
     begun = await logic.progress(teacher.principal, asset_id)
 

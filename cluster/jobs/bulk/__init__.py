@@ -1,0 +1,43 @@
+"""Bulk: one request for many rows, as an operation with a report for each row, that can be taken back.
+
+    check -> apply -> over            all_or_nothing: check every row first, apply none when one fails
+             apply -> over            each: rows that fail are reported, the others are applied
+             apply -> take_back -> over    undone, or all_or_nothing met a failure that the check could not see
+
+A batch of rows, their lines in the ledger and the position in the table commit together. A worker that is killed goes
+on after the last batch that committed: no row has its effect twice, and none is left out.
+"""
+
+from cluster.jobs.bulk.declare import (
+    Apply,
+    Bulk,
+    BulkJob,
+    BulkWork,
+    CannotBeUndone,
+    Line,
+    Outcome,
+    RowsRefused,
+    RowState,
+    TakeBack,
+)
+from cluster.jobs.bulk.run import advance
+from cluster.jobs.bulk.start import MAX_ITEMS, start, undo
+from cluster.jobs.bulk.store import list_lines
+
+__all__ = [
+    "MAX_ITEMS",
+    "Apply",
+    "Bulk",
+    "BulkJob",
+    "BulkWork",
+    "CannotBeUndone",
+    "Line",
+    "Outcome",
+    "RowState",
+    "RowsRefused",
+    "TakeBack",
+    "advance",
+    "list_lines",
+    "start",
+    "undo",
+]

@@ -1,0 +1,236 @@
+"""Work off a bulk, from where it stands to its end."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ValidationError
+
+from cluster.base.principal import Principal
+from cluster.base.problems import FieldError, Invalid, Problem
+from cluster.base.telemetry import trace_id
+from cluster.base.validation import field_errors
+from cluster.data import Transaction, read, write
+from cluster.data.objects import Bucket
+from cluster.jobs import operations
+from cluster.jobs.bulk import store
+from cluster.jobs.bulk.declare import Apply, Bulk, BulkWork, Line, Outcome, RowsRefused
+from cluster.jobs.job_run import JobRun
+from cluster.jobs.tables import rows_of
+
+BATCH_ROWS = 500
+MAX_ROWS = 200_000
+UNDO_FOR = timedelta(days=30)
+
+
+async def advance(run: JobRun, operation_id: UUID, work: BulkWork[Any]) -> None:
+    """Take a bulk from where it stands to its end. Called by the service's job.
+
+    Raises:
+        Unavailable, OSError, asyncpg.PostgresError: the next attempt goes on behind the last batch that committed.
+    """
+    caller = run.caller or run.principal
+    while (bulk := await _find(operation_id)) is not None and bulk.phase != "over":
+        if bulk.phase == "take_back":
+            await _take_back(run, caller, bulk, work)
+        else:
+            await _go_through(run, caller, bulk, work)
+
+
+async def _find(operation_id: UUID) -> Bulk | None:
+    async with read() as db:
+        return await db.maybe(Bulk, store.FIND_BULK, operation_id=operation_id)
+
+
+async def _go_through(run: JobRun, caller: Principal, bulk: Bulk, work: BulkWork[Any]) -> None:
+    """Check or apply the rows that are left, and move on to the next phase."""
+    try:
+        rows, total = await _rows(bulk, work.row)
+    except Problem as problem:
+        if problem.status >= 500:
+            raise
+        return await _refuse(caller, bulk, problem)
+    position = bulk.position
+    for _ in islice(rows, position):
+        pass
+    while batch := list(islice(rows, BATCH_ROWS)):
+        try:
+            if not await _do_batch(caller, bulk, work, position, batch, total):
+                return
+        except Problem as problem:
+            # The request as a whole cannot go on: a right was taken away, or what it is for is gone.
+            if problem.status >= 500:
+                raise
+            return await _refuse(caller, bulk, problem)
+        position += len(batch)
+        await run.extend()
+    await _end_phase(caller, bulk, position)
+
+
+async def _rows(bulk: Bulk, model: type[BaseModel]) -> tuple[Iterator[dict[str, Any]], int]:
+    if bulk.items is not None:
+        return iter(bulk.items), len(bulk.items)
+    assert bulk.bucket is not None and bulk.object_key is not None  # noqa: PT018 (a constraint of the table)
+    content = await Bucket(bulk.bucket).read(bulk.object_key)
+    columns = frozenset(model.model_fields)
+    required = frozenset(name for name, field in model.model_fields.items() if field.is_required())
+
+    def rows() -> Iterator[dict[str, Any]]:
+        return rows_of(content, columns=columns, required=required)
+
+    total = await asyncio.to_thread(lambda: sum(1 for _ in rows()))
+    if not 0 < total <= MAX_ROWS:
+        raise Invalid(f"the table has {total} rows; send 1 to {MAX_ROWS}", pointer="/asset_id")
+    return rows(), total
+
+
+async def _do_batch(
+    caller: Principal, bulk: Bulk, work: BulkWork[Any], position: int, batch: list[dict[str, Any]], total: int
+) -> bool:
+    """Do one batch, with its lines and the position, in one transaction. False: the bulk is elsewhere now, or cancelled."""
+    rows = [_parsed(work, number, values) for number, values in enumerate(batch, position + 1)]
+    await _refuse_twins(bulk, rows)
+    good = [row for row in rows if row.outcome.state != "failed"]
+    apply = await work.plan(caller, bulk, [row.row for row in good])
+    async with write(caller) as tx:
+        if await tx.maybe(Bulk, store.LOCK_BULK, bulk, position=position) is None:
+            return False
+        if await operations.progress(tx, bulk.operation_id, position, total=total):
+            # What is done stays where rows stand alone, and can be undone; else it is taken back.
+            undo_until = None if bulk.phase == "check" or bulk.all_or_nothing else tx.now + UNDO_FOR
+            after = "take_back" if bulk.all_or_nothing and bulk.phase == "apply" else "over"
+            await operations.cancelled(tx, bulk.operation_id, undo_until=undo_until, **await _report(tx, bulk))
+            await tx.run(store.UPDATE_BULK, bulk, phase=after, position=position)
+            return False
+        for row, outcome in zip(good, await _applied(tx, bulk, apply), strict=True):
+            row.outcome = outcome
+        await _insert_lines(tx, bulk, rows)
+        await tx.run(store.UPDATE_BULK, bulk, position=position + len(batch))
+    return True
+
+
+@dataclass(slots=True)
+class _Row:
+    """A row of the batch at hand; `row` is nothing where it is not valid."""
+
+    number: int
+    key: str
+    row: Any
+    outcome: Outcome
+
+
+def _parsed(work: BulkWork[Any], number: int, values: dict[str, Any]) -> _Row:
+    try:
+        row = work.row.model_validate(values)
+    except ValidationError as error:
+        problem = Invalid("mend the cells named here", errors=field_errors(error.errors()))
+        return _Row(number, "", None, Outcome(state="failed", problem=problem))
+    return _Row(number, work.key(row), row, Outcome(state="unchanged"))
+
+
+async def _refuse_twins(bulk: Bulk, rows: Sequence[_Row]) -> None:
+    """Fail each row whose key an earlier row has."""
+    keys = [row.key for row in rows if row.key]
+    async with read() as db:
+        first = {found["key"]: found["row"] for found in await db.rows(store.LIST_KEYS, bulk, keys=keys)}
+    for row in rows:
+        if row.key and (earlier := first.setdefault(row.key, row.number)) != row.number:
+            fault = FieldError("", "row-twice", f"take this row out: row {earlier} has the same key", {"row": earlier})
+            row.outcome = Outcome(state="failed", problem=Invalid(fault.detail, errors=(fault,)))
+
+
+class _OnlyChecked(Exception):
+    """Undoes what a check did."""
+
+
+async def _applied(tx: Transaction, bulk: Bulk, apply: Apply) -> Sequence[Outcome]:
+    """Do the batch; a check undoes it again and keeps what would have become of it."""
+    if bulk.phase == "apply":
+        return await apply(tx)
+    outcomes: Sequence[Outcome] = ()
+    try:
+        async with tx.savepoint():
+            outcomes = await apply(tx)
+            raise _OnlyChecked
+    except _OnlyChecked:
+        return outcomes
+
+
+async def _insert_lines(tx: Transaction, bulk: Bulk, rows: Sequence[_Row]) -> None:
+    outcomes = [row.outcome for row in rows]
+    await tx.run(
+        store.INSERT_LINES,
+        operation_id=bulk.operation_id,
+        org_id=bulk.org_id,
+        user_ids=[outcome.user_id for outcome in outcomes],
+        rows=[row.number for row in rows],
+        keys=[row.key for row in rows],
+        states=[outcome.state for outcome in outcomes],
+        ids=[outcome.id for outcome in outcomes],
+        problems=[None if each.problem is None else each.problem.document(trace_id()) for each in outcomes],
+        befores=[outcome.before for outcome in outcomes],
+        afters=[outcome.after for outcome in outcomes],
+    )
+
+
+async def _end_phase(caller: Principal, bulk: Bulk, position: int) -> None:
+    """Go from check to apply, or finish the operation."""
+    async with write(caller) as tx:
+        if await tx.maybe(Bulk, store.LOCK_BULK, bulk, position=position) is None:
+            return
+        report = await _report(tx, bulk)
+        failed = report["counts"].get("failed", 0)
+        if bulk.phase == "check" and not bulk.dry_run and not failed:
+            await tx.run(store.DELETE_LINES, bulk)
+            await tx.run(store.UPDATE_BULK, bulk, phase="apply", position=0)
+            return
+        if bulk.phase == "apply" and bulk.all_or_nothing and failed:
+            await tx.run(store.UPDATE_BULK, bulk, phase="take_back", position=0)
+            return
+        await tx.run(store.UPDATE_BULK, bulk, phase="over", position=position)
+        if bulk.all_or_nothing and failed and not bulk.dry_run:
+            problem = RowsRefused(f"mend the {failed} rows that the report names, then send all again")
+            await operations.fail(tx, bulk.operation_id, problem, **report)
+        else:
+            undo_until = None if bulk.dry_run else tx.now + UNDO_FOR
+            await operations.succeed(tx, bulk.operation_id, undo_until=undo_until, **report)
+
+
+async def _take_back(run: JobRun, caller: Principal, bulk: Bulk, work: BulkWork[Any]) -> None:
+    """Undo one batch of rows, the last ones first, or finish when there is none left."""
+    async with read() as db:
+        lines = await db.all(Line, store.LIST_DONE, operation_id=bulk.operation_id, limit=BATCH_ROWS)
+    take_back = await work.plan_back(caller, bulk, lines) if lines else None
+    async with write(caller) as tx:
+        if await tx.maybe(Bulk, store.LOCK_BULK, bulk) is None:
+            return
+        if take_back is not None:
+            kept = await take_back(tx)
+            await tx.run(store.UPDATE_LINES, bulk, rows=[line.row for line in lines], kept=sorted(kept))
+            await tx.run(store.UPDATE_BULK, bulk, position=bulk.position + len(lines))
+        else:
+            await tx.run(store.UPDATE_BULK, bulk, phase="over")
+            report = await _report(tx, bulk)
+            if not await operations.fail(tx, bulk.operation_id, _TAKEN_BACK, **report):
+                await operations.update_undone(tx, bulk.operation_id, report["counts"])
+    await run.extend()
+
+
+_TAKEN_BACK = RowsRefused("a row failed that could be done when it was checked; the report names it. Send all again")
+
+
+async def _refuse(caller: Principal, bulk: Bulk, problem: Problem) -> None:
+    """Finish an operation that cannot go on. What was done stays where rows stand alone, else it is taken back."""
+    async with write(caller) as tx:
+        after = "take_back" if bulk.all_or_nothing and bulk.phase == "apply" else "over"
+        await tx.run(store.UPDATE_BULK, bulk, phase=after, position=0)
+        await operations.fail(tx, bulk.operation_id, problem, **await _report(tx, bulk))
+
+
+async def _report(tx: Transaction, bulk: Bulk) -> dict[str, Any]:
+    counts = {row["state"]: row["count"] for row in await tx.rows(store.COUNT_LINES, bulk)}
+    return {"counts": counts, "report_url": f"/v1/operations/{bulk.operation_id}/report"}

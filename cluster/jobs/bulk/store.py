@@ -1,0 +1,70 @@
+"""The SQL of bulk."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from cluster.data import Connection
+from cluster.jobs.bulk.declare import Line, RowState
+
+_BULK = (
+    """operation_id, job_kind, org_id, context, all_or_nothing, dry_run, items, bucket, object_key, phase, position"""
+)
+INSERT_BULK = """
+INSERT INTO hub.bulks (operation_id, job_kind, service, org_id, context, all_or_nothing, dry_run, items, bucket,
+                       object_key, phase, created_at)
+VALUES ($operation_id, $job_kind, $service, $org_id, $context, $all_or_nothing, $dry_run, $items, $bucket, $object_key,
+        $phase, $now)
+"""
+FIND_BULK = "SELECT " + _BULK + " FROM hub.bulks WHERE operation_id = $operation_id"
+LOCK_BULK = (
+    "SELECT "
+    + _BULK
+    + " FROM hub.bulks WHERE operation_id = $operation_id AND phase = $phase AND position = $position "
+    "FOR UPDATE"
+)
+UPDATE_BULK = """
+UPDATE hub.bulks SET phase = $phase, position = $position,
+    items = CASE WHEN $phase = 'over' AND items IS NOT NULL THEN '[]' ELSE items END
+WHERE operation_id = $operation_id
+"""
+LIST_KEYS = """
+SELECT key, min(row) AS row FROM hub.bulk_rows WHERE operation_id = $operation_id AND key = ANY($keys::text[]) GROUP BY key
+"""
+INSERT_LINES = """
+INSERT INTO hub.bulk_rows (operation_id, row, org_id, user_id, key, state, id, problem, before, after)
+SELECT $operation_id, row, $org_id, user_id, key, state, id, problem, before, after
+FROM unnest($rows::int[], $user_ids::uuid[], $keys::text[], $states::text[], $ids::uuid[], $problems::jsonb[],
+            $befores::jsonb[], $afters::jsonb[])
+    AS line (row, user_id, key, state, id, problem, before, after)
+"""
+DELETE_LINES = "DELETE FROM hub.bulk_rows WHERE operation_id = $operation_id"
+COUNT_LINES = "SELECT state, count(*) AS count FROM hub.bulk_rows WHERE operation_id = $operation_id GROUP BY state"
+_LINE = "row, key, state, id, problem, before, after"
+LIST_LINES = (
+    "SELECT "
+    + _LINE
+    + """ FROM hub.bulk_rows
+    WHERE operation_id = $operation_id AND row > $after::bigint AND ($states::text[] IS NULL OR state = ANY($states))
+    ORDER BY row LIMIT $limit"""
+)
+LIST_DONE = (
+    "SELECT "
+    + _LINE
+    + """ FROM hub.bulk_rows WHERE operation_id = $operation_id AND state IN ('created', 'changed')
+    ORDER BY row DESC LIMIT $limit"""
+)
+UPDATE_LINES = """
+UPDATE hub.bulk_rows SET state = CASE WHEN row = ANY($kept::int[]) THEN 'kept' ELSE 'taken_back' END
+WHERE operation_id = $operation_id AND row = ANY($rows::int[])
+"""
+LOCK_UNDO = """
+SELECT hub.bulks.job_kind, hub.bulks.service FROM hub.bulks JOIN hub.operations ON id = operation_id
+WHERE operation_id = $operation_id AND phase = 'over' AND undo_until > $now FOR UPDATE
+"""
+
+
+async def list_lines(
+    db: Connection, operation_id: UUID, *, states: Sequence[RowState] | None, after: int, limit: int
+) -> list[Line]:
+    """List the rows of the report, in the order of the table."""
+    return await db.all(Line, LIST_LINES, operation_id=operation_id, states=states, after=after, limit=limit)
