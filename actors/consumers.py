@@ -105,7 +105,7 @@ class Consumer:
                     place = {"topic": partition.topic, "partition": partition.partition, "offset": record.offset}
                     log.error("a message is no event of ours", extra=place | {"error": repr(error)})
                     continue
-                if handlers.of_all or envelope.type in handlers.by_type:
+                if handlers.hear(envelope.type):
                     envelopes.append(envelope)
         return _Batch(envelopes, {partition: records[-1].offset + 1 for partition, records in polled.items()})
 

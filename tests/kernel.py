@@ -86,7 +86,7 @@ def registries_kept() -> Generator[None]:
         )
         for name in names
     ]
-    kept = [{key: copy.copy(value) for key, value in registry.items()} for registry in registries]
+    kept = [{key: copy.deepcopy(value) for key, value in registry.items()} for registry in registries]
     try:
         yield
     finally:

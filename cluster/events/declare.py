@@ -232,6 +232,10 @@ class Handlers:
     projections: list[Handler] = field(default_factory=list[Handler])
     """Those of `by_type` that snapshots may be run through."""
 
+    def hear(self, type: str) -> bool:
+        """Tell whether there is a handler for events of this type."""
+        return bool(self.of_all) or type in self.by_type
+
 
 _handlers: dict[str, Handlers] = {}
 

@@ -16,12 +16,12 @@ handlers, in a transaction of its own that parks it, so that no state a handler 
 import asyncio
 import logging
 import random
-import time
 import traceback
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
+from time import monotonic
 from typing import Any
 
 import asyncpg
@@ -39,8 +39,8 @@ from cluster.signals import wake
 log = logging.getLogger(__name__)
 
 HANDLER_LIMIT_S = 30.0
-BATCH_LIMIT_S = 20.0
-"""How long the handlers of one transaction may take together before the rest waits for the next one."""
+BATCH_LIMIT_S = 1.0
+"""How long the handlers of one transaction may take together: it holds the locks of all rows that they change."""
 MAX_ATTEMPTS = 8
 """Failures of the first parked event of a key before the key is dead: about half an hour."""
 _DRAIN_CHUNK = 50
@@ -71,6 +71,10 @@ class Receipt:
         return Receipt(self.handled + other.handled, self.parked + other.parked)
 
 
+class UnknownEvent(Exception):
+    """A parked event has no handler here: a worker of another release put it aside, and can handle it."""
+
+
 class _Failed(Exception):
     """Events cannot be committed together.
 
@@ -87,25 +91,28 @@ async def receive(service: str, envelopes: Sequence[Envelope], turn: Turn = null
     """Take events over for `service`: each takes effect once, or is parked. Afterwards the offsets may move on.
 
     All at once if that works; else what failed is cut out until it stands alone. Each transaction runs inside `turn`.
+    Events that the service has no handler for are left out.
 
     Raises:
         OSError, asyncpg.PostgresError: the database is away; call again with the same batch, what is done stays done.
     """
     receipt = Receipt()
     # A stack with the first events on top: they are done before the later ones begin.
-    parts = [list(envelopes)]
+    parts = [[envelope for envelope in envelopes if events.handlers_of(service).hear(envelope.type)]]
     while parts:
         part = parts.pop()
         if not part:
             continue
         async with turn():
             try:
-                receipt += await _take_over(service, part)
+                taken_over, rest = await _take_over(service, part)
             except _Failed as failure:
-                if len(part) == 1:
-                    receipt += await _take_over(service, part, failure.cause)
-                else:
+                if len(part) > 1:
                     parts += reversed(_divided(part, failure.at))
+                    continue
+                taken_over, rest = await _take_over(service, part, failure.cause)
+        receipt += taken_over
+        parts.append(rest)
     return receipt
 
 
@@ -126,10 +133,15 @@ ON CONFLICT DO NOTHING RETURNING event_id
 _LOCK_PARKED_KEYS = """
 SELECT key FROM hub.parked_keys WHERE consumer = $1 AND key = ANY($2::text[]) ORDER BY key FOR UPDATE
 """
+_GIVE_BACK = "DELETE FROM hub.inbox WHERE consumer = $1 AND event_id = ANY($2::uuid[])"
 
 
-async def _take_over(service: str, envelopes: Sequence[Envelope], failed: BaseException | None = None) -> Receipt:
-    """Do it in one transaction. `failed`: what its handler raised just before; the event is parked without another try.
+async def _take_over(
+    service: str, envelopes: Sequence[Envelope], failed: BaseException | None = None
+) -> tuple[Receipt, list[Envelope]]:
+    """Do it in one transaction, and return what the time for that did not reach.
+
+    `failed`: what its handler raised just before; the event is parked without another try.
 
     Raises:
         _Failed: nothing was done.
@@ -143,7 +155,7 @@ async def _take_over(service: str, envelopes: Sequence[Envelope], failed: BaseEx
                 claimed.discard(envelope.id)
                 fresh.append(envelope)
         if not fresh:
-            return Receipt()
+            return Receipt(), []
         keys = list({envelope.subject for envelope in fresh})
         parked_keys = {row[0] for row in await tx.rows(_LOCK_PARKED_KEYS, service, keys)}
         ready = [envelope for envelope in fresh if envelope.subject not in parked_keys]
@@ -153,13 +165,16 @@ async def _take_over(service: str, envelopes: Sequence[Envelope], failed: BaseEx
             log.error("an event is parked", extra=_labels(service, envelope), exc_info=failed)
             await tx.run(_PARK_KEY, service, envelope.subject, _backoff(1), describe(failed))
             ready, behind = [], ready
-        await _handle(attempt, service, ready)
+        done = await _handle(attempt, service, ready)
+        ready, rest = ready[:done], ready[done:]
+        if rest:
+            await tx.run(_GIVE_BACK, service, [envelope.id for envelope in rest])
         await _append(tx, service, behind)
     for envelope in ready:
         _handled.labels(service, envelope.type).inc()
     for envelope in behind:
         _parked.labels(service, envelope.type).inc()
-    return Receipt(len(ready), len(behind))
+    return Receipt(len(ready), len(behind)), rest
 
 
 @dataclass(slots=True)
@@ -196,43 +211,53 @@ async def _one_transaction(service: str) -> AsyncGenerator[_Attempt]:
     await attempt.tx.committed()
 
 
-async def _handle(attempt: _Attempt, service: str, envelopes: list[Envelope]) -> None:
-    """Run the handlers of all these events.
+async def _handle(attempt: _Attempt, service: str, envelopes: list[Envelope]) -> int:
+    """Run the handlers of these events in order until `BATCH_LIMIT_S` is over; return how many were handled.
 
     Raises:
-        _Failed: one failed, or it takes too long to do them together.
+        _Failed: one failed.
     """
     if not envelopes:
-        return
-    tx, first = attempt.tx, envelopes[0]
-    at = first if len(envelopes) == 1 else None
-    began_at = time.monotonic()
+        return 0
+    tx, done, began_at = attempt.tx, 0, monotonic()
+    at = envelopes[0] if len(envelopes) == 1 else None
     try:
-        await _run_all_handlers(tx, service, envelopes)
+        in_one_piece = await _run_all_handlers(tx, service, envelopes)
         for at in envelopes:
-            if at is not first and time.monotonic() - began_at > BATCH_LIMIT_S:
-                raise TimeoutError("these events take too long together")
             await run_handlers(tx, service, at)
+            done += 1
+            if monotonic() - began_at > BATCH_LIMIT_S and not in_one_piece:
+                break
         attempt.handled = True
     except (Exception, asyncio.CancelledError) as error:
         if wake.cancelled() or is_transient(tx.raw, error):
             raise
         attempt.failure = _Failed(at, error)
         raise attempt.failure from error
+    return done
 
 
-async def _run_all_handlers(tx: Transaction, service: str, envelopes: list[Envelope]) -> None:
-    for handle_all in events.handlers_of(service).of_all:
+async def _run_all_handlers(tx: Transaction, service: str, envelopes: list[Envelope]) -> bool:
+    """Run what hears every event, and tell whether there is such a handler: it gets the batch in one piece."""
+    of_all = events.handlers_of(service).of_all
+    for handle_all in of_all:
         async with asyncio.timeout(HANDLER_LIMIT_S):
             await handle_all(tx, envelopes)
+    return bool(of_all)
 
 
 async def run_handlers(tx: Transaction, service: str, envelope: Envelope) -> None:
-    """Run what `service` does about one event, decoded, with the span that caused it as the parent."""
-    handlers = events.handlers_of(service).by_type.get(envelope.type)
-    kind = events.event_type(envelope.type)
+    """Run what `service` does about one event, decoded, with the span that caused it as the parent.
+
+    Raises:
+        UnknownEvent: it does nothing about events of this type.
+    """
+    heard = events.handlers_of(service)
+    handlers, kind = heard.by_type.get(envelope.type), events.event_type(envelope.type)
     if not handlers or kind is None:
-        return
+        if heard.of_all:
+            return
+        raise UnknownEvent(f"this release of {service} has no handler for {envelope.type}")
     with span_from(envelope.traceparent, f"handle {envelope.type}", "consumer", _labels(service, envelope)):
         decoded = kind.decode(envelope)
         for handle in handlers:
@@ -313,6 +338,11 @@ _RETRY_LATER = """
 UPDATE hub.parked_keys SET attempts = $3::int + 1, retry_at = now() + $4, dead = $3::int + 1 >= $5::int, last_error = $6
 WHERE consumer = $1 AND key = $2 AND attempts = $3::int AND NOT dead
 """
+# No attempt is counted: the key must not be dead when a worker that knows the event comes.
+_WAIT = """
+UPDATE hub.parked_keys SET retry_at = now() + $3, last_error = $4 WHERE consumer = $1 AND key = $2 AND NOT dead
+"""
+_UNKNOWN_AGAIN = timedelta(seconds=5)
 _GO_ON = "UPDATE hub.parked_keys SET attempts = 0, retry_at = now() WHERE consumer = $1 AND key = $2"
 
 
@@ -367,15 +397,20 @@ async def _drain(services: list[str], limit: int, drained: _Drained) -> None:
         except ValueError as error:
             attempt.failure = _Failed(None, error)
             raise attempt.failure from error
-        await _handle(attempt, drained.service, drained.envelopes)
-        await tx.run(_DELETE_PARKED, drained.service, drained.key, [row["seq"] for row in waiting])
-        await tx.run(_GO_ON if len(waiting) == limit else _FREE_KEY, drained.service, drained.key)
-    for envelope in drained.envelopes:
+        done = await _handle(attempt, drained.service, drained.envelopes)
+        await tx.run(_DELETE_PARKED, drained.service, drained.key, [row["seq"] for row in waiting[:done]])
+        all_done = done == len(waiting) < limit
+        await tx.run(_FREE_KEY if all_done else _GO_ON, drained.service, drained.key)
+    for envelope in drained.envelopes[:done]:
         _handled.labels(drained.service, envelope.type).inc()
 
 
 async def _note_failure(drained: _Drained, cause: BaseException) -> None:
     attempts, error = drained.attempts + 1, describe(cause)
+    if isinstance(cause, UnknownEvent):
+        async with read() as db:
+            await db.run(_WAIT, drained.service, drained.key, _UNKNOWN_AGAIN, error)
+        return
     if attempts >= MAX_ATTEMPTS:
         log.error("a key is dead", extra={"service": drained.service, "key": drained.key, "error": error})
     async with read() as db:

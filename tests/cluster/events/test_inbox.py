@@ -1,6 +1,7 @@
 """Taking events over: once, in order, and one key's trouble is no other's."""
 
 import asyncio
+from itertools import groupby
 
 import asyncpg
 import pytest
@@ -11,8 +12,8 @@ from cluster.data import Transaction
 from cluster.data.postgres import pool
 from cluster.events import Envelope, inbox, parked
 from cluster.events.inbox import MAX_ATTEMPTS, Receipt
-from tests.cluster.events.probe import FAULTS, counted, drain_now, echoes, effects, parked_keys
-from tests.kernel import committed, registries_kept, rows
+from tests.cluster.events.probe import FAULTS, Counted, Echoed, counted, drain_now, echoes, effects, parked_keys
+from tests.kernel import committed, registries_kept, rows, run
 
 pytestmark = pytest.mark.usefixtures("listener", "empty")
 
@@ -180,3 +181,108 @@ async def test_listeners_to_everything_get_batches_and_park_like_others() -> Non
         batch = [counted(new_id(), n) for n in (1, 2, 3)]
         assert await inbox.receive("chronicle", batch) == Receipt(handled=2, parked=1)
     assert heard == [[1, 2, 3], [1], [2, 3], [2], [3]]
+
+
+async def test_drainer_keeps_a_parked_event_that_this_release_does_not_know() -> None:
+    key = new_id()
+    FAULTS.errors[1] = 2
+    await inbox.receive("listener", [counted(key, 1), counted(key, 2)])
+
+    with registries_kept():
+        events.handlers_of("listener").by_type.clear()
+        for _ in range(MAX_ATTEMPTS + 1):
+            assert await drain_now()
+        unknown = await parked_keys()
+        [(error,)] = await rows("SELECT last_error FROM hub.parked_keys")
+    assert await drain_now()
+
+    assert unknown == {str(key): (1, False)}
+    assert error.startswith("UnknownEvent: this release of listener has no handler for probe.counted")
+    assert await effects() == {str(key): [1, 2]}
+    assert await parked_keys() == {}
+
+
+async def test_drainer_takes_over_what_stands_before_an_unknown_event() -> None:
+    key = new_id()
+    FAULTS.errors[1] = 2
+    newer = events.envelope_of(Echoed(thing_id=key, n=2), version=2, id=new_id())
+    with registries_kept():
+        events.on(Echoed, service="listener")(ignore)
+        await inbox.receive("listener", [counted(key, 1), newer, counted(key, 3)])
+
+    assert await drain_now()
+    assert await drain_now()
+
+    assert await effects() == {str(key): [1]}
+    assert [row[0] for row in await rows("SELECT type FROM hub.parked ORDER BY seq")] == [
+        "probe.echoed",
+        "probe.counted",
+    ]
+    assert await parked_keys() == {str(key): (0, False)}
+
+
+async def test_receive_skips_a_type_without_a_handler() -> None:
+    newer = events.envelope_of(Echoed(thing_id=new_id(), n=2), version=2, id=new_id())
+
+    assert await inbox.receive("listener", [newer]) == Receipt()
+
+    assert await rows("SELECT 1 FROM hub.inbox") == []
+
+
+async def ignore(tx: Transaction, envelope: Envelope, event: Echoed) -> None:
+    return
+
+
+async def test_receive_commits_about_a_second_of_handlers_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(inbox, "monotonic", clock)
+    calls: list[tuple[int, int]] = []
+
+    async def slow(tx: Transaction, envelope: Envelope, event: Counted) -> None:
+        clock.now_s += 0.4
+        calls.append((event.n, await tx.value("SELECT pg_current_xact_id()::text::bigint")))
+
+    with registries_kept():
+        events.on(Counted, service="slow")(slow)
+        batch = [counted(new_id(), n) for n in range(7)]
+        receipt = await inbox.receive("slow", batch)
+        again = await inbox.receive("slow", batch)
+
+    assert receipt == Receipt(handled=7)
+    assert again == Receipt()
+    assert [n for n, _ in calls] == list(range(7))
+    assert [len(list(group)) for _, group in groupby(xid for _, xid in calls)] == [3, 3, 1]
+
+
+async def test_drainer_commits_about_a_second_of_handlers_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, key = Clock(), new_id()
+    monkeypatch.setattr(inbox, "monotonic", clock)
+    failing = True
+    calls: list[tuple[int, int]] = []
+
+    async def slow(tx: Transaction, envelope: Envelope, event: Counted) -> None:
+        if failing:
+            raise ValueError("park it")
+        clock.now_s += 0.4
+        calls.append((event.n, await tx.value("SELECT pg_current_xact_id()::text::bigint")))
+
+    with registries_kept():
+        events.on(Counted, service="slow")(slow)
+        await inbox.receive("slow", [counted(key, n) for n in range(7)])
+        failing = False
+        await run("UPDATE hub.parked_keys SET retry_at = now()")
+        while await inbox.drain_once(["slow"]):
+            pass
+
+    assert [n for n, _ in calls] == list(range(7))
+    assert [len(list(group)) for _, group in groupby(xid for _, xid in calls)] == [3, 3, 1]
+    assert await parked_keys() == {}
+
+
+class Clock:
+    """A clock that stands still unless a handler moves it."""
+
+    now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s

@@ -129,25 +129,6 @@ async def test_whatever_a_handler_does_its_event_is_parked(fault: Fault) -> None
 
 
 @pytest.mark.usefixtures("registry")
-async def test_a_batch_that_takes_too_long_is_taken_over_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inbox, "BATCH_LIMIT_S", 0.0)
-    transactions: list[int] = []
-
-    async def handle(tx: Transaction, envelope: Envelope, event: Counted) -> None:
-        transactions.append(id(tx))
-        await asyncio.sleep(0.01)
-        await tx.run(
-            "INSERT INTO probe.effects (consumer, key, n) VALUES ('strict', $1, $2)", envelope.subject, event.n
-        )
-
-    events.on(Counted, service="strict")(handle)
-    key = new_id()
-    assert await inbox.receive("strict", [counted(key, n) for n in range(5)]) == Receipt(handled=5)
-    assert [n for (n,) in await rows("SELECT n FROM probe.effects ORDER BY position")] == list(range(5))
-    assert len(set(transactions)) > 1
-
-
-@pytest.mark.usefixtures("registry")
 async def test_slow_handlers_do_not_delay_the_parked_keys_of_other_services(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
