@@ -7,6 +7,7 @@ from actors import performers
 from actors.consumers import Consumers
 from actors.job_worker import JobWorker
 from actors.relay import Relay
+from actors.resync import Subscriptions
 from actors.scheduler import Scheduler
 from actors.upkeep import Upkeep
 from cluster import host
@@ -21,14 +22,14 @@ _STOP_LIMIT_S = 12.0
 
 
 class WorkerHost:
-    """Relay, consumers, drainer, job worker, scheduler and upkeep.
+    """Relay, consumers, drainer, resync, job worker, scheduler and upkeep.
 
     Start several for availability, they share the work.
     """
 
     def __init__(self, services: tuple[str, ...]) -> None:
         self.services = services
-        self._parts: tuple[Relay | Consumers | JobWorker | Scheduler | Upkeep, ...] = ()
+        self._parts: tuple[Relay | Consumers | Subscriptions | JobWorker | Scheduler | Upkeep, ...] = ()
         self._ears: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -47,6 +48,7 @@ class WorkerHost:
         self._parts = (
             Relay(bell),
             Consumers(self.services),
+            Subscriptions(self.services),
             JobWorker(self.services, bell),
             Scheduler(self.services),
             Upkeep(),

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from hmac import compare_digest
 from typing import Any
 
-from cluster.base import telemetry
+from cluster.base import registry, telemetry
 from cluster.base.problems import BadRequest, Forbidden, NotFound, Problem
 from cluster.base.registry import room
 from cluster.base.services import Service, service_of_area, table
@@ -45,6 +45,7 @@ async def open_process(services: tuple[str, ...], *, name: str, connections: int
     broadcast.listen("access", access.hear, on_gap=access.forget_everybody)
     await broadcast.start()
     await identity.start()
+    registry.load(services, "snapshots")
     calls.install(services)
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import httpx
 
-from actors import performers
+from actors import performers, resync
 from cluster import events
 from cluster.base.ids import OrgId, UserId, new_id
 from cluster.base.principal import PLATFORM, platform
@@ -107,6 +107,7 @@ class Hub:
         load(self.services, "handlers", "jobs")
         register(self.services)
         performers.load()
+        resync.declare_jobs(self.services)
 
     async def stop(self) -> None:
         await self.host.stop()
@@ -153,6 +154,13 @@ class Hub:
             if not envelopes and not ran:
                 return
         raise AssertionError("events and jobs cause each other without end")
+
+    async def old_news(self, event: object, version: int) -> None:
+        """Deliver an event to its handlers once more, as news of this version that come late under an id of their own."""
+        envelope = events.envelope_of(event, version=version, id=new_id())
+        for service in events.listening_services():
+            receipt = await inbox.receive(service, [envelope])
+            assert not receipt.parked, await self._why_parked(service)
 
     async def events(self, *types: str) -> list[Envelope]:
         """Return the envelopes of these types that wait in the outbox, without taking them."""

@@ -15,6 +15,7 @@ from cluster.data import Connection, Transaction, postgres
 from cluster.data.migrations import KERNEL, migrations
 from cluster.data.postgres import pool, transaction
 from cluster.events import declare as events
+from cluster.events import snapshots
 from cluster.jobs import declare as jobs
 from cluster.signals import redis
 
@@ -54,7 +55,8 @@ async def empty(kernel: str) -> None:
     """Start with nothing in the outbox, the inbox, the jobs."""
     async with pool().acquire() as raw:
         await raw.execute(
-            "TRUNCATE hub.outbox, hub.inbox, hub.parked_keys, hub.parked, hub.jobs, hub.cron, probe.effects, probe.things;"
+            "TRUNCATE hub.outbox, hub.inbox, hub.parked_keys, hub.parked, hub.jobs, hub.cron, hub.subscriptions;"
+            "TRUNCATE probe.effects, probe.things;"
             "UPDATE hub.relay_leases SET owner = NULL, expires_at = '-infinity'; TRUNCATE hub.relays"
         )
 
@@ -82,6 +84,7 @@ def registries_kept() -> Generator[None]:
         vars(module)[name]
         for module, names in (
             (events, ("_types", "_by_class", "_handlers")),
+            (snapshots, ("_lists",)),
             (jobs, ("_types", "_by_class", "_performs")),
         )
         for name in names

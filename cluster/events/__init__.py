@@ -1,4 +1,4 @@
-"""Events: declare, emit, listen. `inbox`, `parked`, `resync` and `kafka` are for workers."""
+"""Events: declare, emit, listen. `inbox`, `parked`, `subscriptions` and `kafka` are for workers."""
 
 from cluster.events.declare import (
     Actor,
@@ -7,7 +7,6 @@ from cluster.events.declare import (
     EventType,
     Handler,
     Handlers,
-    Snapshot,
     emit,
     envelope_of,
     event,
@@ -19,7 +18,9 @@ from cluster.events.declare import (
     on_all,
     speaking_services,
     topics_of,
+    type_of,
 )
+from cluster.events.snapshots import Snapshot, Snapshots, project, snapshot
 
 __all__ = [
     "Actor",
@@ -29,6 +30,7 @@ __all__ = [
     "Handler",
     "Handlers",
     "Snapshot",
+    "Snapshots",
     "emit",
     "envelope_of",
     "event",
@@ -38,6 +40,9 @@ __all__ = [
     "listening_services",
     "on",
     "on_all",
+    "project",
+    "snapshot",
     "speaking_services",
     "topics_of",
+    "type_of",
 ]

@@ -177,6 +177,15 @@ def event_type(name: str) -> EventType | None:
     return _types.get(name)
 
 
+def type_of(event_class: type) -> EventType:
+    """Return what was declared about an event's class.
+
+    Raises:
+        KeyError: it is not declared with `@event`.
+    """
+    return _by_class[event_class]
+
+
 def envelope_of(
     event: object,
     *,
@@ -228,9 +237,9 @@ class Handlers:
     """What one service does about events."""
 
     by_type: dict[str, list[Handler]] = field(default_factory=dict[str, list[Handler]])
+    projections: dict[str, list[Handler]] = field(default_factory=dict[str, list[Handler]])
+    """Those of `by_type` that only copy another service's state."""
     of_all: list[BatchHandler] = field(default_factory=list[BatchHandler])
-    projections: list[Handler] = field(default_factory=list[Handler])
-    """Those of `by_type` that snapshots may be run through."""
 
     def hear(self, type: str) -> bool:
         """Tell whether there is a handler for events of this type."""
@@ -241,21 +250,21 @@ _handlers: dict[str, Handlers] = {}
 
 
 def on(
-    event_class: type[E], *, service: str | None = None, projects: bool = False
+    event_class: type[E], *, projects: bool = False, service: str | None = None
 ) -> Callable[
     [Callable[[Transaction, Envelope, E], Awaitable[None]]], Callable[[Transaction, Envelope, E], Awaitable[None]]
 ]:
     """Run the function below once for every event of this class, in the order of its subject.
 
-    `projects`: it keeps a copy of the speaker's state, older versions change nothing, and snapshots may be run through it.
+    `projects`: it copies state of another service and does nothing else. It keeps the version of what it has, and
+    ignores older events: it also gets the present state of everything when it is new, see `cluster.events.snapshots`.
     """
 
     def register(handle: Callable[[Transaction, Envelope, E], Awaitable[None]]) -> Any:
-        name = _by_class[event_class].name
-        handlers = _handlers_of(handle, service)
-        handlers.by_type.setdefault(name, []).append(handle)
+        name, heard = _by_class[event_class].name, _handlers_of(handle, service)
+        heard.by_type.setdefault(name, []).append(handle)
         if projects:
-            handlers.projections.append(handle)
+            heard.projections.setdefault(name, []).append(handle)
         return handle
 
     return register
@@ -291,11 +300,3 @@ def topics_of(service: str) -> set[str]:
     if handlers.of_all:
         return {kafka.topic(name) for name in speaking_services()}
     return {kafka.topic(_types[name].service) for name in handlers.by_type}
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """One page of a service's present state as events; `next` is where to go on, None at the end."""
-
-    envelopes: list[Envelope]
-    next: UUID | None

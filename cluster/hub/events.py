@@ -1,9 +1,8 @@
 """`./hub events`: look at what is parked or dead, and decide about it."""
 
 import asyncio
-import importlib
 from collections.abc import Awaitable, Callable
-from typing import Annotated, TypeVar, cast
+from typing import Annotated, TypeVar
 from uuid import UUID
 
 import orjson
@@ -11,15 +10,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from cluster import events
-from cluster.base import registry
 from cluster.base.principal import platform
-from cluster.base.services import table
 from cluster.base.settings import settings
 from cluster.data import Connection, postgres
-from cluster.events import parked
-from cluster.events.resync import Snapshots
-from cluster.events.resync import resync as run_resync
+from cluster.events import parked, subscriptions
 
 app = typer.Typer(no_args_is_help=True, help="Parked events and unfinished jobs.", add_completion=False)
 console = Console(highlight=False)
@@ -92,29 +86,16 @@ def skip(consumer: Consumer, key: Key) -> None:
 
 @app.command()
 def resync(
-    listener: Annotated[str, typer.Argument(help="The service whose projection is filled")],
-    source: Annotated[str, typer.Argument(help="The service that answers `snapshot`")],
+    consumer: Consumer,
+    type: Annotated[str | None, typer.Argument(help="Only this state event, such as course.changed")] = None,
 ) -> None:
-    """Run the present state of a service through a listener's handlers. Safe beside live events, and to repeat."""
-
-    async def run() -> int:
-        registry.load((source,), "contract")
-        registry.load((listener,), "contract", "handlers")
-        if listener not in events.listening_services():
-            raise typer.BadParameter(f"{listener} listens to nothing")
-        calls = importlib.import_module(f"{table()[source].package}.calls").Calls()
-        if not hasattr(calls, "snapshot"):
-            raise typer.BadParameter(f"{source} answers no snapshot")
-        await postgres.connect(settings().postgres_url, size=2, application="resync")
-        try:
-            return await run_resync(listener, cast(Snapshots, calls))
-        finally:
-            await postgres.disconnect()
-
-    for name in (listener, source):
-        if name not in table():
-            raise typer.BadParameter(f"no such service: {name}")
-    console.print(f"{asyncio.run(run())} events of {source} went through the handlers of {listener}.")
+    """Fill the projections of a service again from the present state of their sources. Safe beside live events."""
+    found = _with_database(lambda db: subscriptions.delete_subscriptions(db, consumer, type))
+    for each in found:
+        console.print(f"{each.consumer} gets every {each.type} again; its worker host begins within a minute.")
+    if not found:
+        console.print("No worker host of this service projects that.")
+        raise typer.Exit(1)
 
 
 @app.command()

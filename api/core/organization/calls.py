@@ -1,17 +1,15 @@
 """Answers other services, and access everywhere."""
 
-from uuid import UUID
-
-from api.core.organization import snapshots, store
+from api.core.organization import store
 from api.core.organization.contract import KnownMember, Organization
 from cluster.base.ids import OrgId, UserId
 from cluster.base.principal import platform
 from cluster.data import read
-from cluster.events import Snapshot
+from cluster.events import Snapshots
 from cluster.people.access import permit
 
 
-class Calls:
+class Calls(Snapshots):
     async def organizations_of(self, user_id: UserId) -> list[OrgId]:
         async with read() as db:
             return await store.list_organizations_of(db, user_id)
@@ -31,7 +29,3 @@ class Calls:
     async def list_members(self, org_id: OrgId, after: UserId | None, limit: int) -> list[UserId]:
         async with read() as db:
             return await store.list_active_members(db, org_id, after, limit)
-
-    async def snapshot(self, after: UUID | None, limit: int) -> Snapshot:
-        async with read() as db:
-            return await snapshots.snapshot(db, after, limit)

@@ -1,11 +1,13 @@
 """What organization contributes: permissions."""
 
+from cluster.events import Snapshots
 from cluster.people.access import MemberSource, Permission
 from cluster.people.calls import Answers
 
 _STAFF = ("org_owner", "org_admin", "platform_admin")
 
 OFFERS = (
+    Answers(Snapshots),
     Answers(MemberSource),
     Permission("organization:create", "Make an organization", roles=("signed_in",)),
     Permission("organization:read", "See the organization", roles=("member", *_STAFF)),

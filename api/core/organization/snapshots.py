@@ -1,30 +1,30 @@
-"""The present state of organizations and their members as events, for listeners that join late."""
+"""The present state of organizations and memberships, for projections that join late."""
 
 from uuid import UUID
 
 from api.core.organization.contract import MemberId, MemberUpdated, OrganizationUpdated
 from cluster.base.ids import OrgId, UserId
 from cluster.data import Connection
-from cluster.events import Snapshot, envelope_of
+from cluster.events import snapshot
 
-MEMBERS = """
-SELECT m.id, m.org_id, m.user_id, m.state, m.removed, m.version, o.state AS org_state, o.version AS org_version
-FROM organization.members m JOIN organization.organizations o ON o.id = m.org_id
-WHERE $1::uuid IS NULL OR m.id > $1 ORDER BY m.id LIMIT $2
+LIST_ORGANIZATION_STATES = """
+SELECT id, state, version FROM organization.organizations WHERE id > $1 ORDER BY id LIMIT $2
+"""
+LIST_MEMBER_STATES = """
+SELECT id, org_id, user_id, state, removed, version FROM organization.members WHERE id > $1 ORDER BY id LIMIT $2
 """
 
 
-async def snapshot(db: Connection, after: UUID | None, limit: int) -> Snapshot:
-    """Return one page of members by id, each organization of them first. Every organization has a member: its founder."""
-    members = await db.rows(MEMBERS, after, limit)
-    organizations = {
-        row["org_id"]: envelope_of(
-            OrganizationUpdated(org_id=OrgId(row["org_id"]), state=row["org_state"]), version=row["org_version"]
-        )
-        for row in members
-    }
-    told = [
-        envelope_of(
+@snapshot(OrganizationUpdated)
+async def list_organizations(db: Connection, after: UUID, limit: int) -> list[tuple[OrganizationUpdated, int]]:
+    rows = await db.rows(LIST_ORGANIZATION_STATES, after, limit)
+    return [(OrganizationUpdated(org_id=OrgId(row["id"]), state=row["state"]), row["version"]) for row in rows]
+
+
+@snapshot(MemberUpdated)
+async def list_members(db: Connection, after: UUID, limit: int) -> list[tuple[MemberUpdated, int]]:
+    return [
+        (
             MemberUpdated(
                 member_id=MemberId(row["id"]),
                 org_id=OrgId(row["org_id"]),
@@ -32,8 +32,7 @@ async def snapshot(db: Connection, after: UUID | None, limit: int) -> Snapshot:
                 state=row["state"],
                 removed=row["removed"],
             ),
-            version=row["version"],
+            row["version"],
         )
-        for row in members
+        for row in await db.rows(LIST_MEMBER_STATES, after, limit)
     ]
-    return Snapshot([*organizations.values(), *told], members[-1]["id"] if len(members) == limit else None)

@@ -15,9 +15,10 @@ from api.learning.content.contract import (
 )
 from api.learning.content.outline import logic
 from cluster.base.ids import OrgId, UserId
+from cluster.events import Snapshots
 
 
-class Calls(ContentCalls):
+class Calls(ContentCalls, Snapshots):
     async def create_outline(self, course_id: UUID, org_id: OrgId) -> None:
         await logic.create_outline(course_id, org_id)
 

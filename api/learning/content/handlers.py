@@ -2,59 +2,29 @@
 
 from api.learning.content import store as working
 from api.learning.content.outline import store
-from api.learning.course.contract import (
-    CourseArchived,
-    CourseCreated,
-    CoursePublished,
-    CourseRestored,
-    RunCreated,
-    RunEvent,
-    RunUpdated,
-)
+from api.learning.course.contract import CourseChanged, RunChanged
 from cluster.data import Transaction
 from cluster.events import Envelope, on
 
 
-@on(CourseCreated)
-async def on_course_created(tx: Transaction, envelope: Envelope, event: CourseCreated) -> None:
-    """Make the outline of a course that came without one: restored, or created while content was away."""
+@on(CourseChanged, projects=True)
+async def on_course_changed(tx: Transaction, envelope: Envelope, event: CourseChanged) -> None:
+    """Remember the course, and make its outline if it came without one: restored, or created while content was away."""
     await working.insert_outline(tx, event.course_id, event.org_id)
-
-
-@on(CoursePublished)
-async def on_course_published(tx: Transaction, envelope: Envelope, event: CoursePublished) -> None:
-    await store.upsert_revision(
+    await store.upsert_course(
         tx,
         event.course_id,
         event.org_id,
         revision=event.revision,
-        visibility=event.visibility,
         frozen_id=event.frozen_id,
+        visibility=event.visibility,
+        archived=event.archived,
         version=envelope.version,
     )
 
 
-@on(CourseArchived)
-async def on_course_archived(tx: Transaction, envelope: Envelope, event: CourseArchived) -> None:
-    await store.upsert_archived(tx, event.course_id, event.org_id, archived=True, version=envelope.version)
-
-
-@on(CourseRestored)
-async def on_course_restored(tx: Transaction, envelope: Envelope, event: CourseRestored) -> None:
-    await store.upsert_archived(tx, event.course_id, event.org_id, archived=False, version=envelope.version)
-
-
-@on(RunCreated)
-async def on_run_created(tx: Transaction, envelope: Envelope, event: RunCreated) -> None:
-    await _remember(tx, envelope, event)
-
-
-@on(RunUpdated)
-async def on_run_updated(tx: Transaction, envelope: Envelope, event: RunUpdated) -> None:
-    await _remember(tx, envelope, event)
-
-
-async def _remember(tx: Transaction, envelope: Envelope, event: RunEvent) -> None:
+@on(RunChanged, projects=True)
+async def on_run_changed(tx: Transaction, envelope: Envelope, event: RunChanged) -> None:
     await store.upsert_run(
         tx,
         run_id=event.run_id,

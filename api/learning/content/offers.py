@@ -6,8 +6,10 @@ from uuid import UUID
 from pydantic import AfterValidator
 
 from api.learning.content.contract import ROOT, BlockType
+from cluster.events import Snapshots
 from cluster.http import Body
 from cluster.people.access import Permission
+from cluster.people.calls import Answers
 
 MAX_MARKDOWN_BYTES = 200_000
 
@@ -27,6 +29,7 @@ class VideoBody(Body):
 
 
 OFFERS = (
+    Answers(Snapshots),
     BlockType(name="module", title="Module", parents=(ROOT,)),
     BlockType(name="lesson", title="Lesson", parents=("module",)),
     BlockType(name="text", title="Text", parents=("lesson",), completes="marked", body=TextBody),

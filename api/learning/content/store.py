@@ -105,6 +105,17 @@ async def find_outline(db: Connection, course_id: UUID) -> Guarded[Outline] | No
     return _guarded(Outline, rows)
 
 
+async def list_changed_outlines(db: Connection, after: UUID, limit: int) -> list[Outline]:
+    """List outlines by the ids of their courses, but those that are empty since they were made: no event told them."""
+    return await db.all(
+        Outline,
+        """SELECT course_id, org_id, version, copied_from FROM content.outlines
+           WHERE course_id > $1 AND version > 1 ORDER BY course_id LIMIT $2""",
+        after,
+        limit,
+    )
+
+
 async def get_outline(db: Connection, course_id: UUID) -> Outline:
     return await db.one(
         Outline, "SELECT course_id, org_id, version, copied_from FROM content.outlines WHERE course_id = $1", course_id

@@ -1,16 +1,15 @@
 """Answers `CourseCalls`."""
 
 from datetime import datetime
-from uuid import UUID
 
-from api.learning.course import rules, snapshots
+from api.learning.course import rules
 from api.learning.course.contract import CourseCalls, CourseId, OpenRun, Run, RunId, Visibility
 from api.learning.course.run import store
 from cluster.data import read
-from cluster.events import Snapshot
+from cluster.events import Snapshots
 
 
-class Calls(CourseCalls):
+class Calls(CourseCalls, Snapshots):
     async def find_open_run(self, run_id: RunId, now: datetime) -> OpenRun | None:
         async with read() as db:
             found = await store.list_published_runs(db, run_id=run_id, course_id=None, now=now)
@@ -24,10 +23,6 @@ class Calls(CourseCalls):
     async def runs_of_course(self, course_id: CourseId) -> list[Run]:
         async with read() as db:
             return await store.list_runs(db, course_id, after=None, limit=1000)
-
-    async def snapshot(self, after: UUID | None, limit: int) -> Snapshot:
-        async with read() as db:
-            return await snapshots.snapshot(db, after, limit)
 
 
 def _open_run(run: Run, newest: int, visibility: Visibility, now: datetime) -> OpenRun:

@@ -8,7 +8,7 @@ from uuid import UUID
 from api.learning.content.contract import FrozenId
 from cluster.base.ids import OrgId, UserId
 from cluster.base.problems import Conflict, Invalid, NotFound
-from cluster.events import Snapshot, event
+from cluster.events import event
 from cluster.jobs import job
 
 CourseId = NewType("CourseId", UUID)
@@ -64,9 +64,34 @@ class CourseCalls(Protocol):
 
     async def runs_of_course(self, course_id: CourseId) -> list[Run]: ...
 
-    async def snapshot(self, after: UUID | None, limit: int) -> Snapshot:
-        """Return the present state of courses and runs as events, for listeners that join late."""
-        ...
+
+@event("course.changed", subject="course_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CourseChanged:
+    """The state of a course as others project it: all None and False until it is published or archived."""
+
+    course_id: CourseId
+    org_id: OrgId
+    revision: int | None = None
+    frozen_id: FrozenId | None = None
+    visibility: Visibility | None = None
+    """Of the newest revision."""
+    archived: bool = False
+
+
+@event("run.changed", subject="run_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunChanged:
+    """The state of a run as others project it."""
+
+    run_id: RunId
+    course_id: CourseId
+    org_id: OrgId
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+    ended_at: datetime | None = None
+    pinned_revision: int | None = None
+    pinned_frozen_id: FrozenId | None = None
 
 
 @event("course.created", subject="course_id")

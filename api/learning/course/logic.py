@@ -17,12 +17,14 @@ from api.learning.course.contract import (
     CategoryUnknown,
     CourseArchived,
     CourseArchivedAlready,
+    CourseChanged,
     CourseCreated,
     CourseId,
     CourseNotFound,
     CourseRestored,
     CourseUpdated,
     PublishAt,
+    RunChanged,
     RunCreated,
     RunId,
     SlugTaken,
@@ -31,7 +33,7 @@ from api.learning.course.store import Course, Details
 from cluster.base.ids import OrgId, UserId, new_id
 from cluster.base.principal import Principal
 from cluster.base.problems import FieldError, Problem, Stale
-from cluster.data import read, write
+from cluster.data import Transaction, read, write
 from cluster.data.idempotency import Replayed
 from cluster.events import emit
 from cluster.jobs import cancel_jobs
@@ -96,6 +98,8 @@ async def create_course(
                 ),
                 version=1,
             )
+            emit(tx, CourseChanged(course_id=course.id, org_id=org_id), version=course.version)
+            emit(tx, RunChanged(run_id=run_id, course_id=course.id, org_id=org_id), version=1)
     except (Problem, Replayed):
         await take_back_grant(author, course_id, org_id)
         raise
@@ -163,6 +167,7 @@ async def archive(caller: Principal, course_id: CourseId) -> Course:
         changed = await store.update_archived(tx, course_id, archived=True)
         if changed is not None:
             cancel_jobs(tx, PublishAt, PublishAt.dedupe(course_id))
+            await tell_state(tx, course_id)
             emit(tx, CourseArchived(course_id=course_id, org_id=course.org_id), version=changed.version)
     return changed or await get_course(caller, course_id)
 
@@ -173,6 +178,7 @@ async def restore(caller: Principal, course_id: CourseId) -> Course:
     async with write(caller, result=course_id) as tx:
         changed = await store.update_archived(tx, course_id, archived=False)
         if changed is not None:
+            await tell_state(tx, course_id)
             emit(tx, CourseRestored(course_id=course_id, org_id=course.org_id), version=changed.version)
     return changed or await get_course(caller, course_id)
 
@@ -194,6 +200,12 @@ async def _check_categories(categories: Sequence[str]) -> None:
                 for each in unknown
             )
         )
+
+
+async def tell_state(tx: Transaction, course_id: CourseId) -> None:
+    """Emit what others project of a course, after a change of it."""
+    state, version = await store.get_course_state(tx, course_id)
+    emit(tx, state, version=version)
 
 
 def refuse_archived(course: Course) -> None:

@@ -1,11 +1,14 @@
 """What course contributes: roles on a course and what they may do."""
 
+from cluster.events import Snapshots
 from cluster.people.access import Permission, Role
+from cluster.people.calls import Answers
 
 _AUTHORS = ("org_owner", "org_admin", "instructor")
 _STAFF = (*_AUTHORS, "assistant")
 
 OFFERS = (
+    Answers(Snapshots),
     Role("instructor", "Instructor: edits, publishes and runs the course", "course"),
     Role("assistant", "Assistant: sees the working copy and its learners", "course"),
     Permission("course:create", "Create courses in an organization", ("org_owner", "org_admin", "course_creator")),

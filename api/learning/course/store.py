@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from api.learning.course.contract import CourseId, RunId, Visibility
+from api.learning.course.contract import CourseChanged, CourseId, RunId, Visibility
 from cluster.base.ids import OrgId, UserId
 from cluster.data import Connection, Transaction
 from cluster.people.access import Guarded, Reach
@@ -84,6 +85,32 @@ GET_COURSE = "SELECT " + COURSE + " FROM course.courses WHERE id = $course_id"
 
 async def get_course(db: Connection, course_id: CourseId) -> Course:
     return await db.one(Course, GET_COURSE, course_id=course_id)
+
+
+_STATE = """SELECT c.id AS course_id, c.org_id, c.published_revision AS revision, c.published_frozen_id AS frozen_id,
+        k.visibility, c.archived_at IS NOT NULL AS archived, c.version
+    FROM course.courses c LEFT JOIN course.catalog k ON k.course_id = c.id
+    WHERE """
+GET_COURSE_STATE = _STATE + "c.id = $course_id"
+
+
+async def get_course_state(db: Connection, course_id: CourseId) -> tuple[CourseChanged, int]:
+    """Return what others project of a course, with its version."""
+    [row] = await db.rows(GET_COURSE_STATE, course_id=course_id)
+    return _state(row)
+
+
+LIST_COURSE_STATES = _STATE + "c.id > $after ORDER BY c.id LIMIT $limit"
+
+
+async def list_course_states(db: Connection, after: UUID, limit: int) -> list[tuple[CourseChanged, int]]:
+    return [_state(row) for row in await db.rows(LIST_COURSE_STATES, after=after, limit=limit)]
+
+
+def _state(row: Any) -> tuple[CourseChanged, int]:
+    fields = dict(row)
+    version = fields.pop("version")
+    return CourseChanged(**fields), version
 
 
 LIST_COURSES = (

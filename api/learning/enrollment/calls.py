@@ -7,10 +7,11 @@ from api.learning.enrollment.contract import Enrollment, EnrollmentCalls, Enroll
 from cluster.base.ids import UserId
 from cluster.base.principal import PLATFORM
 from cluster.data import read
+from cluster.events import Snapshots
 from cluster.people.access import LearnerSource, permit
 
 
-class Calls(EnrollmentCalls, LearnerSource):
+class Calls(EnrollmentCalls, LearnerSource, Snapshots):
     async def find_enrollment(self, enrollment_id: EnrollmentId) -> Enrollment | None:
         async with read() as db:
             guarded = await store.find_enrollment(db, enrollment_id)

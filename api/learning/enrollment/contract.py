@@ -51,6 +51,14 @@ class EnrollmentEvent:
     user_id: UserId
 
 
+@event("enrollment.changed", subject="enrollment_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnrollmentChanged(EnrollmentEvent):
+    """The state of an enrolment as others project it."""
+
+    state: State
+
+
 @event("enrollment.created", subject="enrollment_id")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnrollmentCreated(EnrollmentEvent):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from api.learning.course.contract import CourseCalls, CourseId, OpenRun, RunId
@@ -9,6 +10,7 @@ from api.learning.enrollment import rules, store
 from api.learning.enrollment.contract import (
     Enrollment,
     EnrollmentCancelled,
+    EnrollmentChanged,
     EnrollmentCompleted,
     EnrollmentCreated,
     EnrollmentEvent,
@@ -83,7 +85,7 @@ async def _come(caller: Principal, user_id: UserId, open_run: OpenRun) -> Enroll
             # Out of the transaction: it must not keep this id under the request's key.
             raise _TwinWasFirst
         await _take_seat(tx, open_run)
-        emit(tx, event_of(EnrollmentCreated, created), version=created.version)
+        tell(tx, EnrollmentCreated, created)
     return created
 
 
@@ -92,7 +94,7 @@ async def _come_back(caller: Principal, left: Enrollment, open_run: OpenRun) -> 
         back = await store.update_state(tx, left.id, before=("cancelled",), after="active")
         if back is not None:
             await _take_seat(tx, open_run)
-            emit(tx, event_of(EnrollmentReactivated, back, state=back.state), version=back.version)
+            tell(tx, EnrollmentReactivated, back, state=back.state)
     return back or await get_enrollment(caller, left.id)
 
 
@@ -139,7 +141,7 @@ async def cancel(caller: Principal, enrollment_id: EnrollmentId) -> Enrollment:
         cancelled = await store.update_state(tx, enrollment_id, before=rules.SEATED, after="cancelled")
         if cancelled is not None:
             await store.give_seat_back(tx, enrollment.run_id)
-            emit(tx, event_of(EnrollmentCancelled, cancelled), version=cancelled.version)
+            tell(tx, EnrollmentCancelled, cancelled)
             announce_access(tx, cancelled)
     return cancelled or await get_enrollment(caller, enrollment_id)
 
@@ -163,7 +165,7 @@ async def suspend(caller: Principal, enrollment_id: EnrollmentId) -> Enrollment:
         suspended = await store.update_state(tx, enrollment_id, before=rules.LEARNING, after="suspended")
         if suspended is None:
             raise NotInThatState("only who learns can be suspended")
-        emit(tx, event_of(EnrollmentSuspended, suspended), version=suspended.version)
+        tell(tx, EnrollmentSuspended, suspended)
         announce_access(tx, suspended)
     return suspended
 
@@ -179,7 +181,7 @@ async def resume(caller: Principal, enrollment_id: EnrollmentId) -> Enrollment:
         resumed = await store.update_state(tx, enrollment_id, before=("suspended",), after="active")
         if resumed is None:
             raise NotInThatState("only who is suspended can be let in again")
-        emit(tx, event_of(EnrollmentResumed, resumed), version=resumed.version)
+        tell(tx, EnrollmentResumed, resumed)
     return resumed
 
 
@@ -187,7 +189,7 @@ async def complete(tx: Transaction, enrollment_id: EnrollmentId, revision: int) 
     """Note that everything required was done. It stays so, whatever the course becomes."""
     completed = await store.update_completed(tx, enrollment_id, revision)
     if completed is not None:
-        emit(tx, event_of(EnrollmentCompleted, completed, revision=revision), version=completed.version)
+        tell(tx, EnrollmentCompleted, completed, revision=revision)
 
 
 async def _choose(caller: Principal, run_id: RunId | None, course_id: CourseId | None, now: datetime) -> OpenRun:
@@ -247,13 +249,21 @@ def announce_access(tx: Transaction, enrollment: Enrollment) -> None:
     broadcast.announce(tx, "access", {"user_id": str(enrollment.user_id)})
 
 
-def event_of(kind: Callable[..., EnrollmentEvent], enrollment: Enrollment, **more: object) -> EnrollmentEvent:
-    """Make an event of an enrolment."""
-    return kind(
-        enrollment_id=enrollment.id,
-        org_id=enrollment.org_id,
-        course_id=enrollment.course_id,
-        run_id=enrollment.run_id,
-        user_id=enrollment.user_id,
-        **more,
-    )
+def tell(tx: Transaction, kind: Callable[..., EnrollmentEvent], enrollment: Enrollment, **more: object) -> None:
+    """Tell the state first: whoever reacts to what happened finds it projected."""
+    emit(tx, state_of(enrollment), version=enrollment.version)
+    emit(tx, kind(**_named(enrollment), **more), version=enrollment.version)
+
+
+def state_of(enrollment: Enrollment) -> EnrollmentChanged:
+    return EnrollmentChanged(**_named(enrollment), state=enrollment.state)
+
+
+def _named(enrollment: Enrollment) -> dict[str, Any]:
+    return {
+        "enrollment_id": enrollment.id,
+        "org_id": enrollment.org_id,
+        "course_id": enrollment.course_id,
+        "run_id": enrollment.run_id,
+        "user_id": enrollment.user_id,
+    }

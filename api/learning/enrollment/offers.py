@@ -1,12 +1,14 @@
 """What enrollment contributes: who may see and change enrolments."""
 
 from api.media.media.contract import UploadPurpose
+from cluster.events import Snapshots
 from cluster.people.access import LearnerSource, Permission
 from cluster.people.calls import Answers
 
 _STAFF = ("instructor", "org_owner", "org_admin")
 
 OFFERS = (
+    Answers(Snapshots),
     Answers(LearnerSource),
     UploadPurpose(
         name="roster",

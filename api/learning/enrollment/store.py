@@ -163,6 +163,16 @@ async def list_enrollments(
     )
 
 
+async def list_all(db: Connection, after: UUID, limit: int) -> list[Enrollment]:
+    """List everybody's enrolments by id."""
+    return await db.all(
+        Enrollment,
+        "SELECT " + _ENROLLMENT + " FROM enrollment.enrollments WHERE id > $1 ORDER BY id LIMIT $2",
+        after,
+        limit,
+    )
+
+
 async def insert_enrollment(
     tx: Transaction, *, enrollment_id: EnrollmentId, org_id: OrgId, course_id: UUID, run_id: UUID, user_id: UserId
 ) -> Enrollment | None:

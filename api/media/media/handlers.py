@@ -1,16 +1,16 @@
-"""What media hears: which courses and runs there are, and whose."""
+"""What media hears: which courses and runs there are, and whose. That never changes, so the first news is as good as any."""
 
-from api.learning.course.contract import CourseCreated, RunCreated
+from api.learning.course.contract import CourseChanged, RunChanged
 from api.media.media import store
 from cluster.data import Transaction
 from cluster.events import Envelope, on
 
 
-@on(CourseCreated)
-async def on_course_created(tx: Transaction, envelope: Envelope, event: CourseCreated) -> None:
+@on(CourseChanged, projects=True)
+async def on_course_changed(tx: Transaction, envelope: Envelope, event: CourseChanged) -> None:
     await store.insert_place(tx, event.course_id, "course", course_id=event.course_id, org_id=event.org_id)
 
 
-@on(RunCreated)
-async def on_run_created(tx: Transaction, envelope: Envelope, event: RunCreated) -> None:
+@on(RunChanged, projects=True)
+async def on_run_changed(tx: Transaction, envelope: Envelope, event: RunChanged) -> None:
     await store.insert_place(tx, event.run_id, "run", course_id=event.course_id, org_id=event.org_id)

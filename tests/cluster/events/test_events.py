@@ -14,8 +14,7 @@ from cluster.base.principal import Principal
 from cluster.base.telemetry import parse_traceparent, span_from
 from cluster.data import Transaction
 from cluster.data.postgres import count_statements, pool, transaction
-from cluster.events import Actor, Envelope, Snapshot, emit, kafka
-from cluster.events.resync import resync
+from cluster.events import Actor, Envelope, emit, kafka
 from cluster.signals import outbox
 from tests.kernel import committed, registries_kept, rows
 
@@ -169,22 +168,3 @@ def test_a_declaration_that_cannot_work_is_refused() -> None:
         class Other:  # pyright: ignore[reportUnusedClass]
             thing_id: UUID
             org_id: OrgId | None
-
-
-async def test_a_snapshot_runs_through_handlers_by_page_and_may_be_repeated() -> None:
-    things = sorted(new_id() for _ in range(7))
-    seen: list[tuple[str, int]] = []
-
-    class Source:
-        async def snapshot(self, after: UUID | None, limit: int) -> Snapshot:
-            page = [thing for thing in things if after is None or thing > after][:limit]
-            told = [events.envelope_of(Renamed(thing_id=thing, org_id=None), version=5) for thing in page]
-            return Snapshot(told, page[-1] if len(page) == limit else None)
-
-    async def project(tx: Transaction, envelope: Envelope, event: Renamed) -> None:
-        seen.append((envelope.subject, envelope.version))
-
-    events.on(Renamed, service="latecomer")(project)
-    assert await resync("latecomer", Source(), page=3) == 7
-    assert await resync("latecomer", Source(), page=3) == 7
-    assert seen == [(str(thing), 5) for thing in things] * 2

@@ -2,6 +2,7 @@
 
 import inspect
 import types
+from contextlib import suppress
 from typing import Any, Protocol, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
@@ -86,7 +87,8 @@ async def test_leaf_answers_without_calling_anybody(
     for name in _methods(protocol):
         hints = get_type_hints(getattr(protocol, name))
         arguments = {parameter: _some(hint) for parameter, hint in hints.items() if parameter != "return"}
-        await getattr(calls_room.Calls(), name)(**arguments)
+        with suppress(Problem):
+            await getattr(calls_room.Calls(), name)(**arguments)
 
 
 def _some(hint: Any) -> Any:

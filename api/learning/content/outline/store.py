@@ -75,42 +75,30 @@ async def find_run(db: Connection, run_id: UUID) -> Guarded[RunState] | None:
     return Guarded(run, org_id=run.org_id, course_id=run.course_id, run_id=run.run_id, public=public)
 
 
-async def upsert_revision(
+async def upsert_course(
     tx: Transaction,
     course_id: UUID,
     org_id: OrgId,
     *,
-    revision: int,
-    frozen_id: FrozenId,
-    visibility: str,
+    revision: int | None,
+    frozen_id: FrozenId | None,
+    visibility: str | None,
+    archived: bool,
     version: int,
 ) -> None:
-    """Remember a course's newest revision; older events change nothing."""
+    """Remember a course's newest revision, and whether it is archived; older events change nothing."""
     await tx.run(
-        """INSERT INTO content.courses (course_id, org_id, revision, frozen_id, visibility, published_version)
-           VALUES ($1, $2, $3, $4, $5, $6)
+        """INSERT INTO content.courses (course_id, org_id, revision, frozen_id, visibility, archived, version)
+           VALUES ($1, $2, $3, $4, coalesce($5, 'public'), $6, $7)
            ON CONFLICT (course_id) DO UPDATE
            SET revision = excluded.revision, frozen_id = excluded.frozen_id, visibility = excluded.visibility,
-               published_version = excluded.published_version
-           WHERE courses.published_version < excluded.published_version""",
+               archived = excluded.archived, version = excluded.version
+           WHERE courses.version < excluded.version""",
         course_id,
         org_id,
         revision,
         frozen_id,
         visibility,
-        version,
-    )
-
-
-async def upsert_archived(tx: Transaction, course_id: UUID, org_id: OrgId, *, archived: bool, version: int) -> None:
-    """Remember whether a course is archived; older events change nothing."""
-    await tx.run(
-        """INSERT INTO content.courses (course_id, org_id, archived, archived_version) VALUES ($1, $2, $3, $4)
-           ON CONFLICT (course_id) DO UPDATE
-           SET archived = excluded.archived, archived_version = excluded.archived_version
-           WHERE courses.archived_version < excluded.archived_version""",
-        course_id,
-        org_id,
         archived,
         version,
     )

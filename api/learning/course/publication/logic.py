@@ -17,7 +17,7 @@ from api.learning.course.contract import (
     PublishAt,
     RevisionNotFound,
 )
-from api.learning.course.logic import refuse_archived
+from api.learning.course.logic import refuse_archived, tell_state
 from api.learning.course.publication import store
 from api.learning.course.publication.store import Revision
 from api.learning.course.store import DETAILS, Course, find_course
@@ -170,6 +170,7 @@ async def _commit_revision(
     if revision is None:
         raise RuntimeError("a revision is committed after it was counted")
     await store.insert_revision(tx, course, frozen_id=frozen_id, details=details, restored_revision=restored, note=note)
+    await tell_state(tx, course.id)
     emit(
         tx,
         CoursePublished(

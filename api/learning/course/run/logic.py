@@ -25,7 +25,7 @@ from api.learning.course.store import find_course
 from cluster.base.ids import new_id
 from cluster.base.principal import Principal
 from cluster.base.problems import NotFound, Stale
-from cluster.data import read, write
+from cluster.data import Transaction, read, write
 from cluster.events import emit
 from cluster.people.access import Guarded, permit, permitted
 
@@ -55,6 +55,7 @@ async def create_run(caller: Principal, course_id: CourseId, fields: dict[str, A
     async with write(caller, result=run.id, status=201) as tx:
         run = replace(run, created_at=tx.now)
         await store.insert_run(tx, run)
+        await _tell_state(tx, run.id)
         emit(tx, _event(RunCreated, run, frozen_id), version=run.version)
     return run
 
@@ -89,6 +90,7 @@ async def change_run(caller: Principal, run_id: RunId, changes: dict[str, Any], 
         changed = await store.update_run(tx, wanted, expected_version)
         if changed is None:
             raise Stale(await store.get_run_version(tx, run_id))
+        await _tell_state(tx, run_id)
         emit(tx, _event(RunUpdated, changed, frozen_id), version=changed.version)
     return changed
 
@@ -99,8 +101,14 @@ async def end_run(caller: Principal, run_id: RunId) -> Run:
     async with write(caller, result=run_id) as tx:
         ended = await store.update_ended(tx, run_id)
         if ended is not None:
+            await _tell_state(tx, run_id)
             emit(tx, RunEnded(run_id=run_id, course_id=run.course_id, org_id=run.org_id), version=ended.version)
     return ended or await get_run(caller, run_id)
+
+
+async def _tell_state(tx: Transaction, run_id: RunId) -> None:
+    state, version = await store.get_run_state(tx, run_id)
+    emit(tx, state, version=version)
 
 
 def _event(kind: type[RunEvent], run: Run, frozen_id: FrozenId | None) -> RunEvent:

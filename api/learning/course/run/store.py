@@ -1,8 +1,10 @@
 """The SQL of runs."""
 
 from datetime import datetime
+from typing import Any
+from uuid import UUID
 
-from api.learning.course.contract import CourseId, Run, RunId, Visibility
+from api.learning.course.contract import CourseId, Run, RunChanged, RunId, Visibility
 from cluster.data import Connection, Transaction
 from cluster.people.access import Guarded
 
@@ -64,6 +66,32 @@ async def find_runs(
     runs = [Run(**{name: row[name] for name in Run.__dataclass_fields__}) for row in rows if row["id"] is not None]
     see = _SEEN_BY[rows[0]["visibility"]]
     return Guarded(runs, org_id=rows[0]["course_org_id"], course_id=course_id, see=see)
+
+
+_STATE = """SELECT r.id AS run_id, r.course_id, r.org_id, r.starts_at, r.ends_at, r.ended_at, r.pinned_revision,
+        v.frozen_id AS pinned_frozen_id, r.version
+    FROM course.runs r LEFT JOIN course.revisions v ON v.course_id = r.course_id AND v.revision = r.pinned_revision
+    WHERE """
+GET_RUN_STATE = _STATE + "r.id = $run_id"
+
+
+async def get_run_state(db: Connection, run_id: RunId) -> tuple[RunChanged, int]:
+    """Return what others project of a run, with its version."""
+    [row] = await db.rows(GET_RUN_STATE, run_id=run_id)
+    return _state(row)
+
+
+LIST_RUN_STATES = _STATE + "r.id > $after ORDER BY r.id LIMIT $limit"
+
+
+async def list_run_states(db: Connection, after: UUID, limit: int) -> list[tuple[RunChanged, int]]:
+    return [_state(row) for row in await db.rows(LIST_RUN_STATES, after=after, limit=limit)]
+
+
+def _state(row: Any) -> tuple[RunChanged, int]:
+    fields = dict(row)
+    version = fields.pop("version")
+    return RunChanged(**fields), version
 
 
 LIST_RUNS = (

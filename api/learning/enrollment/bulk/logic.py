@@ -24,13 +24,12 @@ from api.learning.enrollment.contract import (
     RunNotOpen,
     State,
 )
-from api.learning.enrollment.logic import announce_access, event_of
+from api.learning.enrollment.logic import announce_access, tell
 from api.learning.enrollment.rules import SEATED
 from api.media.media.contract import AssetId, AssetNotFound, AssetNotReady, MediaCalls
 from cluster.base.ids import OrgId, UserId, new_id
 from cluster.base.principal import Principal
 from cluster.data import Transaction, write
-from cluster.events import emit
 from cluster.jobs import bulk
 from cluster.jobs.bulk import Apply, Bulk, BulkWork, Line, Outcome, TakeBack
 from cluster.people.access import Guarded, permit
@@ -190,7 +189,7 @@ def _outcome(
     if again or (new is None and moved is None):
         return Outcome(state="unchanged", id=None if before is None else before.id)
     if new is not None:
-        emit(tx, event_of(EnrollmentCreated, new), version=new.version)
+        tell(tx, EnrollmentCreated, new)
         return Outcome(state="created", id=new.id, after={"version": new.version})
     assert moved is not None and before is not None  # noqa: PT018 (what moved was locked before)
     _tell(tx, moved)
@@ -199,10 +198,10 @@ def _outcome(
 
 def _tell(tx: Transaction, moved: Enrollment) -> None:
     if moved.state == "cancelled":
-        emit(tx, event_of(EnrollmentCancelled, moved), version=moved.version)
+        tell(tx, EnrollmentCancelled, moved)
         announce_access(tx, moved)
     else:
-        emit(tx, event_of(EnrollmentReactivated, moved, state=moved.state), version=moved.version)
+        tell(tx, EnrollmentReactivated, moved, state=moved.state)
 
 
 async def _plan_back(caller: Principal, bulk: Bulk, lines: Sequence[Line]) -> TakeBack:

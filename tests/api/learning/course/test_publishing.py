@@ -5,10 +5,11 @@ from uuid import UUID
 import pytest
 
 from api.learning.content.contract import Frozen
-from api.learning.course.contract import CourseCalls, CourseId, PublishAt
+from api.learning.course.contract import CourseId, PublishAt
 from api.learning.course.publication import logic
 from cluster.base.problems import Unavailable
 from cluster.data import read
+from cluster.events import Snapshots
 from cluster.http.paging import encode_cursor, fingerprint
 from cluster.people.calls import client
 from tests.api.learning.course.conftest import Draft, add_block, add_lesson, new_course
@@ -211,13 +212,17 @@ async def test_who_publishes_while_it_is_archived_is_told_that_it_is(
     await hub.settle()
 
 
-async def test_who_joins_late_hears_that_a_course_is_archived(hub: Hub, published: Draft) -> None:
-    done(await published.owner.post(f"{published.path}/archive"))
+async def test_snapshot_tells_the_state_of_an_archived_course(hub: Hub, published: Draft) -> None:
+    course = done(await published.owner.post(f"{published.path}/archive"))
+    [told] = [each for each in await hub.events("course.changed") if each.subject == published.id]
     await hub.settle()
-    course_id = UUID(published.id)
-    page = await client(CourseCalls).snapshot(UUID(int=course_id.int - 1), 1)
-    told = [each.type for each in page.envelopes if each.subject == published.id]
-    assert told == ["course.published", "course.archived"]
+
+    page = await client(Snapshots, of="course").snapshot("course.changed", UUID(int=UUID(published.id).int - 1), 1)
+
+    [envelope] = page.envelopes
+    assert (envelope.payload, envelope.version, page.next) == (told.payload, told.version, UUID(published.id))
+    assert envelope.payload["archived"]
+    assert envelope.payload["revision"] == course["published_revision"]
 
 
 async def _schedule(draft: Draft) -> None:

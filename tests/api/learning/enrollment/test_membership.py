@@ -5,13 +5,14 @@ from uuid import UUID
 
 import pytest
 
-from api.core.organization import snapshots
+from actors import resync
+from api.core.organization.contract import MemberId, MemberUpdated, OrganizationUpdated
 from api.core.rbac.contract import RbacCalls
 from api.learning.enrollment import store
 from cluster.base.ids import OrgId, new_id
 from cluster.base.principal import PLATFORM
 from cluster.data import read, write
-from cluster.events import resync
+from cluster.events.subscriptions import delete_subscriptions
 from cluster.people.access import LearnerSource
 from cluster.people.calls import client
 from tests.api.core.rbac.test_bounds import join
@@ -149,14 +150,28 @@ async def test_snapshot_of_organization_tells_what_enrollment_projects(
     async with write(PLATFORM) as tx:
         await tx.run("DELETE FROM enrollment.members")
         await tx.run("DELETE FROM enrollment.organizations")
+        await delete_subscriptions(tx, "enrollment", None)
     assert await _learns(published, member.person)
 
-    class Organization:
-        async def snapshot(self, after: UUID | None, limit: int) -> snapshots.Snapshot:
-            async with read() as db:
-                return await snapshots.snapshot(db, after, limit)
-
-    await resync.resync("enrollment", Organization(), page=3)
+    await resync.subscribe(("enrollment",))
+    await hub.settle()
 
     assert not await _learns(published, member.person)
+
+
+async def test_old_news_of_a_member_or_an_organization_change_nothing(
+    hub: Hub, published: Draft, member: Learner
+) -> None:
+    await _move(hub, published.school, member.member_id, "remove")
+    org_id, user_id = published.school.org_id, member.person.id
+    former = MemberUpdated(member_id=MemberId(new_id()), org_id=org_id, user_id=user_id, state="active")
     await hub.settle()
+
+    await hub.old_news(former, 1)
+    removed = await _learns(published, member.person)
+    await hub.old_news(OrganizationUpdated(org_id=org_id, state="suspended"), 0)
+
+    async with read() as db:
+        suspended = await db.rows("SELECT suspended FROM enrollment.organizations WHERE org_id = $1", org_id)
+    assert not removed
+    assert [row["suspended"] for row in suspended] == [False]

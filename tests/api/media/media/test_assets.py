@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from api.core.rbac.contract import RbacCalls
-from api.learning.course.contract import CourseCreated, CourseId, RunCreated, RunId
+from api.learning.course.contract import CourseChanged, CourseId, RunChanged, RunId
 from api.media.media import checking, logic, store
 from api.media.media.contract import AssetId, AssetNotReady, AssetRejected, MediaCalls, TargetKind
 from cluster.base.ids import UserId, new_id
@@ -254,10 +254,8 @@ async def test_colleagues_upload_once_the_event_of_the_course_arrived(teacher: T
     problem(await admin.post("/v1/uploads", headers=creation(teacher, 10)), 404)
     run_id = RunId(new_id())
     course_id = CourseId(teacher.course_id)
-    created = CourseCreated(course_id=course_id, org_id=teacher.org_id, default_run_id=run_id)
-    run = RunCreated(
-        run_id=run_id, course_id=course_id, org_id=teacher.org_id, starts_at=None, ends_at=None, pinned_revision=None
-    )
+    created = CourseChanged(course_id=course_id, org_id=teacher.org_id)
+    run = RunChanged(run_id=run_id, course_id=course_id, org_id=teacher.org_id)
     envelopes = [envelope_of(created, version=1), envelope_of(run, version=1)]
     for _ in range(2):
         await receive("media", envelopes)
