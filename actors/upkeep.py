@@ -3,14 +3,14 @@
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
-from uuid import UUID
 
+import asyncpg
 from prometheus_client import Gauge
 
 from actors.loops import Loop
-from cluster import events
 from cluster.base.telemetry import REGISTRY
 from cluster.data import Connection, idempotency, read
 from cluster.jobs import operations
@@ -18,10 +18,11 @@ from cluster.jobs import run as job_runs
 
 INBOX_DAYS = 14
 """Longer than anything can be redelivered after: Kafka keeps a topic for 7 days."""
+INBOX_DAYS_AHEAD = 3
+"""So long no host may run before ids of a new day go to the default partition, which costs a move later."""
 _MEASURE_S = 15.0
 _PURGE_S = 600.0
 _FIRST_PURGE_S = 60.0
-_PURGE_ROWS = 20_000
 _PURGE_AT_ONCE = 10_000
 _COUNTED = 100_000
 """Gauges of rows end here: to count a million every 15 s would be a burden just when there is enough of it."""
@@ -33,12 +34,7 @@ _outbox_age_s = Gauge("hub_outbox_oldest_seconds", "Age of the oldest row of the
 _parked_keys = Gauge("hub_parked_keys", "Keys with parked events", ["service", "state"], registry=REGISTRY)
 _jobs = Gauge("hub_jobs", "Jobs that are not finished, counted up to 100,000", ["state"], registry=REGISTRY)
 
-# A range of the primary key: UUIDv7 ids begin with their time. An array, because a join would read the whole table.
-PURGE_INBOX = """
-DELETE FROM hub.inbox WHERE consumer = $1 AND event_id = ANY(ARRAY(
-    SELECT event_id FROM hub.inbox WHERE consumer = $1 AND event_id < $2 ORDER BY event_id LIMIT $3
-))
-"""
+_ADD_INBOX_DAYS = "SELECT hub.add_inbox_day($1::date + ahead) FROM generate_series(0, $2::int) AS ahead"
 _OUTBOX = """
 SELECT (SELECT count(*) FROM (SELECT FROM hub.outbox LIMIT $1) AS waiting),
     coalesce(extract(epoch FROM now() - (SELECT created_at FROM hub.outbox ORDER BY seq LIMIT 1)), 0)::float8
@@ -52,15 +48,15 @@ SELECT state, count(*) FROM (
 """
 
 
-def first_id_of(moment: datetime) -> UUID:
-    """Return the smallest UUIDv7 of a moment (RFC 9562, section 5.7)."""
-    return UUID(int=(int(moment.timestamp() * 1000) << 80) | (7 << 76) | (2 << 62))
+async def keep_inbox(today: date) -> int:
+    """Make the inbox's partitions of today and the days ahead, drop those older than 14 days; return how many.
 
-
-async def purge_inbox(service: str, now: datetime) -> int:
-    """Forget ids of events that were made more than 14 days before `now`; return how many."""
+    Raises:
+        asyncpg.LockNotAvailableError: the inbox is too busy to change it now.
+    """
     async with read() as db:
-        return await db.run(PURGE_INBOX, service, first_id_of(now - timedelta(days=INBOX_DAYS)), _PURGE_ROWS)
+        await db.run(_ADD_INBOX_DAYS, today, INBOX_DAYS_AHEAD)
+        return await db.value("SELECT hub.drop_inbox_days($1)", today - timedelta(days=INBOX_DAYS))
 
 
 async def measure() -> None:
@@ -114,8 +110,10 @@ class Upkeep:
 def _purges() -> list[Callable[[], Awaitable[bool]]]:
     """Return what deletes a lot each and tells whether there may be more."""
 
-    async def inbox(service: str) -> bool:
-        return await purge_inbox(service, datetime.now(UTC)) == _PURGE_ROWS
+    async def inbox() -> bool:
+        with suppress(asyncpg.LockNotAvailableError):
+            await keep_inbox(datetime.now(UTC).date())
+        return False
 
     async def jobs() -> bool:
         return await job_runs.purge(_PURGE_AT_ONCE) == _PURGE_AT_ONCE
@@ -125,7 +123,7 @@ def _purges() -> list[Callable[[], Awaitable[bool]]]:
             return await purge(db) >= _PURGE_AT_ONCE
 
     return [
-        *(partial(inbox, service) for service in events.listening_services()),
+        inbox,
         jobs,
         *(partial(table, purge) for purge in (idempotency.purge, operations.purge)),
     ]

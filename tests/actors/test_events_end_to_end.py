@@ -4,7 +4,6 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -12,7 +11,6 @@ import pytest
 from actors.consumers import Consumer
 from actors.loops import Loop, Stuck
 from actors.relay import Relay
-from actors.upkeep import first_id_of, purge_inbox
 from actors.worker import WorkerHost
 from cluster import events, jobs
 from cluster.base.ids import OrgId, new_id
@@ -232,12 +230,3 @@ async def test_a_loop_that_fails_goes_on_and_one_that_hangs_is_noticed() -> None
     await loop.stop()
     with pytest.raises(Stuck, match="probe has ended"):
         loop.healthy()
-
-
-async def test_the_inbox_forgets_what_cannot_come_again() -> None:
-    now = datetime.now(UTC)
-    old, recent = first_id_of(now - timedelta(days=15)), first_id_of(now - timedelta(days=13))
-    await run("INSERT INTO hub.inbox VALUES ('listener', $1), ('listener', $2), ('other', $1)", old, recent)
-    assert await purge_inbox("listener", now) == 1
-    assert await rows("SELECT event_id FROM hub.inbox WHERE consumer = 'listener'") == [(recent,)]
-    assert first_id_of(datetime(2022, 2, 22, 19, 22, 22, tzinfo=UTC)) == UUID("017f22e2-79b0-7000-8000-000000000000")
