@@ -8,6 +8,8 @@ import pkgutil
 from dataclasses import dataclass, replace
 from functools import cache
 
+PARTITIONS = 4
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
@@ -24,6 +26,9 @@ class Service:
     """CPU cores requested for a replica."""
     memory_mib: int = 256
     gpu: float = 0.0
+    partitions: int = PARTITIONS
+    """Of the topic that it speaks on, when that is made. Later another number would send a key's next events past those
+    that wait: let consumers finish first."""
     namespace: str = ""
     """Filled in from the module's name."""
     paths: tuple[str, ...] = ()

@@ -7,10 +7,8 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from cluster.base.services import PARTITIONS, table
 from cluster.base.settings import settings
-
-PARTITIONS = 4
-"""Per topic, for ever: another number would send a key's next events past those that wait."""
 
 # The client logs a line per connection attempt while the broker is away; our loops say it once instead.
 logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
@@ -57,9 +55,10 @@ async def ensure_topics(names: set[str]) -> None:
         missing = sorted(names - set(await admin.list_topics()))
         if not missing:
             return
+        partitions = {topic(service.name): service.partitions for service in table().values()}
         # -1 and no assignments: the brokers' default replication, 1 on a laptop and 3 in production.
         response: Any = await admin.create_topics(
-            [NewTopic(name, PARTITIONS, -1, replica_assignments={}) for name in missing]
+            [NewTopic(name, partitions.get(name, PARTITIONS), -1, replica_assignments={}) for name in missing]
         )
         for name, code, *_ in response.topic_errors:
             error: type[Exception] = for_code(code)
