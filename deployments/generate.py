@@ -1,4 +1,5 @@
-"""Write what follows from the code: the merged OpenAPI document, the index of services, the lines that the README links to.
+"""Write what follows from the code: the merged OpenAPI document, the index of services, the lines that the README links to,
+the contracts' lock, and a golden document for each new event.
 
 `python -m deployments.generate` writes them, `--check` only says which are stale.
 """
@@ -9,14 +10,23 @@ import re
 import sys
 from pathlib import Path
 
-from cluster.base.registry import room
+from cluster.base.registry import load, room
 from cluster.base.services import table
 from cluster.base.settings import REPOSITORY
+from cluster.events import event_types
 from cluster.http import build_app, openapi
+from deployments import contracts
 
 OPENAPI = REPOSITORY / "api" / "core" / "gateway" / "openapi.json"
 INDEX = REPOSITORY / "docs" / "services.md"
 README = REPOSITORY / "README.md"
+CONTRACTS = REPOSITORY / "api" / "contracts.lock.json"
+GOLDEN = REPOSITORY / "tests" / "platform" / "golden"
+
+
+BROKEN = """Hosts of the release before still write and read these. Keep the field, add new ones with a default, or declare
+a new event, job or call beside the old one. ./hub generate --allow-break locks it all the same.
+"""
 
 
 def openapi_document() -> str:
@@ -67,20 +77,56 @@ def readme() -> str:
 
 def generated() -> dict[Path, str]:
     """Return the text of every derived file."""
-    return {OPENAPI: openapi_document(), INDEX: service_index(), README: readme()}
+    return {
+        OPENAPI: openapi_document(),
+        INDEX: service_index(),
+        README: readme(),
+        CONTRACTS: json.dumps(contracts.lock(), indent=1) + "\n",
+        **new_golden_documents(),
+    }
+
+
+def new_golden_documents() -> dict[Path, str]:
+    """Return a document for each event that has none. One that is there stays as its release wrote it."""
+    load(table(), "contract")
+    kinds = {GOLDEN / f"{kind.name}.json": kind for kind in event_types() if kind.service in table()}
+    return {
+        path: json.dumps(json.loads(contracts.golden(kind)), indent=1) + "\n"
+        for path, kind in kinds.items()
+        if not path.exists()
+    }
+
+
+def broken_contracts(now: str) -> list[str]:
+    """Return what the lock of this checkout promises and the code does not keep."""
+    if not CONTRACTS.exists():
+        return []
+    try:
+        before = json.loads(CONTRACTS.read_text())
+    except json.JSONDecodeError:
+        return [
+            f"{CONTRACTS.relative_to(REPOSITORY)} is no JSON: take the side of the main branch, then generate again"
+        ]
+    return contracts.breaks(before, json.loads(now))
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; fail when a file is stale")
-    check = parser.parse_args().check
-    texts = generated()
+    parser.add_argument("--allow-break", action="store_true", help="lock contracts that break what is locked")
+    asked = parser.parse_args()
+    check, texts = asked.check, generated()
+    broken = [] if asked.allow_break else broken_contracts(texts[CONTRACTS])
+    if broken:
+        sys.stdout.write("\n".join(broken) + "\n" + BROKEN)
+        return 1
     stale = [path for path, text in texts.items() if not path.exists() or path.read_text() != text]
     for path in stale:
         name = path.relative_to(REPOSITORY)
         if check:
             sys.stdout.write(f"{name} is stale: run ./hub generate and commit it\n")
         else:
+            path.parent.mkdir(exist_ok=True)
             path.write_text(texts[path])
             sys.stdout.write(f"wrote {name}\n")
     return 1 if check and stale else 0

@@ -158,9 +158,13 @@ def check() -> None:
 @app.command()
 def generate(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail when a file is stale.")] = False,
+    allow_break: Annotated[
+        bool, typer.Option("--allow-break", help="Lock contracts although another release does not understand them.")
+    ] = False,
 ) -> None:
     """Write every file that is derived from the services and the service table."""
-    _become("deployments.generate", *(("--check",) if check else ()))
+    chosen = {"--check": check, "--allow-break": allow_break}
+    _become("deployments.generate", *(option for option, on in chosen.items() if on))
 
 
 @app.command()
