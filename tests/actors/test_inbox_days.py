@@ -11,7 +11,8 @@ import pytest
 
 from actors.upkeep import INBOX_DAYS_AHEAD, keep_inbox
 from cluster.base.ids import new_id
-from cluster.data.migrations import KERNEL, migrations
+from cluster.data.migrations import migrations
+from cluster.data.roles import KERNEL, ensure_login
 from cluster.events import inbox
 from cluster.events.inbox import Receipt
 from tests.cluster.events import probe
@@ -100,6 +101,26 @@ async def test_inbox_refuses_a_duplicate_while_its_day_is_made() -> None:
     assert [table for table, _ in await where()] == [partition(day - timedelta(days=1)), partition(day)]
     await run("TRUNCATE hub.inbox")
     await run("SELECT hub.drop_inbox_days($1)", day + timedelta(days=1))
+
+
+async def test_a_host_that_owns_no_schema_makes_and_drops_days(database: None) -> None:
+    day = TODAY + timedelta(days=90)
+    connection = await asyncpg.connect(await ensure_login(["course"]))
+    try:
+        # Rolled back: other tests share this database.
+        transaction = connection.transaction()
+        await transaction.start()
+        try:
+            made = await connection.fetchval("SELECT hub.add_inbox_day($1)", day)
+            await connection.execute("INSERT INTO hub.inbox VALUES ('course', $1)", id_at(day, 1))
+            dropped = await connection.fetchval("SELECT hub.drop_inbox_days($1)", day + timedelta(days=1))
+        finally:
+            await transaction.rollback()
+    finally:
+        await connection.close()
+
+    assert made
+    assert dropped > 1
 
 
 async def test_migration_takes_the_rows_of_the_former_inbox_over(servers: None) -> None:
