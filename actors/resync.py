@@ -36,7 +36,7 @@ def declare_jobs(services: tuple[str, ...]) -> None:
     """Declare a kind of job for each service with projections: only its own hosts may write its tables."""
     for service in services:
         if events.handlers_of(service).projections:
-            jobs.job(_kind(service), attempts=20, timeout_s=60, service=service)(Resync)
+            jobs.job(_kind(service), attempts=20, timeout_s=60, lane="bulk", service=service)(Resync)
             jobs.perform(Resync)(resync)
 
 
@@ -45,10 +45,14 @@ def _kind(service: str) -> str:
 
 
 async def resync(run: JobRun, args: Resync) -> None:
-    """Run a page of the snapshot through the projections of the job's service."""
+    """Run a page of the snapshot through the projections of the job's service.
+
+    Raises:
+        LookupError: the worker is of an older release; the attempts last for hours, longer than a rollout.
+    """
     consumer, declared = str(run.principal.service), events.event_type(args.type)
     if declared is None or args.type not in events.handlers_of(consumer).projections:
-        raise jobs.GiveUp(f"{consumer} does not project {args.type}")
+        raise LookupError(f"this release of {consumer} does not project {args.type}")
     page = await client(Snapshots, of=declared.service).snapshot(args.type, args.after, PAGE)
     async with write(run.principal) as tx:
         await events.project(tx, consumer, page.envelopes)

@@ -126,6 +126,21 @@ async def test_resync_waits_for_a_source_that_has_no_such_snapshot_yet(stage: St
     assert "has no snapshot of probe.renamed" in error
 
 
+async def test_resync_by_a_release_without_the_projection_is_tried_again(stage: Stage) -> None:
+    await resync.subscribe(("latecomer",))
+    with registries_kept():
+        events.handlers_of("latecomer").projections.clear()
+        await run_due_jobs()
+    [(state, error)] = await rows("SELECT state, last_error FROM hub.jobs WHERE last_error IS NOT NULL")
+    await run("UPDATE hub.jobs SET due_at = now() WHERE last_error IS NOT NULL")
+
+    await run_due_jobs()
+
+    assert state == "queued"
+    assert error.startswith("LookupError: this release of latecomer does not project probe.renamed")
+    assert await effects() == [(str(thing), 5) for thing in stage.things]
+
+
 async def test_deleting_a_subscription_fills_the_projection_again(stage: Stage) -> None:
     await resync.subscribe(("latecomer",))
     await run_due_jobs()
@@ -143,6 +158,7 @@ async def test_deleting_a_subscription_fills_the_projection_again(stage: Stage) 
 async def run_due_jobs_once() -> None:
     """Run what is due now, and not what that enqueues."""
     from cluster.jobs import run as job_runs
+    from cluster.jobs.lanes import Slots
 
-    for taken in await job_runs.take({"latecomer.resync": 1}, 1):
+    for taken in await job_runs.take({"latecomer.resync": 1}, Slots(shared=1)):
         await job_runs.run(taken)
