@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -22,7 +22,7 @@ INSERT_REVOCATION = "INSERT INTO hub.revocations VALUES ('user', gen_random_uuid
 
 
 @asynccontextmanager
-async def connected(url: str) -> AsyncIterator[Any]:
+async def connected(url: str) -> AsyncGenerator[Any]:
     connection: Any = await asyncpg.connect(url)
     try:
         yield connection
@@ -31,7 +31,7 @@ async def connected(url: str) -> AsyncIterator[Any]:
 
 
 @asynccontextmanager
-async def host(*services: str) -> AsyncIterator[Any]:
+async def host(*services: str) -> AsyncGenerator[Any]:
     """Log in as a host with these services; nothing of what it does stays."""
     async with connected(await ensure_login(services)) as connection:
         transaction = connection.transaction()
