@@ -2,9 +2,9 @@
 
 from functools import partial
 
-from api.learning.course import process
 from api.learning.course.contract import PublishAt, Rerun
 from api.learning.course.publication import logic
+from api.learning.course.rerun import process
 from cluster.base.problems import Problem
 from cluster.jobs import JobRun, cron, in_batches, perform
 

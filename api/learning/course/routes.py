@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Query, Response
 from pydantic import AfterValidator, ConfigDict, Field
 
-from api.learning.course import logic, process
+from api.learning.course import logic
 from api.learning.course.catalog.routes import router as catalog
 from api.learning.course.contract import (
     CategoryUnknown,
@@ -16,6 +16,7 @@ from api.learning.course.contract import (
     Visibility,
 )
 from api.learning.course.publication.routes import router as publication
+from api.learning.course.rerun import process
 from api.learning.course.run.routes import router as runs
 from api.learning.course.staff.routes import router as staff
 from api.learning.course.store import Details

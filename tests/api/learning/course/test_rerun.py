@@ -3,8 +3,9 @@ from uuid import UUID
 
 import pytest
 
-from api.learning.course import logic, process
+from api.learning.course import logic
 from api.learning.course.contract import CourseId
+from api.learning.course.rerun import process
 from cluster.base.ids import OrgId, UserId, new_id
 from cluster.base.principal import Principal
 from cluster.data import read

@@ -6,53 +6,35 @@
 A crash between steps repeats the step: each is idempotent, because the new course's ids are chosen at the start.
 """
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Literal
+from datetime import timedelta
 from uuid import UUID
 
 from api.learning.content.contract import ContentCalls
-from api.learning.course import logic, store
+from api.learning.course import logic
 from api.learning.course.contract import CourseId, CourseNotFound, Rerun, RunId
-from api.learning.course.store import Course
-from cluster.base.ids import OrgId, UserId, new_id
+from api.learning.course.rerun import store
+from api.learning.course.rerun.store import RerunRow, State
+from api.learning.course.store import Course, Details, find_course
+from cluster.base.ids import new_id
 from cluster.base.principal import Principal, platform
 from cluster.base.problems import Forbidden, Problem, Unavailable
-from cluster.data import Connection, Transaction, read, write
+from cluster.data import read, write
 from cluster.jobs import JobRun, enqueue, operations
 from cluster.jobs.operations import Operation
 from cluster.people.access import permit, permitted, within
 from cluster.people.calls import client
 
-State = Literal["copying", "creating", "done", "failed"]
 _PLATFORM = platform("course")
 _KEPT = timedelta(days=30)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RerunRow:
-    """One rerun; its id is its operation's."""
-
-    id: UUID
-    org_id: OrgId
-    source_course_id: CourseId
-    course_id: CourseId
-    run_id: RunId
-    started_by: UserId
-    state: State
-    title: str
-    slug: str | None
-
-
 async def start(caller: Principal, source_id: CourseId, *, title: str | None, slug: str | None) -> UUID:
     """Begin a rerun and return the id of its operation, which leads to the new course."""
-    async with read() as db:
-        guarded = await store.find_course(db, source_id)
-    source = await permit(caller, "course:edit", guarded, missing=CourseNotFound)
+    source = await permitted(caller, "course:edit", find_course, source_id, missing=CourseNotFound)
     await permit(caller, "course:create", within(org_id=source.org_id))
     rerun_id = new_id()
     async with write(caller, result=rerun_id, status=202) as tx:
-        await _insert(
+        await store.insert_rerun(
             tx,
             RerunRow(
                 id=rerun_id,
@@ -72,20 +54,18 @@ async def start(caller: Principal, source_id: CourseId, *, title: str | None, sl
 
 
 async def advance(run: JobRun, rerun_id: UUID) -> None:
-    """Take a rerun from the state it is in to its end, with the rights of whoever started it.
+    """Take a rerun from the state it is in to its end, with the rights of its caller.
 
-    What repeating may mend is raised; at the end of its attempts the rerun fails, and says so to who waits for it.
+    A fault that a repetition may mend is raised; at the end of its attempts the rerun fails, and its operation says so.
     """
     async with read() as db:
-        rerun = await get_rerun(db, rerun_id)
+        rerun = await store.get_rerun(db, rerun_id)
     if rerun.state in ("done", "failed"):
         return
     try:
         if run.caller is None:
             raise Forbidden("an earlier release started this and kept no caller; start it again")
-        source = await permitted(
-            run.caller, "course:edit", store.find_course, rerun.source_course_id, missing=CourseNotFound
-        )
+        source = await permitted(run.caller, "course:edit", find_course, rerun.source_course_id, missing=CourseNotFound)
         if rerun.state == "copying":
             await client(ContentCalls).copy_outline(rerun.source_course_id, rerun.course_id, rerun.org_id)
             await _commit(rerun, "copying", "creating", done=1)
@@ -100,7 +80,7 @@ async def advance(run: JobRun, rerun_id: UUID) -> None:
             return await _commit(rerun, "creating", "done", done=2)
         await logic.take_back_grant(rerun.started_by, rerun.course_id, rerun.org_id)
         async with write(_PLATFORM) as tx:
-            if await _update_state(tx, rerun.id, ("copying", "creating"), "failed"):
+            if await store.update_state(tx, rerun.id, ("copying", "creating"), "failed"):
                 await operations.fail(tx, rerun.id, problem)
         if error is not problem:
             raise
@@ -112,7 +92,7 @@ async def _create(caller: Principal, rerun: RerunRow, source: Course) -> None:
     await logic.create_course(
         caller,
         rerun.org_id,
-        store.Details(
+        Details(
             title=rerun.title,
             summary=source.summary,
             language=source.language,
@@ -129,12 +109,12 @@ async def _create(caller: Principal, rerun: RerunRow, source: Course) -> None:
 
 async def _exists(course_id: CourseId) -> bool:
     async with read() as db:
-        return await store.find_course(db, course_id) is not None
+        return await find_course(db, course_id) is not None
 
 
 async def _commit(rerun: RerunRow, before: State, after: State, *, done: int) -> None:
     async with write(_PLATFORM) as tx:
-        if not await _update_state(tx, rerun.id, (before,), after):
+        if not await store.update_state(tx, rerun.id, (before,), after):
             return
         if after == "done":
             await operations.succeed(tx, rerun.id, result_url=f"/v1/courses/{rerun.course_id}")
@@ -154,50 +134,4 @@ async def operation_of(caller: Principal, rerun_id: UUID) -> Operation:
 async def purge(caller: Principal, limit: int) -> int:
     """Delete up to `limit` reruns that began 30 days ago and ended, and return how many."""
     async with write(caller) as tx:
-        return await _delete_ended(tx, tx.now - _KEPT, limit)
-
-
-async def _insert(tx: Transaction, rerun: RerunRow) -> None:
-    await tx.run(
-        """INSERT INTO course.reruns (id, org_id, source_course_id, course_id, run_id, started_by, state, title, slug,
-                                      created_at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)""",
-        rerun.id,
-        rerun.org_id,
-        rerun.source_course_id,
-        rerun.course_id,
-        rerun.run_id,
-        rerun.started_by,
-        rerun.state,
-        rerun.title,
-        rerun.slug,
-        tx.now,
-    )
-
-
-async def get_rerun(db: Connection, rerun_id: UUID) -> RerunRow:
-    return await db.one(
-        RerunRow,
-        """SELECT id, org_id, source_course_id, course_id, run_id, started_by, state, title, slug
-           FROM course.reruns WHERE id = $1""",
-        rerun_id,
-    )
-
-
-async def _update_state(tx: Transaction, rerun_id: UUID, before: tuple[State, ...], after: State) -> bool:
-    return (
-        await tx.run(
-            "UPDATE course.reruns SET state = $3 WHERE id = $1 AND state = ANY($2::text[])", rerun_id, before, after
-        )
-        == 1
-    )
-
-
-async def _delete_ended(tx: Transaction, before: datetime, limit: int) -> int:
-    return await tx.run(
-        """DELETE FROM course.reruns WHERE id IN (
-               SELECT id FROM course.reruns WHERE state IN ('done', 'failed') AND created_at < $1 LIMIT $2
-           )""",
-        before,
-        limit,
-    )
+        return await store.delete_ended(tx, tx.now - _KEPT, limit)

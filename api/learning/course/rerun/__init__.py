@@ -1,0 +1,1 @@
+"""Reruns: a new course of an old one, outline included."""
