@@ -9,6 +9,7 @@ from cluster.http.openapi import openapi
 from cluster.http.paging import Page, Paging, Several
 from cluster.http.rendering import problem_of, problem_response, text_response
 from cluster.http.routing import Caller, Router, build_app
+from cluster.http.uses import UsesView
 
 __all__ = [
     "Answer",
@@ -23,6 +24,7 @@ __all__ = [
     "Patch",
     "Router",
     "Several",
+    "UsesView",
     "View",
     "build_app",
     "once",
