@@ -314,6 +314,11 @@ async def restore(tx: Transaction, ref: Ref) -> None:
         raise NotFound(f"a deleted {thing_kind(ref.kind).title} can be restored for {KEPT_FOR.days} days")
 
 
+async def end_restorable(tx: Transaction, ref: Ref) -> None:
+    """Let a removed thing be purged now: it cannot be restored any more. The owner enqueues its job."""
+    await tx.run("UPDATE hub.things SET purge_at = now() WHERE kind = $1 AND id = $2 AND state = 'deleted'", *ref)
+
+
 async def hold(tx: Transaction, ref: Ref, held: bool) -> None:
     """Begin or end a legal hold: while it lasts the thing may be deleted and restored, but is not purged."""
     await tx.run("UPDATE hub.things SET held = $3 WHERE kind = $1 AND id = $2", *ref, held)

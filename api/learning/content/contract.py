@@ -1,6 +1,7 @@
 """What other services may know of content: ids, values, block types, events, problems and the calls it answers."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NewType, Protocol
 from uuid import UUID
@@ -16,8 +17,6 @@ FrozenId = NewType("FrozenId", UUID)
 
 Completes = Literal["viewed", "marked", "watched", "scored"]
 """How a block completes. Only `viewed` and `marked` may be claimed by a client; the others are measured."""
-
-MissingCode = Literal["no-lesson-with-content", "film-not-ready"]
 
 ROOT = "outline"
 """Names the top of the outline among the `parents` of a block type."""
@@ -37,6 +36,8 @@ class BlockType:
     """What `watched` and `scored` ask for, 0 to 1."""
     body: type[BaseModel] | None = None
     """Validates the body; None: the block has none."""
+    things: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Which fields of the body name things that the block uses, and of which kind: `{"video_id": "video"}`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +76,8 @@ class FrozenOutline:
 class Missing:
     """Something that stands in the way of publishing, and the block to go to."""
 
-    code: MissingCode
+    code: str
+    """`no-lesson-with-content`, or `<thing>-not-ready`: `film-not-ready`."""
     block_id: BlockId | None
     detail: str
 
@@ -85,6 +87,7 @@ class Frozen:
     """What `freeze` made, or found made already."""
 
     frozen_id: FrozenId
+    """Names nothing while something is missing."""
     outline_version: int
     """The working outline's version that was frozen."""
     lessons: int
@@ -286,10 +289,6 @@ class WrongParent(Invalid):
 
 class BodyNotValid(Invalid):
     title = "The body does not fit the type of the block"
-
-
-class NoSuchVideo(Invalid):
-    title = "No such film in this course"
 
 
 class ReleaseAmbiguous(Invalid):

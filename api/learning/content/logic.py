@@ -3,6 +3,7 @@
 Each one: permit, calls if any, one transaction that locks the outline, decides on its tree, writes and tells.
 """
 
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -23,24 +24,22 @@ from api.learning.content.contract import (
     BlockType,
     BlockUpdated,
     BodyNotValid,
-    NoSuchVideo,
     OutlineChanged,
     OutlineNotFound,
     ParentIsDeleted,
     ReleaseAmbiguous,
     UnknownBlockType,
 )
-from api.learning.content.store import Block, Changed, ListedBlock
-from api.media.video_processing.contract import VideoCalls, VideoId
-from cluster.base.ids import new_id
+from api.learning.content.store import Block, BlockBody, Changed, ListedBlock
+from cluster.base.ids import OrgId, new_id
 from cluster.base.principal import Principal
 from cluster.base.problems import Stale
 from cluster.base.registry import offers
 from cluster.base.validation import field_errors
-from cluster.data import Transaction, read, write
+from cluster.data import Transaction, read, uses, write
+from cluster.data.uses import Ref
 from cluster.events import emit
 from cluster.people.access import permit
-from cluster.people.calls import client
 
 UNDO = timedelta(days=30)
 """How long a deleted block can be restored."""
@@ -73,19 +72,21 @@ class _Content:
     body: dict[str, Any]
     html: str | None
     text_bytes: int
+    things: dict[Ref, str]
+    """What the block uses, and where the body names it."""
 
 
 async def create_block(caller: Principal, new: NewBlock) -> Block:
     """Put a new block into the working outline, at the end of its parent unless a position is given.
 
     Raises:
-        UnknownBlockType, WrongParent, OutlineFull, BodyNotValid, NoSuchVideo, ReleaseAmbiguous
+        UnknownBlockType, WrongParent, OutlineFull, BodyNotValid, ThingGone, ReleaseAmbiguous
     """
     async with read() as db:
         guarded = await store.find_outline(db, new.course_id)
     outline = await permit(caller, "course:edit", guarded, missing=OutlineNotFound)
     _check_release(new.release_at, new.release_after_days)
-    content = await _check_body(new.type, new.body or {}, new.course_id, before=None)
+    content = await _check_body(new.type, new.body or {}, new.course_id, before={})
     block_id = BlockId(new_id())
     async with write(caller, result=block_id, status=201) as tx:
         tree = await _lock(tx, new.course_id)
@@ -105,6 +106,8 @@ async def create_block(caller: Principal, new: NewBlock) -> Block:
             release_at=new.release_at,
             release_after_days=new.release_after_days,
         )
+        if content.things:
+            await _use(tx, changed.block, content.things)
         _tell(tx, changed, BlockCreated(**_named(changed.block)))
     return changed.block
 
@@ -136,12 +139,12 @@ async def change_block(
 
     Raises:
         Stale: somebody changed it since.
-        OutlineFull, BodyNotValid, NoSuchVideo, ReleaseAmbiguous
+        OutlineFull, BodyNotValid, ThingGone, ReleaseAmbiguous
     """
     block = await _permitted(caller, "course:edit", block_id)
     if block.version != expected_version:
         raise Stale(block.version)
-    content = _Content(block.body, block.html, block.text_bytes)
+    content = _Content(block.body, block.html, block.text_bytes, {})
     if "body" in changes:
         merged = rules.merge_patch(block.body, changes["body"])
         content = await _check_body(block.type, merged, block.course_id, before=block.body)
@@ -169,6 +172,8 @@ async def change_block(
             content_version=content_version,
             min_version=content_version if major else block.min_version,
         )
+        if "body" in changes and block_types()[block.type].things:
+            await _use(tx, changed.block, content.things)
         _tell(tx, changed, BlockUpdated(**_named(block), fields=tuple(sorted(changes))))
     return changed.block
 
@@ -189,11 +194,18 @@ async def move_block(caller: Principal, block_id: BlockId, parent_id: BlockId | 
 
 
 async def delete_block(caller: Principal, block_id: BlockId) -> None:
-    """Take a block and all below it out of the working outline. It can be restored for 30 days."""
+    """Take a block and all below it out of the working outline. It can be restored for 30 days.
+
+    It lets go of what it uses: a film that only this block used can be deleted meanwhile.
+    """
     block = await _permitted(caller, "course:edit", block_id)
     async with write(caller, result=block_id, status=204) as tx:
-        removed, shifted = (await _lock(tx, block.course_id)).remove(block_id)
+        tree = await _lock(tx, block.course_id)
+        users = _users(tree.node(each) for each in tree.below(block_id))
+        removed, shifted = tree.remove(block_id)
         changed = await store.update_deleted(tx, block, removed, shifted)
+        if users:
+            await uses.use_each(tx, {block_ref(each): () for each in users}, org_id=block.org_id)
         _tell(tx, changed, BlockDeleted(**_named(block)))
 
 
@@ -203,6 +215,7 @@ async def restore_block(caller: Principal, block_id: BlockId) -> Block:
     Raises:
         BlockNotFound: it was deleted more than 30 days ago.
         ParentIsDeleted: restore the block that held it first.
+        ThingGone: something that it used was deleted meanwhile; restore that first.
         OutlineFull
     """
     async with read() as db:
@@ -221,6 +234,8 @@ async def restore_block(caller: Principal, block_id: BlockId) -> Block:
             if block.parent_id is not None and block.parent_id not in tree:
                 raise ParentIsDeleted("restore its parent first", deleted_block_id=str(block.parent_id))
             changed = await store.update_restored(tx, block, tree.graft(nodes))
+            if users := _users(nodes):
+                await use_things(tx, await store.list_bodies(tx, users), block.course_id, block.org_id)
             _tell(tx, changed, BlockRestored(**_named(block)))
             return changed.block
     return await get_block(caller, block_id)
@@ -267,7 +282,7 @@ def _check_release(release_at: datetime | None, release_after_days: int | None) 
         raise ReleaseAmbiguous("clear one of them by null", pointer="/release_after_days")
 
 
-async def _check_body(type: str, body: dict[str, Any], course_id: UUID, *, before: dict[str, Any] | None) -> _Content:
+async def _check_body(type: str, body: dict[str, Any], course_id: UUID, *, before: dict[str, Any]) -> _Content:
     """Check a body against its type, and that what it names exists. What it named before need not be asked again."""
     found = block_types().get(type)
     if found is None:
@@ -275,20 +290,50 @@ async def _check_body(type: str, body: dict[str, Any], course_id: UUID, *, befor
     if found.body is None:
         if body:
             raise BodyNotValid(f"a {type} has no body", pointer="/body")
-        return _Content({}, None, 0)
+        return _Content({}, None, 0, {})
     try:
         checked = found.body.model_validate(body).model_dump(mode="json")
     except ValidationError as error:
         faults = [{**fault, "loc": ("body", "body", *fault["loc"])} for fault in error.errors()]
         raise BodyNotValid(errors=field_errors(faults)) from None
-    if type == "video" and (before is None or before["video_id"] != checked["video_id"]):
-        await _check_video(VideoId(UUID(checked["video_id"])), course_id)
+    things = rules.things_of(found, checked)
+    await _check_things(things, things.keys() - rules.things_of(found, before).keys(), course_id)
     html = await text.render(checked["markdown"]) if type == "text" else None
-    return _Content(checked, html, len(orjson.dumps(checked)))
+    return _Content(checked, html, len(orjson.dumps(checked)), things)
 
 
-async def _check_video(video_id: VideoId, course_id: UUID) -> None:
+async def _check_things(named: dict[Ref, str], new: Collection[Ref], course_id: UUID) -> None:
     # Of this course, not only of its organization: whoever may edit one course need not be allowed to see another's films.
-    video = await client(VideoCalls).find_video(video_id)
-    if video is None or video.course_id != course_id:
-        raise NoSuchVideo("make one of an upload for this course: POST /v1/videos", pointer="/body/video_id")
+    if not new:
+        return
+    async with read() as db:
+        known = await uses.states(db, new)
+    elsewhere = [ref for ref in new if ref not in known or known[ref].course_id not in (None, course_id)]
+    if elsewhere:
+        raise uses.thing_gone(elsewhere, named)
+
+
+def block_ref(block_id: BlockId) -> Ref:
+    """Name a block among the users of things."""
+    return Ref("block", block_id)
+
+
+def _users(nodes: Iterable[rules.Node]) -> list[BlockId]:
+    """Return the blocks whose types use things."""
+    return [node.id for node in nodes if block_types()[node.type].things]
+
+
+async def _use(tx: Transaction, block: Block, things: dict[Ref, str]) -> None:
+    await uses.use(
+        tx, by=block_ref(block.id), org_id=block.org_id, course_id=block.course_id, things=things, pointers=things
+    )
+
+
+async def use_things(tx: Transaction, bodies: Sequence[BlockBody], course_id: UUID, org_id: OrgId) -> None:
+    """Have the blocks with these bodies use what they name, all or none.
+
+    Raises:
+        ThingGone
+    """
+    wanted = {block_ref(each.id): rules.things_of(block_types()[each.type], each.body) for each in bodies}
+    await uses.use_each(tx, wanted, org_id=org_id, course_id=course_id)

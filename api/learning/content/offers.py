@@ -33,7 +33,15 @@ OFFERS = (
     BlockType(name="module", title="Module", parents=(ROOT,)),
     BlockType(name="lesson", title="Lesson", parents=("module",)),
     BlockType(name="text", title="Text", parents=("lesson",), completes="marked", body=TextBody),
-    BlockType(name="video", title="Film", parents=("lesson",), completes="watched", min_ratio=0.9, body=VideoBody),
+    BlockType(
+        name="video",
+        title="Film",
+        parents=("lesson",),
+        completes="watched",
+        min_ratio=0.9,
+        body=VideoBody,
+        things={"video_id": "video"},
+    ),
     Permission(
         "run:attend",
         "Open what a run teaches",

@@ -14,7 +14,6 @@ from api.learning.content.contract import (
     BlockNotFound,
     BodyNotValid,
     Completes,
-    NoSuchVideo,
     OutlineFull,
     OutlineNotFound,
     ParentIsDeleted,
@@ -26,6 +25,7 @@ from api.learning.content.outline.routes import router as outlines
 from api.learning.content.store import Block, ListedBlock
 from cluster.base.ids import OrgId
 from cluster.base.problems import Stale
+from cluster.data.uses import ThingGone
 from cluster.http import Body, Caller, IfMatch, Page, Paging, Patch, Router, Several, once, set_etag
 
 router = Router("content")
@@ -133,8 +133,8 @@ class BlockTypeList(BaseModel):
         WrongParent,
         OutlineFull,
         BodyNotValid,
-        NoSuchVideo,
         ReleaseAmbiguous,
+        ThingGone,
     ),
     example={
         "course_id": "0198c0de-0000-7000-8000-000000000000",
@@ -214,7 +214,7 @@ async def get_block(caller: Caller, block_id: UUID, response: Response) -> Block
 
 
 @router.patch(
-    "/v1/blocks/{block_id}", raises=(BlockNotFound, OutlineFull, BodyNotValid, NoSuchVideo, ReleaseAmbiguous, Stale)
+    "/v1/blocks/{block_id}", raises=(BlockNotFound, OutlineFull, BodyNotValid, ThingGone, ReleaseAmbiguous, Stale)
 )
 async def change_block(
     caller: Caller, block_id: UUID, changes: BlockChanges, version: IfMatch, response: Response
@@ -248,7 +248,7 @@ async def delete_block(caller: Caller, block_id: UUID) -> None:
     await logic.delete_block(caller, BlockId(block_id))
 
 
-@router.post("/v1/blocks/{block_id}/restore", raises=(BlockNotFound, ParentIsDeleted, OutlineFull))
+@router.post("/v1/blocks/{block_id}/restore", raises=(BlockNotFound, ParentIsDeleted, ThingGone, OutlineFull))
 async def restore_block(caller: Caller, block_id: UUID, response: Response) -> BlockView:
     """Restore a deleted block, and everything that was deleted with it, to its former place."""
     block = await once(

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeVar, assert_never, cast
+from typing import Any, Protocol, TypeVar, cast
+from uuid import UUID
 
 from api.learning.content.contract import (
     ROOT,
@@ -16,7 +17,8 @@ from api.learning.content.contract import (
     UnknownBlockType,
     WrongParent,
 )
-from api.media.video_processing.contract import VideoState
+from cluster.base.ids import OrgId
+from cluster.data.uses import Ref, Thing, fault_of, thing_kind
 
 MAX_BLOCKS = 2_000
 MAX_TEXT_BYTES = 8 * 1024 * 1024
@@ -257,19 +259,24 @@ def missing_lessons(blocks: Sequence[FrozenBlock]) -> list[Missing]:
     ]
 
 
-def film_fault(state: VideoState) -> str | None:
-    """Say why a film cannot be published and what to do about it; None when it can."""
-    match state:
-        case "ready":
-            return None
-        case "queued" | "processing":
-            return "the film is still being processed: wait until it is ready"
-        case "failed":
-            return "the film could not be processed: upload another"
-        case "cancelled":
-            return "the processing of the film was cancelled: start it again or choose another"
-        case _:
-            assert_never(state)
+def things_of(type: BlockType, body: Mapping[str, Any]) -> dict[Ref, str]:
+    """Return what a block with this body uses, and where the body names it (RFC 6901)."""
+    return {Ref(kind, UUID(body[name])): f"/body/{name}" for name, kind in type.things.items() if body.get(name)}
+
+
+def missing_things(
+    blocks: Sequence[FrozenBlock], types: Mapping[str, BlockType], known: Mapping[Ref, Thing], org_id: OrgId
+) -> list[Missing]:
+    """Return what stands in the way of publishing: blocks whose things are gone, not ready, or another organization's."""
+    missing: list[Missing] = []
+    for block in blocks:
+        for ref in things_of(types[block.type], block.body):
+            kind, thing = thing_kind(ref.kind), known.get(ref)
+            fault = fault_of(kind, thing if thing is not None and thing.org_id == org_id else None)
+            if fault is not None:
+                code = f"{kind.title}-not-ready".replace(" ", "-")
+                missing.append(Missing(code=code, block_id=block.id, detail=f"{block.title}: {fault}"))
+    return missing
 
 
 def merge_patch(target: Any, patch: Any) -> Any:

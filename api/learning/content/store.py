@@ -78,6 +78,15 @@ _AND_OUTLINE = ") SELECT changed.*, outline.version AS outline_version FROM chan
 
 
 @dataclass(frozen=True, slots=True)
+class BlockBody:
+    """What a block says, as far as it names things."""
+
+    id: BlockId
+    type: str
+    body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Changed:
     """A block after a change, and its outline's version."""
 
@@ -356,6 +365,12 @@ async def list_deleted_with(db: Connection, root_id: BlockId) -> list[Node]:
         """SELECT id, parent_id, type, position, text_bytes, version FROM content.blocks WHERE deleted_root = $1
            ORDER BY id <> $1 LIMIT 5000""",
         root_id,
+    )
+
+
+async def list_bodies(db: Connection, block_ids: Sequence[BlockId]) -> list[BlockBody]:
+    return await db.all(
+        BlockBody, "SELECT id, type, body FROM content.blocks WHERE id = ANY($1::uuid[]) LIMIT 5000", block_ids
     )
 
 

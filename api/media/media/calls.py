@@ -14,8 +14,5 @@ class Calls(MediaCalls):
     async def find_assets(self, asset_ids: Collection[AssetId]) -> list[Asset]:
         return await logic.find_assets(asset_ids)
 
-    async def claim_asset(self, asset_id: AssetId, claimant: str) -> Asset:
-        return await logic.claim(asset_id, claimant)
-
-    async def release_asset(self, asset_id: AssetId, claimant: str) -> None:
-        await logic.release(asset_id, claimant)
+    async def restore_asset(self, asset_id: AssetId) -> None:
+        await logic.restore_for_user(asset_id)

@@ -6,7 +6,6 @@ dies half-way loses nothing.
 
 import hashlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from datetime import UTC, datetime
 from time import monotonic
 
 from api.media.media import rules, store
@@ -24,7 +23,7 @@ from api.media.media.upload.store import Part
 from cluster.base.ids import new_id
 from cluster.base.principal import Principal
 from cluster.base.registry import offers
-from cluster.data import read, write
+from cluster.data import read, uses, write
 from cluster.data.objects import Bucket, ObjectMissing
 from cluster.events import emit
 from cluster.jobs import enqueue
@@ -109,13 +108,11 @@ async def _assemble(
 
 
 async def _accept(principal: Principal, asset: Asset, content_type: str, sha256: str, key: str) -> None:
-    expires_at = datetime.now(UTC) + rules.UNCLAIMED_FOR
     async with write(principal) as tx:
-        version = await store.update_ready(
-            tx, asset.id, content_type=content_type, sha256=sha256, object_key=key, expires_at=expires_at
-        )
-        if version is not None:
+        ready = await store.update_ready(tx, asset.id, content_type=content_type, sha256=sha256, object_key=key)
+        if ready is not None:
             await uploads.delete_parts(tx, asset.id)
+            await uses.declare(tx, ready.thing())
             emit(
                 tx,
                 AssetReady(
@@ -125,22 +122,22 @@ async def _accept(principal: Principal, asset: Asset, content_type: str, sha256:
                     content_type=content_type,
                     size_bytes=asset.size_bytes,
                 ),
-                version=version,
+                version=ready.version,
             )
         # Also when this came too late: what was assembled here is not needed then.
         enqueue(tx, RemoveObjects(asset_id=asset.id))
 
 
 async def _reject(principal: Principal, asset: Asset, reason: Reason) -> None:
-    expires_at = datetime.now(UTC) + rules.UNCLAIMED_FOR
     async with write(principal) as tx:
-        version = await store.update_rejected(tx, asset.id, reason=reason, expires_at=expires_at)
-        if version is None:
+        rejected = await store.update_rejected(tx, asset.id, reason=reason)
+        if rejected is None:
             return
         await uploads.delete_parts(tx, asset.id)
+        await uses.declare(tx, rejected.thing())
         emit(
             tx,
             AssetRefused(asset_id=asset.id, org_id=asset.org_id, purpose=asset.purpose, reason=reason),
-            version=version,
+            version=rejected.version,
         )
         enqueue(tx, RemoveObjects(asset_id=asset.id))

@@ -8,6 +8,8 @@ from uuid import UUID
 
 from cluster.base.ids import OrgId, UserId
 from cluster.base.problems import BadRequest, Conflict, Invalid, NotFound, Problem, TooLarge
+from cluster.data.uses import Ref, Thing
+from cluster.data.uses import State as ThingState
 from cluster.events import event
 from cluster.jobs import job
 from cluster.people.access import Guarded
@@ -17,6 +19,23 @@ State = Literal["uploading", "checking", "ready", "rejected"]
 TargetKind = Literal["org", "course", "run", "user"]
 Reason = Literal["empty", "type-unknown", "type-not-allowed", "content-lost"]
 """Why an asset was rejected."""
+REASONS: dict[Reason, str] = {
+    "empty": "the file is empty",
+    "type-unknown": "what the file is cannot be told from its content",
+    "type-not-allowed": "files of this type are not taken for this purpose",
+    "content-lost": "the file store lost a part of the file: upload it again",
+}
+_THING_STATES: dict[State, ThingState] = {
+    "uploading": "pending",
+    "checking": "pending",
+    "ready": "ready",
+    "rejected": "failed",
+}
+
+
+def asset_ref(asset_id: AssetId) -> Ref:
+    """Name an asset among the things that can be used."""
+    return Ref("asset", asset_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +72,40 @@ class Asset:
     sha256: str | None
     bucket: str
     object_key: str | None
-    claimed: bool
     version: int
     created_at: datetime
     expires_at: datetime | None
-    """When it is deleted unless it is finished and claimed before."""
+    """When an unfinished upload is given up."""
 
     def guarded(self) -> "Guarded[Asset]":
         """Wrap it for `permit`."""
         return Guarded(self, org_id=self.org_id, course_id=self.course_id, run_id=self.run_id, owner_id=self.owner_id)
+
+    def content_key(self) -> str:
+        """Return the object with the content.
+
+        Raises:
+            AssetNotReady, AssetRejected
+        """
+        if self.reason is not None:
+            raise AssetRejected(REASONS[self.reason], reason=self.reason)
+        if self.object_key is None:
+            raise AssetNotReady(f"it is {self.state}; wait for state ready", state=self.state)
+        return self.object_key
+
+    def thing(self) -> Thing:
+        """Describe it to those who use it."""
+        return Thing(
+            kind="asset",
+            id=self.id,
+            org_id=self.org_id,
+            course_id=self.course_id,
+            state=_THING_STATES[self.state],
+            fault=self.reason,
+            facts={"content_type": self.content_type, "purpose": self.purpose},
+            bytes=self.size_bytes,
+            version=self.version,
+        )
 
 
 class MediaCalls(Protocol):
@@ -71,16 +115,13 @@ class MediaCalls(Protocol):
 
     async def find_assets(self, asset_ids: Collection[AssetId]) -> list[Asset]: ...
 
-    async def claim_asset(self, asset_id: AssetId, claimant: str) -> Asset:
-        """Keep a ready asset as long as `claimant` (`video:<id>`) wants it. Claiming twice is the same as once.
+    async def restore_asset(self, asset_id: AssetId) -> None:
+        """Bring a deleted asset back for something that is restored itself. Restoring what is there changes nothing.
 
         Raises:
-            AssetNotFound, AssetNotReady, AssetRejected
+            AssetNotFound: it was deleted more than 30 days ago.
+            QuotaExceeded
         """
-        ...
-
-    async def release_asset(self, asset_id: AssetId, claimant: str) -> None:
-        """Take a claim back; what nobody claims any more expires in a day."""
         ...
 
 
@@ -123,7 +164,17 @@ class AssetDeleted:
     org_id: OrgId | None
     purpose: str
     expired: bool
-    """Nobody finished or claimed it in time."""
+    """It was not finished in time, or nothing used it any more."""
+
+
+@event("asset.restored", subject="asset_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetRestored:
+    """It was deleted and is back."""
+
+    asset_id: AssetId
+    org_id: OrgId | None
+    purpose: str
 
 
 @job("media.check_asset", attempts=20, timeout_s=120, concurrency=2)
@@ -142,6 +193,22 @@ class RemoveObjects:
     asset_id: AssetId
 
 
+@job("media.remove_unused", attempts=20, timeout_s=60)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveUnused:
+    """Deletes an asset unless something uses it; it can be restored for 30 days."""
+
+    id: UUID
+
+
+@job("media.purge_asset", attempts=20, timeout_s=300)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PurgeAsset:
+    """Deletes a removed asset for good: its objects, then its rows."""
+
+    id: UUID
+
+
 class AssetNotFound(NotFound):
     title = "No such file"
 
@@ -152,10 +219,6 @@ class AssetNotReady(Conflict):
 
 class AssetRejected(Invalid):
     title = "The file was rejected"
-
-
-class AssetInUse(Conflict):
-    title = "The file is in use"
 
 
 class RangeNotSatisfiable(Problem):

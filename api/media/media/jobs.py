@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from api.media.media import checking, logic
-from api.media.media.contract import CheckAsset, RemoveObjects
+from api.media.media.contract import AssetId, CheckAsset, PurgeAsset, RemoveObjects, RemoveUnused
 from cluster.data.objects import bucket
 from cluster.jobs import JobRun, cron, perform
 
@@ -21,13 +21,21 @@ async def remove_objects(run: JobRun, args: RemoveObjects) -> None:
     await logic.remove_unreferenced(bucket("media"), f"{args.asset_id}/", before=None)
 
 
+@perform(RemoveUnused)
+async def remove_unused(run: JobRun, args: RemoveUnused) -> None:
+    await logic.remove_unused(AssetId(args.id))
+
+
+@perform(PurgeAsset)
+async def purge_asset(run: JobRun, args: PurgeAsset) -> None:
+    await logic.purge(AssetId(args.id))
+
+
 @cron("media.expire", "*/10 * * * *", lane="bulk")
 async def expire(run: JobRun) -> None:
-    """Delete what was never finished or claimed, and forget what was deleted long ago."""
+    """Delete uploads that were not finished in time."""
     now = datetime.now(UTC)
     while await logic.expire(now):
-        await run.extend()
-    while await logic.purge(now):
         await run.extend()
 
 

@@ -1,6 +1,7 @@
-"""Use cases of assets: see, list, download, delete, claim, and what time does to them."""
+"""Use cases of assets: see, list, download, delete, restore, and what time does to them."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -9,36 +10,42 @@ from api.media.media.contract import (
     Asset,
     AssetDeleted,
     AssetId,
-    AssetInUse,
     AssetNotFound,
-    AssetNotReady,
-    AssetRejected,
+    AssetRestored,
+    PurgeAsset,
+    QuotaExceeded,
     RemoveObjects,
     State,
     TargetKind,
+    asset_ref,
 )
-from api.media.media.store import Deleted
+from api.media.media.store import DeletedAsset
 from cluster.base.ids import UserId
 from cluster.base.principal import Principal, platform
-from cluster.data import Transaction, read, write
-from cluster.data.objects import Bucket
+from cluster.data import Transaction, read, uses, write
+from cluster.data.objects import Bucket, bucket
+from cluster.data.uses import KnownThing, Ref, UsedBy
 from cluster.events import emit
 from cluster.jobs import enqueue
 from cluster.people.access import permit, reach_of
 
 _BATCH = 1000
-_REASONS = {
-    "empty": "the file is empty",
-    "type-unknown": "what the file is cannot be told from its content",
-    "type-not-allowed": "files of this type are not taken for this purpose",
-    "content-lost": "the file store lost a part of the file: upload it again",
-}
 
 
-async def get_asset(caller: Principal, asset_id: AssetId) -> Asset:
+@dataclass(frozen=True, slots=True)
+class ShownAsset:
+    """An asset, whether something uses it, and when it is deleted otherwise."""
+
+    asset: Asset
+    in_use: bool
+    expires_at: datetime | None
+
+
+async def get_asset(caller: Principal, asset_id: AssetId) -> ShownAsset:
     async with read() as db:
         guarded = await store.find_asset(db, asset_id)
-    return await permit(caller, "asset:read", guarded, missing=AssetNotFound)
+        known = await uses.states(db, [asset_ref(asset_id)])
+    return _shown(await permit(caller, "asset:read", guarded, missing=AssetNotFound), known)
 
 
 async def list_assets(
@@ -50,11 +57,11 @@ async def list_assets(
     purpose: str | None,
     before: AssetId | None,
     limit: int,
-) -> list[Asset]:
+) -> list[ShownAsset]:
     """List the files of a place as far as the caller may see them, newest first, one more than `limit` if there is."""
     reach = await reach_of(caller, "asset:read")
     async with read() as db:
-        return await store.list_assets(
+        assets = await store.list_assets(
             db,
             reach,
             kind=kind,
@@ -64,6 +71,15 @@ async def list_assets(
             before=before,
             limit=limit + 1,
         )
+        known = await uses.states(db, [asset_ref(asset.id) for asset in assets])
+    return [_shown(asset, known) for asset in assets]
+
+
+def _shown(asset: Asset, known: dict[Ref, KnownThing]) -> ShownAsset:
+    thing = known.get(asset_ref(asset.id))
+    if thing is None or thing.in_use or thing.idle_since is None:
+        return ShownAsset(asset, thing is not None and thing.in_use, asset.expires_at)
+    return ShownAsset(asset, False, thing.idle_since + rules.UNUSED_FOR)
 
 
 async def open_content(
@@ -77,7 +93,7 @@ async def open_content(
     async with read() as db:
         guarded = await store.find_asset(db, asset_id)
     asset = await permit(caller, "asset:download", guarded, missing=AssetNotFound)
-    key = _content(asset)
+    key = asset.content_key()
     # A range of something else than the client has a part of already is of no use to it (RFC 9110, section 13.1.5).
     changed = if_range is not None and if_range != f'"{asset.sha256}"'
     span = None if changed else rules.requested_range(range_header, asset.size_bytes)
@@ -85,11 +101,21 @@ async def open_content(
     return asset, span, Bucket(asset.bucket).get(key, start, end)
 
 
+async def list_uses(caller: Principal, asset_id: AssetId) -> UsedBy:
+    """Return what uses a file: what the caller may see of it, and the count of the rest."""
+    reach = await reach_of(caller, "asset:read")
+    async with read() as db:
+        guarded = await store.find_asset(db, asset_id)
+        users = await uses.used_by(db, asset_ref(asset_id), reach=reach)
+    await permit(caller, "asset:read", guarded, missing=AssetNotFound)
+    return users
+
+
 async def delete_asset(caller: Principal, asset_id: AssetId) -> None:
-    """Delete a file that nothing uses.
+    """Delete a file that nothing uses. A file that was ready can be restored for 30 days; its room is free at once.
 
     Raises:
-        AssetNotFound, AssetInUse
+        AssetNotFound, ThingInUse
     """
     async with read() as db:
         guarded = await store.find_asset(db, asset_id)
@@ -100,48 +126,101 @@ async def remove(caller: Principal, asset: Asset) -> None:
     """Delete an asset that the caller was permitted to.
 
     Raises:
-        AssetInUse
+        ThingInUse
     """
+    reach = await reach_of(caller, "asset:read")
     async with write(caller, result=asset.id, status=204) as tx:
-        gone = await store.delete_asset(tx, asset.id)
-        if gone is None and await store.lock_asset(tx, asset.id) is not None:
-            raise AssetInUse("take it out of what uses it first")
-        if gone is not None:
-            _tell_deleted(tx, gone, expired=False)
+        if await store.lock_asset(tx, asset.id):
+            await uses.remove(tx, asset_ref(asset.id), reach=reach)
+            await _delete(tx, asset.id, expired=False)
 
 
 async def remove_own(actor: Principal, user_id: UserId) -> None:
-    """Delete all files that belong to a person and to no organization.
+    """Delete for good all files that belong to a person and to no organization, those that could be restored too.
 
     Raises:
-        AssetInUse
+        ThingInUse
     """
     async with read() as db:
         own = await store.list_own(db, user_id)
-    for asset in own:
-        await remove(actor, asset)
+    for asset_id in own:
+        async with write(actor) as tx:
+            if await store.lock_asset(tx, asset_id):
+                await uses.remove(tx, asset_ref(asset_id))
+                await _delete(tx, asset_id, expired=False)
+            await uses.end_restorable(tx, asset_ref(asset_id))
+            enqueue(tx, PurgeAsset(id=asset_id))
 
 
-async def claim(asset_id: AssetId, claimant: str) -> Asset:
-    """Keep a ready asset for `claimant`.
+async def restore_asset(caller: Principal, asset_id: AssetId) -> ShownAsset:
+    """Bring a deleted file back. Restoring what is there changes nothing.
 
     Raises:
-        AssetNotFound, AssetNotReady, AssetRejected
+        AssetNotFound: it was deleted more than 30 days ago, or was not ready.
+        QuotaExceeded
     """
-    async with write(platform("media")) as tx:
-        asset = await store.lock_asset(tx, asset_id)
-        if asset is None:
-            raise AssetNotFound
-        _content(asset)
-        await store.insert_claim(tx, asset_id, claimant)
-    return asset
+    async with read() as db:
+        guarded = await store.find_asset(db, asset_id)
+        deleted = await store.find_deleted(db, asset_id)
+    if guarded is not None:
+        return ShownAsset(await permit(caller, "asset:delete", guarded, missing=AssetNotFound), False, None)
+    found = await permit(caller, "asset:delete", deleted, missing=AssetNotFound)
+    async with write(caller, result=asset_id) as tx:
+        await _restore(tx, found)
+    return await get_asset(caller, asset_id)
 
 
-async def release(asset_id: AssetId, claimant: str) -> None:
-    """Take a claim back."""
+async def restore_for_user(asset_id: AssetId) -> None:
+    """`restore_asset` for another service, which has checked the rights of who restores what used it."""
+    await restore_asset(platform("media"), asset_id)
+
+
+async def _restore(tx: Transaction, deleted: DeletedAsset) -> None:
+    asset = await store.update_restored(tx, deleted.asset.id)
+    if asset is None:
+        return
+    await uses.restore(tx, asset_ref(asset.id))
+    await take_room(tx, deleted.holder_id, asset.size_bytes, personal=asset.org_id is None)
+    emit(tx, AssetRestored(asset_id=asset.id, org_id=asset.org_id, purpose=asset.purpose), version=asset.version)
+
+
+async def take_room(tx: Transaction, holder_id: UUID, size_bytes: int, *, personal: bool) -> None:
+    """Count bytes against a quota.
+
+    Raises:
+        QuotaExceeded: carries `free_bytes`.
+    """
+    limit = rules.PERSON_QUOTA_BYTES if personal else rules.ORGANIZATION_QUOTA_BYTES
+    if await store.reserve(tx, holder_id, size_bytes, limit):
+        return
+    quota = await store.find_quota(tx, holder_id)
+    free = limit if quota is None else max(quota.limit_bytes - quota.used_bytes, 0)
+    raise QuotaExceeded(f"{free} bytes are free: delete files that nobody uses, or ask for more room", free_bytes=free)
+
+
+async def remove_unused(asset_id: AssetId) -> None:
+    """Delete a file unless something uses it."""
     async with write(platform("media")) as tx:
-        if await store.lock_asset(tx, asset_id) is not None:
-            await store.delete_claim(tx, asset_id, claimant, tx.now + rules.UNCLAIMED_FOR)
+        if await store.lock_asset(tx, asset_id) and await uses.lock_unused(tx, asset_ref(asset_id)):
+            await uses.remove(tx, asset_ref(asset_id))
+            await _delete(tx, asset_id, expired=True)
+
+
+async def purge(asset_id: AssetId) -> None:
+    """Delete a removed file for good, once it cannot be restored any more: its objects, then its rows. Safe to repeat.
+
+    Raises:
+        Unavailable
+    """
+    ref = asset_ref(asset_id)
+    async with read() as db:
+        if not await uses.purgeable(db, ref):
+            return
+    files = bucket("media")
+    await files.delete([stored.key async for stored in files.list(f"{asset_id}/")])
+    async with write(platform("media")) as tx:
+        await store.delete_purged(tx, asset_id)
+        await uses.forget(tx, ref)
 
 
 async def find_assets(asset_ids: Collection[AssetId]) -> list[Asset]:
@@ -151,25 +230,19 @@ async def find_assets(asset_ids: Collection[AssetId]) -> list[Asset]:
 
 
 async def expire(now: datetime) -> int:
-    """Delete up to 100 unfinished and unclaimed assets whose time is up, and return how many there were."""
+    """Delete up to 100 unfinished uploads whose time is up, and return how many there were."""
     async with read() as db:
         expired = await store.list_expired(db, now, 100)
     for asset_id in expired:
         async with write(platform("media")) as tx:
-            gone = await store.delete_asset(tx, asset_id, expired_at=now)
-            if gone is not None:
-                _tell_deleted(tx, gone, expired=True)
+            if await store.lock_expired(tx, asset_id, now):
+                await uses.remove(tx, asset_ref(asset_id))
+                await _delete(tx, asset_id, expired=True)
     return len(expired)
 
 
-async def purge(now: datetime) -> int:
-    """Forget up to 1,000 assets that were deleted long ago, and return how many."""
-    async with write(platform("media")) as tx:
-        return await store.purge_deleted(tx, now - rules.KEEP_DELETED_FOR)
-
-
 async def remove_unreferenced(
-    bucket: Bucket, prefix: str, *, before: datetime | None, beat: Callable[[], Awaitable[None]] | None = None
+    files: Bucket, prefix: str, *, before: datetime | None, beat: Callable[[], Awaitable[None]] | None = None
 ) -> int:
     """Delete the objects under `prefix` that no asset refers to and that are older than `before`; return how many.
 
@@ -180,7 +253,7 @@ async def remove_unreferenced(
     """
     removed = listed = 0
     batch: dict[str, UUID] = {}
-    async for stored in bucket.list(prefix):
+    async for stored in files.list(prefix):
         listed += 1
         if beat is not None and listed % _BATCH == 0:
             await beat()
@@ -191,18 +264,18 @@ async def remove_unreferenced(
         except ValueError:
             continue
         if len(batch) == _BATCH:
-            removed += await _remove_batch(bucket, batch)
+            removed += await _remove_batch(files, batch)
             batch = {}
-    return removed + await _remove_batch(bucket, batch)
+    return removed + await _remove_batch(files, batch)
 
 
-async def _remove_batch(bucket: Bucket, keys: dict[str, UUID]) -> int:
+async def _remove_batch(files: Bucket, keys: dict[str, UUID]) -> int:
     if not keys:
         return 0
     async with read() as db:
         used = await store.referenced_keys(db, set(keys.values()))
     unused = [key for key in keys if key not in used]
-    await bucket.delete(unused)
+    await files.delete(unused)
     return len(unused)
 
 
@@ -211,19 +284,12 @@ def older_than_a_day(now: datetime) -> datetime:
     return now - timedelta(days=1)
 
 
-def _content(asset: Asset) -> str:
-    if asset.state == "rejected":
-        assert asset.reason is not None
-        raise AssetRejected(_REASONS[asset.reason], reason=asset.reason)
-    if asset.object_key is None:
-        raise AssetNotReady(f"it is {asset.state}; wait for state ready", state=asset.state)
-    return asset.object_key
-
-
-def _tell_deleted(tx: Transaction, gone: Deleted, *, expired: bool) -> None:
+async def _delete(tx: Transaction, asset_id: AssetId, *, expired: bool) -> None:
+    gone = await store.update_deleted(tx, asset_id)
     emit(
         tx,
         AssetDeleted(asset_id=gone.id, org_id=gone.org_id, purpose=gone.purpose, expired=expired),
         version=gone.version,
     )
-    enqueue(tx, RemoveObjects(asset_id=gone.id))
+    if gone.object_key is None:
+        enqueue(tx, RemoveObjects(asset_id=gone.id))

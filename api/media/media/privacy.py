@@ -46,7 +46,7 @@ async def erase(run: JobRun, request: Erasing) -> None:
     """Delete the files that are the person's own, not an organization's: bytes go with them.
 
     Raises:
-        AssetInUse: what uses one is erased first, and this is tried again.
+        ThingInUse: what uses one is erased first, and this is tried again.
     """
     if request.org_id is None:
         await logic.remove_own(run.principal, request.user_id)

@@ -12,21 +12,22 @@ from starlette.responses import StreamingResponse
 
 from api.media.media import logic, rules
 from api.media.media.contract import (
-    Asset,
     AssetId,
-    AssetInUse,
     AssetNotFound,
     AssetNotReady,
     AssetRejected,
+    QuotaExceeded,
     RangeNotSatisfiable,
     Reason,
     State,
 )
+from api.media.media.logic import ShownAsset
 from api.media.media.upload.headers import Target, parse_target
 from api.media.media.upload.protocol import PREFIX, uploads
 from cluster.base.ids import OrgId, UserId
 from cluster.base.problems import Invalid
-from cluster.http import Caller, Page, Paging, Router, Several, once, set_etag
+from cluster.data.uses import ThingInUse
+from cluster.http import Caller, Page, Paging, Router, Several, UsesView, once, set_etag
 
 router = Router("media")
 router.mount_asgi(PREFIX, uploads)
@@ -49,9 +50,11 @@ class AssetView(BaseModel):
     """What the uploader declares; when ready, what the bytes are."""
     size_bytes: int
     sha256: str | None
-    claimed: bool
+    in_use: bool
+    """`GET .../uses` says by what."""
     created_at: datetime
     expires_at: datetime | None
+    """When it is deleted unless it is finished and used before."""
 
 
 @router.get("/v1/assets")
@@ -79,15 +82,21 @@ async def list_assets(
         before=AssetId(after[0]) if after else None,
         limit=paging.limit,
     )
-    return paging.page(assets, render=_view)
+    return paging.page(assets, key=lambda shown: shown.asset.id, render=_view)
 
 
 @router.get("/v1/assets/{asset_id}", raises=(AssetNotFound,))
 async def get_asset(caller: Caller, asset_id: UUID, response: Response) -> AssetView:
     """Return a file's metadata."""
-    asset = await logic.get_asset(caller, AssetId(asset_id))
-    set_etag(response, asset.version)
-    return _view(asset)
+    shown = await logic.get_asset(caller, AssetId(asset_id))
+    set_etag(response, shown.asset.version)
+    return _view(shown)
+
+
+@router.get("/v1/assets/{asset_id}/uses", raises=(AssetNotFound,))
+async def list_uses(caller: Caller, asset_id: UUID) -> UsesView:
+    """Return what uses a file: blocks, outlines, films. Those that the caller may not see are only counted."""
+    return UsesView.of(await logic.list_uses(caller, AssetId(asset_id)))
 
 
 @router.get(
@@ -131,9 +140,9 @@ async def get_content(
     return StreamingResponse(rest(), 206 if span else 200, headers, asset.content_type)
 
 
-@router.delete("/v1/assets/{asset_id}", status_code=204, raises=(AssetNotFound, AssetInUse))
+@router.delete("/v1/assets/{asset_id}", status_code=204, raises=(AssetNotFound, ThingInUse))
 async def delete_asset(caller: Caller, asset_id: UUID, response: Response) -> None:
-    """Delete a file that nothing uses."""
+    """Delete a file that nothing uses. Its room is free at once, and it can be restored for 30 days."""
 
     async def again(_: UUID) -> None:
         return None
@@ -141,7 +150,20 @@ async def delete_asset(caller: Caller, asset_id: UUID, response: Response) -> No
     await once(response, lambda: logic.delete_asset(caller, AssetId(asset_id)), again=again)
 
 
-def _view(asset: Asset) -> AssetView:
+@router.post("/v1/assets/{asset_id}/restore", raises=(AssetNotFound, QuotaExceeded))
+async def restore_asset(caller: Caller, asset_id: UUID, response: Response) -> AssetView:
+    """Bring a deleted file back, if there is room for it."""
+    shown = await once(
+        response,
+        lambda: logic.restore_asset(caller, AssetId(asset_id)),
+        again=lambda id: logic.get_asset(caller, AssetId(id)),
+    )
+    set_etag(response, shown.asset.version)
+    return _view(shown)
+
+
+def _view(shown: ShownAsset) -> AssetView:
+    asset = shown.asset
     return AssetView(
         id=asset.id,
         organization_id=asset.org_id,
@@ -155,7 +177,7 @@ def _view(asset: Asset) -> AssetView:
         content_type=asset.content_type,
         size_bytes=asset.size_bytes,
         sha256=asset.sha256,
-        claimed=asset.claimed,
+        in_use=shown.in_use,
         created_at=asset.created_at,
-        expires_at=asset.expires_at,
+        expires_at=shown.expires_at,
     )

@@ -20,8 +20,8 @@ MAX_OPEN_OF_ORGANIZATION = 200
 MAX_AWAITED_BYTES_OF_PERSON = 100 * 1024**3
 MAX_AWAITED_BYTES_OF_ORGANIZATION = 512 * 1024**3
 """Room that is reserved for bytes that have not come."""
-UNCLAIMED_FOR = timedelta(hours=24)
-KEEP_DELETED_FOR = timedelta(days=30)
+UNUSED_FOR = timedelta(hours=24)
+"""A finished file that nothing uses is deleted after this."""
 ORGANIZATION_QUOTA_BYTES = 1024**4
 PERSON_QUOTA_BYTES = 5 * 1024**3
 HEAD_BYTES = 8192

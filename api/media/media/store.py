@@ -1,4 +1,4 @@
-"""The SQL of media: assets, claims, quotas, and whose courses and runs are. Unfinished uploads have a store of their own."""
+"""The SQL of media: assets, quotas, and whose courses and runs are. Unfinished uploads have a store of their own."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -29,8 +29,7 @@ class Quota:
 
 ASSET = """id, org_id, course_id, run_id, owner_id, purpose, filename, coalesce(content_type, declared_type) AS content_type,
     size_bytes, state, reason, sha256, object_key, version, created_at,
-    coalesce(expires_at, (SELECT expires_at FROM media.uploads WHERE asset_id = assets.id)) AS expires_at,
-    EXISTS (SELECT FROM media.claims WHERE asset_id = assets.id) AS claimed"""
+    (SELECT expires_at FROM media.uploads WHERE asset_id = assets.id) AS expires_at"""
 
 
 def bucket_name() -> str:
@@ -58,15 +57,12 @@ async def find_assets(db: Connection, asset_ids: Collection[AssetId]) -> list[As
     return [asset_of(row) for row in rows]
 
 
-async def list_own(db: Connection, user_id: UserId) -> list[Asset]:
-    """List the files that belong to a person and to no organization."""
+async def list_own(db: Connection, user_id: UserId) -> list[AssetId]:
+    """List the files that belong to a person and to no organization, deleted ones too."""
     rows = await db.rows(
-        "SELECT "
-        + ASSET
-        + """ FROM media.assets WHERE owner_id = $1 AND org_id IS NULL AND deleted_at IS NULL ORDER BY id LIMIT 10000""",
-        user_id,
+        "SELECT id FROM media.assets WHERE owner_id = $1 AND org_id IS NULL ORDER BY id LIMIT 10000", user_id
     )
-    return [asset_of(row) for row in rows]
+    return [row["id"] for row in rows]
 
 
 _WITHIN_REACH = (
@@ -126,15 +122,17 @@ async def insert_asset(
     declared_type: str | None,
     size_bytes: int,
     state: State,
-) -> None:
-    await tx.run(
+) -> Asset:
+    rows = await tx.rows(
         """INSERT INTO media.assets
                (id, org_id, course_id, run_id, owner_id, holder_id, purpose, filename, declared_type, size_bytes, state,
                 created_at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)""",
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING """
+        + ASSET,
         *(asset_id, org_id, course_id, run_id, owner_id, holder_id),
         *(purpose, filename, declared_type, size_bytes, state, tx.now),
     )
+    return asset_of(rows[0])
 
 
 async def update_checking(tx: Transaction, asset_id: AssetId) -> None:
@@ -146,112 +144,115 @@ async def update_checking(tx: Transaction, asset_id: AssetId) -> None:
 
 
 async def update_ready(
-    tx: Transaction, asset_id: AssetId, *, content_type: str, sha256: str, object_key: str, expires_at: datetime
-) -> int | None:
-    """Finish the check; return the version, None when it was finished or deleted before."""
-    version: int | None = await tx.value(
-        """UPDATE media.assets SET state = 'ready', content_type = $2, sha256 = $3, object_key = $4, expires_at = $5,
-               version = version + 1
-           WHERE id = $1 AND state = 'checking' AND deleted_at IS NULL RETURNING version""",
-        *(asset_id, content_type, sha256, object_key, expires_at),
-    )
-    return version
-
-
-async def update_rejected(tx: Transaction, asset_id: AssetId, *, reason: Reason, expires_at: datetime) -> int | None:
-    """Finish the check; return the version, None when it was finished or deleted before."""
-    version: int | None = await tx.value(
-        """UPDATE media.assets SET state = 'rejected', reason = $2, expires_at = $3, version = version + 1
-           WHERE id = $1 AND state = 'checking' AND deleted_at IS NULL RETURNING version""",
-        *(asset_id, reason, expires_at),
-    )
-    return version
-
-
-@dataclass(frozen=True, slots=True)
-class Deleted:
-    """What is told about an asset that is gone."""
-
-    id: AssetId
-    org_id: OrgId | None
-    purpose: str
-    version: int
-
-
-async def delete_asset(tx: Transaction, asset_id: AssetId, *, expired_at: datetime | None = None) -> Deleted | None:
-    """Mark an unclaimed asset as deleted and give its bytes back to the quota; None when there is nothing to delete.
-
-    `expired_at`: only if it has expired by then. Its upload's row goes first: whoever writes holds that row first too.
-    """
-    await tx.run(
-        "DELETE FROM media.uploads WHERE asset_id = $1 AND ($2::timestamptz IS NULL OR expires_at <= $2)",
-        *(asset_id, expired_at),
-    )
-    # Held before the next statement begins: else it would not see a claim that commits while it waits for the row.
-    await tx.run("SELECT FROM media.assets WHERE id = $1 FOR UPDATE", asset_id)
-    return await tx.maybe(
-        Deleted,
-        """WITH gone AS (
-               UPDATE media.assets SET deleted_at = $3, version = version + 1
-               WHERE id = $1 AND deleted_at IS NULL
-                 AND NOT EXISTS (SELECT FROM media.claims WHERE asset_id = $1)
-                 AND ($2::timestamptz IS NULL OR expires_at <= $2
-                      OR (state = 'uploading' AND NOT EXISTS (SELECT FROM media.uploads WHERE asset_id = $1)))
-               RETURNING id, org_id, purpose, version, holder_id, size_bytes
-           ), freed AS (
-               UPDATE media.quotas SET used_bytes = greatest(used_bytes - gone.size_bytes, 0)
-               FROM gone WHERE quotas.holder_id = gone.holder_id
-           ), unlisted AS (DELETE FROM media.parts WHERE asset_id IN (SELECT id FROM gone))
-           SELECT id, org_id, purpose, version FROM gone""",
-        *(asset_id, expired_at, tx.now),
-    )
-
-
-async def list_expired(db: Connection, now: datetime, limit: int) -> list[AssetId]:
-    rows = await db.rows(
-        """(SELECT asset_id AS id FROM media.uploads WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)
-           UNION ALL
-           (SELECT id FROM media.assets WHERE deleted_at IS NULL AND expires_at IS NOT NULL AND expires_at <= $1
-            ORDER BY expires_at LIMIT $2)""",
-        *(now, limit),
-    )
-    return [row["id"] for row in rows]
-
-
-async def purge_deleted(tx: Transaction, before: datetime) -> int:
-    """Forget assets that were deleted before that instant, at most 1,000, and return how many."""
-    return await tx.run(
-        """DELETE FROM media.assets WHERE id IN (
-               SELECT id FROM media.assets WHERE deleted_at IS NOT NULL AND deleted_at < $1 ORDER BY deleted_at LIMIT 1000)""",
-        before,
-    )
-
-
-async def lock_asset(tx: Transaction, asset_id: AssetId) -> Asset | None:
-    """Hold the asset until the transaction ends: claims and deletion wait for each other."""
+    tx: Transaction, asset_id: AssetId, *, content_type: str, sha256: str, object_key: str
+) -> Asset | None:
+    """Finish the check; None when it was finished or deleted before."""
     rows = await tx.rows(
-        "SELECT " + ASSET + " FROM media.assets WHERE id = $1 AND deleted_at IS NULL FOR UPDATE OF assets", asset_id
+        """UPDATE media.assets SET state = 'ready', content_type = $2, sha256 = $3, object_key = $4, version = version + 1
+           WHERE id = $1 AND state = 'checking' AND deleted_at IS NULL RETURNING """
+        + ASSET,
+        *(asset_id, content_type, sha256, object_key),
     )
     return asset_of(rows[0]) if rows else None
 
 
-async def insert_claim(tx: Transaction, asset_id: AssetId, claimant: str) -> None:
-    await tx.run(
-        """WITH kept AS (UPDATE media.assets SET expires_at = NULL WHERE id = $1)
-           INSERT INTO media.claims (asset_id, claimant, claimed_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING""",
-        *(asset_id, claimant, tx.now),
+async def update_rejected(tx: Transaction, asset_id: AssetId, *, reason: Reason) -> Asset | None:
+    """Finish the check; None when it was finished or deleted before."""
+    rows = await tx.rows(
+        """UPDATE media.assets SET state = 'rejected', reason = $2, version = version + 1
+           WHERE id = $1 AND state = 'checking' AND deleted_at IS NULL RETURNING """
+        + ASSET,
+        *(asset_id, reason),
+    )
+    return asset_of(rows[0]) if rows else None
+
+
+async def lock_asset(tx: Transaction, asset_id: AssetId) -> bool:
+    """Hold the asset until the transaction ends and tell whether it is there.
+
+    Its upload's row goes first: a request that writes holds that row first too.
+    """
+    await tx.run("SELECT FROM media.uploads WHERE asset_id = $1 FOR UPDATE", asset_id)
+    sql = "SELECT id FROM media.assets WHERE id = $1 AND deleted_at IS NULL FOR UPDATE"
+    return await tx.value(sql, asset_id) is not None
+
+
+async def update_deleted(tx: Transaction, asset_id: AssetId) -> Asset:
+    """Mark an asset as deleted, give its bytes back to the quota, and forget the parts of what was not finished."""
+    rows = await tx.rows(
+        """WITH gone AS (
+               UPDATE media.assets SET deleted_at = $2, version = version + 1 WHERE id = $1 AND deleted_at IS NULL RETURNING *
+           ), freed AS (
+               UPDATE media.quotas SET used_bytes = greatest(used_bytes - gone.size_bytes, 0)
+               FROM gone WHERE quotas.holder_id = gone.holder_id
+           ), ended AS (DELETE FROM media.uploads WHERE asset_id IN (SELECT id FROM gone)
+           ), unlisted AS (DELETE FROM media.parts WHERE asset_id IN (SELECT id FROM gone))
+           SELECT """
+        + ASSET
+        + " FROM gone AS assets",
+        *(asset_id, tx.now),
+    )
+    return asset_of(rows[0])
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedAsset:
+    """A deleted asset and whose quota it counts against once it is restored."""
+
+    asset: Asset
+    holder_id: UUID
+
+
+async def find_deleted(db: Connection, asset_id: AssetId) -> Guarded[DeletedAsset] | None:
+    """Find a deleted asset that was ready: what was not finished is not restored."""
+    rows = await db.rows(
+        "SELECT "
+        + ASSET
+        + ", holder_id FROM media.assets WHERE id = $1 AND deleted_at IS NOT NULL AND state = 'ready'",
+        asset_id,
+    )
+    if not rows:
+        return None
+    row = dict(rows[0])
+    holder_id = row.pop("holder_id")
+    asset = asset_of(row)
+    return Guarded(
+        DeletedAsset(asset, holder_id),
+        org_id=asset.org_id,
+        course_id=asset.course_id,
+        run_id=asset.run_id,
+        owner_id=asset.owner_id,
     )
 
 
-async def delete_claim(tx: Transaction, asset_id: AssetId, claimant: str, expires_at: datetime) -> None:
-    """Take a claim back; when it was the last, the asset expires."""
-    removed = await tx.run("DELETE FROM media.claims WHERE asset_id = $1 AND claimant = $2", asset_id, claimant)
-    if removed:
-        await tx.run(
-            """UPDATE media.assets SET expires_at = $2
-               WHERE id = $1 AND NOT EXISTS (SELECT FROM media.claims WHERE asset_id = $1)""",
-            *(asset_id, expires_at),
-        )
+async def update_restored(tx: Transaction, asset_id: AssetId) -> Asset | None:
+    """Bring a deleted asset back; None when it is not deleted any more."""
+    rows = await tx.rows(
+        """UPDATE media.assets SET deleted_at = NULL, version = version + 1
+           WHERE id = $1 AND deleted_at IS NOT NULL AND state = 'ready' RETURNING """
+        + ASSET,
+        asset_id,
+    )
+    return asset_of(rows[0]) if rows else None
+
+
+async def list_expired(db: Connection, now: datetime, limit: int) -> list[AssetId]:
+    """List uploads that were not finished in time."""
+    rows = await db.rows(
+        "SELECT asset_id FROM media.uploads WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2", now, limit
+    )
+    return [row["asset_id"] for row in rows]
+
+
+async def lock_expired(tx: Transaction, asset_id: AssetId, now: datetime) -> bool:
+    """Hold an upload and its asset until the transaction ends and tell whether it is unfinished and its time is up."""
+    sql = "SELECT expires_at <= $2 FROM media.uploads WHERE asset_id = $1 FOR UPDATE"
+    return bool(await tx.value(sql, asset_id, now)) and await lock_asset(tx, asset_id)
+
+
+async def delete_purged(tx: Transaction, asset_id: AssetId) -> None:
+    """Forget a deleted asset whose objects are gone."""
+    await tx.run("DELETE FROM media.assets WHERE id = $1 AND deleted_at IS NOT NULL", asset_id)
 
 
 async def reserve(tx: Transaction, holder_id: UUID, size_bytes: int, limit_bytes: int) -> bool:
@@ -288,9 +289,9 @@ async def insert_place(tx: Transaction, id: UUID, kind: TargetKind, *, course_id
 
 
 async def referenced_keys(db: Connection, asset_ids: Collection[UUID]) -> set[str]:
-    """Return the keys of all objects that these assets consist of."""
+    """Return the keys of all objects that these assets consist of, deleted ones too: they can be restored."""
     rows = await db.rows(
-        """SELECT object_key FROM media.assets WHERE id = ANY($1::uuid[]) AND deleted_at IS NULL AND object_key IS NOT NULL
+        """SELECT object_key FROM media.assets WHERE id = ANY($1::uuid[]) AND object_key IS NOT NULL
            UNION ALL
            SELECT object_key FROM media.parts WHERE asset_id = ANY($1::uuid[])""",
         list(asset_ids),

@@ -4,15 +4,20 @@ from dataclasses import dataclass
 from typing import Literal, NewType, Protocol
 from uuid import UUID
 
-from api.media.media.contract import AssetId
 from cluster.base.ids import OrgId
 from cluster.base.problems import Conflict, Invalid, NotFound
+from cluster.data.uses import Ref
 from cluster.events import event
 from cluster.jobs import job
 
 VideoId = NewType("VideoId", UUID)
 
 VideoState = Literal["queued", "processing", "ready", "failed", "cancelled"]
+
+
+def video_ref(video_id: VideoId) -> Ref:
+    """Name a film among the things that can be used."""
+    return Ref("video", video_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +125,26 @@ class VideoRestarted:
     take: int
 
 
+@event("video.deleted", subject="video_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoDeleted:
+    """It can be restored for 30 days."""
+
+    video_id: VideoId
+    org_id: OrgId
+    course_id: UUID
+
+
+@event("video.restored", subject="video_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoRestored:
+    """It was deleted and is back."""
+
+    video_id: VideoId
+    org_id: OrgId
+    course_id: UUID
+
+
 @job("video_processing.transcode", attempts=10, timeout_s=120, concurrency=2)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transcode:
@@ -140,12 +165,12 @@ class RemoveFilmObjects:
     prefix: str
 
 
-@job("video_processing.release_upload", attempts=20, timeout_s=60)
+@job("video_processing.purge_video", attempts=20, timeout_s=300)
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReleaseUpload:
-    """Lets go of an upload that no film can be made of, so that it expires."""
+class PurgeVideo:
+    """Deletes a removed film for good: its objects, then its rows."""
 
-    asset_id: AssetId
+    id: UUID
 
 
 class VideoNotFound(NotFound):
@@ -170,3 +195,7 @@ class VideoIsFinished(Conflict):
 
 class VideoNotRetryable(Conflict):
     title = "The film cannot be retried: another attempt would fail the same way"
+
+
+class UploadHasFilm(Conflict):
+    title = "The upload has another film"

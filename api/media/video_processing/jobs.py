@@ -2,14 +2,11 @@
 
 from datetime import UTC, datetime, timedelta
 
-from api.media.media.contract import MediaCalls
 from api.media.video_processing import logic
-from api.media.video_processing.contract import ReleaseUpload, RemoveFilmObjects
+from api.media.video_processing.contract import PurgeVideo, RemoveFilmObjects, VideoId
 from cluster.data.objects import bucket
 from cluster.jobs import JobRun, cron, perform
-from cluster.people.calls import client
 
-_BATCH = 1000
 _STILL_RUNNING = timedelta(days=1)
 """No piece runs longer: what is older and belongs to no take that counts is nobody's."""
 
@@ -17,20 +14,12 @@ _STILL_RUNNING = timedelta(days=1)
 @perform(RemoveFilmObjects)
 async def remove_objects(run: JobRun, args: RemoveFilmObjects) -> None:
     """Delete everything whose key begins with the prefix."""
-    films = bucket(logic.BUCKET)
-    batch: list[str] = []
-    async for stored in films.list(args.prefix):
-        batch.append(stored.key)
-        if len(batch) == _BATCH:
-            await films.delete(batch)
-            await run.extend()
-            batch = []
-    await films.delete(batch)
+    await logic.remove_objects(args.prefix, beat=run.extend)
 
 
-@perform(ReleaseUpload)
-async def release_upload(run: JobRun, args: ReleaseUpload) -> None:
-    await client(MediaCalls).release_asset(args.asset_id, logic.CLAIMANT)
+@perform(PurgeVideo)
+async def purge_video(run: JobRun, args: PurgeVideo) -> None:
+    await logic.purge(VideoId(args.id), beat=run.extend)
 
 
 @cron("video_processing.sweep", "11 4 * * *", timeout_s=3600, lane="bulk")

@@ -1,40 +1,41 @@
-"""Use cases of films: make one of an upload, look at it, stop its processing, start it again."""
+"""Use cases of films: make one of an upload, look at it, stop its processing, start it again, delete and restore it."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from api.media.media.contract import Asset, AssetId, AssetNotFound, MediaCalls
+from api.media.media.contract import Asset, AssetId, AssetNotFound, MediaCalls, RemoveUnused, asset_ref
 from api.media.video_processing import rules, store
 from api.media.video_processing.contract import (
     PosterNotFound,
-    ReleaseUpload,
     RemoveFilmObjects,
     Transcode,
     UploadBelongsToNoCourse,
     VideoCancelled,
     VideoCreated,
+    VideoDeleted,
     VideoFailed,
     VideoId,
     VideoIsFinished,
     VideoNotFound,
     VideoNotRetryable,
     VideoRestarted,
+    VideoRestored,
     VideoState,
+    video_ref,
 )
 from api.media.video_processing.store import Film
 from cluster.base.ids import OrgId, new_id
 from cluster.base.principal import Principal, platform
-from cluster.data import Transaction, read, write
+from cluster.data import Transaction, read, uses, write
 from cluster.data.objects import Bucket, bucket
+from cluster.data.uses import Thing, UsedBy
 from cluster.events import emit
 from cluster.jobs import enqueue
 from cluster.people.access import permit, reach_of
 from cluster.people.calls import client
 from cluster.signals.broadcast import announce
 
-CLAIMANT = "video_processing"
-"""An upload has one film, so the service itself claims it: two requests at once leave no claim behind."""
 TOPIC = "video"
 BUCKET = "videos"
 _STRAGGLERS = timedelta(seconds=30)
@@ -52,7 +53,7 @@ async def create_film(caller: Principal, asset_id: AssetId) -> tuple[Film, bool]
     """Make a film of a ready upload and queue it, or return the one there is; also whether it is new.
 
     Raises:
-        AssetNotFound, AssetNotReady, AssetRejected, FileIsNoFilm, UploadBelongsToNoCourse
+        AssetNotFound, AssetNotReady, AssetRejected, FileIsNoFilm, UploadBelongsToNoCourse, ThingGone
     """
     asset = await client(MediaCalls).find_asset(asset_id)
     asset = await permit(caller, "video:create", None if asset is None else asset.guarded(), missing=AssetNotFound)
@@ -61,9 +62,8 @@ async def create_film(caller: Principal, asset_id: AssetId) -> tuple[Film, bool]
         existing = await store.find_film_of_asset(db, asset_id)
     if existing is not None:
         return await permit(caller, "video:create", existing, missing=AssetNotFound), False
-    if asset.state == "ready":
-        rules.check_type(asset.content_type)
-    await client(MediaCalls).claim_asset(asset_id, CLAIMANT)
+    asset.content_key()
+    rules.check_type(asset.content_type)
     video_id = VideoId(new_id())
     try:
         async with write(caller, result=video_id, status=201) as tx:
@@ -72,6 +72,8 @@ async def create_film(caller: Principal, asset_id: AssetId) -> tuple[Film, bool]
             )
             if film is None:
                 raise _FilmExists
+            await use_upload(tx, film)
+            await changed(tx, film)
             created = VideoCreated(video_id=video_id, org_id=org_id, course_id=course_id, asset_id=asset_id)
             emit(tx, created, version=film.version)
             enqueue(tx, Transcode(video_id=video_id), dedupe=Transcode.dedupe(video_id))
@@ -120,7 +122,7 @@ async def cancel(caller: Principal, video_id: VideoId) -> Film:
             remove_take(tx, video_id, cancelled.take)
             told = VideoCancelled(video_id=video_id, org_id=film.org_id, course_id=film.course_id)
             emit(tx, told, version=cancelled.version)
-            announce_change(tx, cancelled)
+            await changed(tx, cancelled)
     cancelled = cancelled or await _permitted(caller, "video:create", video_id)
     if cancelled.state != "cancelled":
         raise VideoIsFinished(f"it is {cancelled.state}")
@@ -143,8 +145,104 @@ async def retry(caller: Principal, video_id: VideoId) -> Film:
         enqueue(tx, Transcode(video_id=video_id), dedupe=Transcode.dedupe(video_id))
         told = VideoRestarted(video_id=video_id, org_id=film.org_id, course_id=film.course_id, take=restarted.take)
         emit(tx, told, version=restarted.version)
-        announce_change(tx, restarted)
+        await changed(tx, restarted)
     return restarted
+
+
+async def list_uses(caller: Principal, video_id: VideoId) -> UsedBy:
+    """Return what uses a film: what the caller may see of it, and the count of the rest."""
+    reach = await reach_of(caller, "video:read")
+    async with read() as db:
+        guarded = await store.find_film(db, video_id)
+        users = await uses.used_by(db, video_ref(video_id), reach=reach)
+    await permit(caller, "video:read", guarded, missing=VideoNotFound)
+    return users
+
+
+async def delete_film(caller: Principal, video_id: VideoId) -> None:
+    """Delete a film that nothing uses, and its upload unless something else uses that. Both can be restored for 30 days.
+
+    Processing stops, as by `cancel`.
+
+    Raises:
+        VideoNotFound, ThingInUse
+    """
+    film = await _permitted(caller, "video:delete", video_id)
+    reach = await reach_of(caller, "video:read")
+    async with write(caller, result=video_id, status=204) as tx:
+        if not await store.lock_film(tx, video_id):
+            return
+        await uses.remove(tx, video_ref(video_id), reach=reach)
+        cancelled = await store.update_cancelled(tx, video_id)
+        if cancelled is not None:
+            remove_take(tx, video_id, cancelled.take)
+        deleted = await store.update_deleted(tx, video_id)
+        await uses.use(tx, by=video_ref(video_id), org_id=film.org_id, things=())
+        enqueue(tx, RemoveUnused(id=film.asset_id))
+        told = VideoDeleted(video_id=video_id, org_id=film.org_id, course_id=film.course_id)
+        emit(tx, told, version=deleted.version)
+        announce_change(tx, deleted)
+
+
+async def restore_film(caller: Principal, video_id: VideoId) -> Film:
+    """Bring a deleted film back, and its upload. Restoring what is there changes nothing.
+
+    Raises:
+        VideoNotFound: it was deleted more than 30 days ago.
+        QuotaExceeded: there is no room for the upload.
+        UploadHasFilm
+    """
+    async with read() as db:
+        present = await store.find_film(db, video_id)
+        deleted = await store.find_deleted(db, video_id)
+    if present is not None:
+        return await permit(caller, "video:delete", present, missing=VideoNotFound)
+    film = await permit(caller, "video:delete", deleted, missing=VideoNotFound)
+    if film.state != "failed" or film.retryable:
+        # Harmless if this request ends here: what nothing uses is deleted again a day later.
+        await client(MediaCalls).restore_asset(film.asset_id)
+    async with write(caller, result=video_id) as tx:
+        restored = await store.update_restored(tx, video_id)
+        if restored is not None:
+            await uses.restore(tx, video_ref(video_id))
+            await use_upload(tx, restored)
+            await changed(tx, restored)
+            told = VideoRestored(video_id=video_id, org_id=film.org_id, course_id=film.course_id)
+            emit(tx, told, version=restored.version)
+    return restored or await get_film(caller, video_id)
+
+
+async def purge(video_id: VideoId, *, beat: Callable[[], Awaitable[None]]) -> None:
+    """Delete a removed film for good, once it cannot be restored any more: its objects, then its rows. Safe to repeat.
+
+    Raises:
+        Unavailable
+    """
+    ref = video_ref(video_id)
+    async with read() as db:
+        if not await uses.purgeable(db, ref):
+            return
+    await remove_objects(f"{video_id}/", beat=beat)
+    async with write(platform("video_processing")) as tx:
+        await store.delete_purged(tx, video_id)
+        await uses.forget(tx, ref)
+
+
+async def remove_objects(prefix: str, *, beat: Callable[[], Awaitable[None]]) -> None:
+    """Delete everything whose key begins with the prefix. `beat` is called while work goes on.
+
+    Raises:
+        Unavailable
+    """
+    films = bucket(BUCKET)
+    batch: list[str] = []
+    async for stored in films.list(prefix):
+        batch.append(stored.key)
+        if len(batch) == _BATCH:
+            await films.delete(batch)
+            await beat()
+            batch = []
+    await films.delete(batch)
 
 
 async def open_poster(caller: Principal, video_id: VideoId) -> tuple[Film, AsyncGenerator[bytes, None]]:
@@ -180,10 +278,10 @@ async def rescue(now: datetime) -> int:
             if film is None:
                 continue
             if film.state == "failed":
-                tell_failed(tx, film)
+                await tell_failed(tx, film)
             else:
                 enqueue(tx, Transcode(video_id=video_id), dedupe=Transcode.dedupe(video_id))
-                announce_change(tx, film)
+                await changed(tx, film)
     return len(forsaken)
 
 
@@ -220,12 +318,46 @@ async def _remove_stale(films: Bucket, takes: dict[str, tuple[VideoId, int]]) ->
     return len(stale)
 
 
+async def changed(tx: Transaction, film: Film) -> None:
+    """Declare the film's new state to those who use it, and wake who watches it."""
+    thing = Thing(
+        kind="video",
+        id=film.id,
+        org_id=film.org_id,
+        course_id=film.course_id,
+        state=rules.THING_STATES[film.state],
+        fault=rules.CANCELLED if film.state == "cancelled" else film.error_code,
+        facts={"duration_s": film.duration_s},
+        version=film.version,
+    )
+    await uses.declare(tx, thing)
+    announce_change(tx, film)
+
+
 def announce_change(tx: Transaction, film: Film) -> None:
     """Wake who watches the film, in every process."""
     announce(tx, TOPIC, {"video_id": str(film.id), "version": film.version})
 
 
-def tell_failed(tx: Transaction, film: Film) -> None:
+async def use_upload(tx: Transaction, film: Film) -> None:
+    """Keep the upload as long as the film is there, unless no film can be made of it.
+
+    Raises:
+        ThingGone: the upload was deleted meanwhile.
+    """
+    upload = asset_ref(film.asset_id)
+    needed = film.state != "failed" or film.retryable
+    await uses.use(
+        tx,
+        by=video_ref(film.id),
+        org_id=film.org_id,
+        course_id=film.course_id,
+        things={upload} if needed else (),
+        pointers={upload: "/asset_id"},
+    )
+
+
+async def tell_failed(tx: Transaction, film: Film) -> None:
     """Tell that a film has failed, delete what there was of it, and let go of an upload that is at fault."""
     told = VideoFailed(
         video_id=film.id,
@@ -235,10 +367,9 @@ def tell_failed(tx: Transaction, film: Film) -> None:
         retryable=film.retryable,
     )
     emit(tx, told, version=film.version)
-    announce_change(tx, film)
+    await changed(tx, film)
+    await use_upload(tx, film)
     remove_take(tx, film.id, film.take)
-    if not film.retryable:
-        enqueue(tx, ReleaseUpload(asset_id=film.asset_id))
 
 
 def remove_take(tx: Transaction, video_id: VideoId, take: int) -> None:

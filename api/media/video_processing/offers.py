@@ -1,11 +1,24 @@
 """What video processing contributes: the purpose that films are uploaded for, and what may be done with films."""
 
 from api.media.media.contract import UploadPurpose
+from api.media.video_processing import rules
+from api.media.video_processing.contract import PurgeVideo
+from cluster.data.uses import ThingKind
 from cluster.people.access import Permission
 
 _EDITORS = ("org_owner", "org_admin", "instructor")
 
 OFFERS = (
+    ThingKind(
+        name="video",
+        title="film",
+        purge=PurgeVideo,
+        faults={
+            "pending": "the film is still being processed: wait until it is ready",
+            "failed": "the film could not be processed: upload another",
+            rules.CANCELLED: "the processing of the film was cancelled: start it again or choose another",
+        },
+    ),
     UploadPurpose(
         name="course-media",
         max_bytes=20 * 1000**3,
@@ -14,5 +27,6 @@ OFFERS = (
         targets=("course", "run"),
     ),
     Permission("video:create", "Make films of uploads, stop and repeat their processing", _EDITORS),
+    Permission("video:delete", "Delete films that nothing uses, and bring them back", _EDITORS),
     Permission("video:read", "See films, their state and their posters", (*_EDITORS, "assistant")),
 )

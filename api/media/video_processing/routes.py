@@ -10,12 +10,13 @@ from fastapi import Header, Response
 from pydantic import BaseModel, Field
 from starlette.responses import StreamingResponse
 
-from api.media.media.contract import AssetId, AssetNotFound, AssetNotReady, AssetRejected
+from api.media.media.contract import AssetId, AssetNotFound, AssetNotReady, AssetRejected, QuotaExceeded
 from api.media.video_processing import live, logic
 from api.media.video_processing.contract import (
     FileIsNoFilm,
     PosterNotFound,
     UploadBelongsToNoCourse,
+    UploadHasFilm,
     VideoId,
     VideoIsFinished,
     VideoNotFound,
@@ -25,7 +26,8 @@ from api.media.video_processing.contract import (
 from api.media.video_processing.store import Film
 from cluster.base.ids import OrgId
 from cluster.base.problems import Invalid
-from cluster.http import Body, Caller, Page, Paging, Router, Several, once, set_etag
+from cluster.data.uses import ThingGone, ThingInUse
+from cluster.http import Body, Caller, Page, Paging, Router, Several, UsesView, once, set_etag
 
 router = Router("video_processing")
 
@@ -75,7 +77,7 @@ class VideoView(BaseModel):
 @router.post(
     "/v1/videos",
     status_code=201,
-    raises=(AssetNotFound, AssetNotReady, AssetRejected, FileIsNoFilm, UploadBelongsToNoCourse),
+    raises=(AssetNotFound, AssetNotReady, AssetRejected, FileIsNoFilm, UploadBelongsToNoCourse, ThingGone),
     responses={200: {"description": "The upload has a film already", "model": VideoView}},
 )
 async def create_video(caller: Caller, new: NewVideo, response: Response) -> VideoView:
@@ -163,6 +165,33 @@ async def retry_video(caller: Caller, video_id: UUID, response: Response) -> Vid
     film = await once(
         response,
         lambda: logic.retry(caller, VideoId(video_id)),
+        again=lambda id: logic.get_film(caller, VideoId(id)),
+    )
+    return _render(film, response)
+
+
+@router.get("/v1/videos/{video_id}/uses", raises=(VideoNotFound,))
+async def list_uses(caller: Caller, video_id: UUID) -> UsesView:
+    """Return what uses a film: blocks of working outlines, and published outlines. What the caller may not see is counted."""
+    return UsesView.of(await logic.list_uses(caller, VideoId(video_id)))
+
+
+@router.delete("/v1/videos/{video_id}", status_code=204, raises=(VideoNotFound, ThingInUse))
+async def delete_video(caller: Caller, video_id: UUID, response: Response) -> None:
+    """Delete a film that nothing uses, and its upload. Processing stops; both can be restored for 30 days."""
+
+    async def again(_: UUID) -> None:
+        return None
+
+    await once(response, lambda: logic.delete_film(caller, VideoId(video_id)), again=again)
+
+
+@router.post("/v1/videos/{video_id}/restore", raises=(VideoNotFound, QuotaExceeded, UploadHasFilm))
+async def restore_video(caller: Caller, video_id: UUID, response: Response) -> VideoView:
+    """Bring a deleted film and its upload back, if there is room. One that was processed starts over by `retry`."""
+    film = await once(
+        response,
+        lambda: logic.restore_film(caller, VideoId(video_id)),
         again=lambda id: logic.get_film(caller, VideoId(id)),
     )
     return _render(film, response)

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from api.media.video_processing.contract import FileIsNoFilm, VideoId, VideoState
 from api.media.video_processing.film.faults import MESSAGES
+from cluster.data.uses import State as ThingState
 
 FINAL: frozenset[VideoState] = frozenset(("ready", "failed", "cancelled"))
 """Nothing happens to the film any more unless somebody asks for it."""
@@ -15,6 +16,16 @@ PROCESSING_FAILED_DETAIL = (
 )
 UPLOAD_GONE = "upload-gone"
 UPLOAD_GONE_DETAIL = "The uploaded file is gone. Please upload the film again."
+
+THING_STATES: dict[VideoState, ThingState] = {
+    "queued": "pending",
+    "processing": "pending",
+    "ready": "ready",
+    "failed": "failed",
+    "cancelled": "failed",
+}
+"""What a film is to those who use it."""
+CANCELLED = "cancelled"
 
 _MAY_HOLD_PICTURES = frozenset(("audio/ogg", "audio/mp4", "application/ogg", "application/mxf"))
 """Types told by the container's first bytes, which films share with sound."""

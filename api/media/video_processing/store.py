@@ -6,8 +6,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+
 from api.media.media.contract import AssetId
-from api.media.video_processing.contract import VideoId, VideoState
+from api.media.video_processing.contract import UploadHasFilm, VideoId, VideoState
 from cluster.base.ids import OrgId, UserId
 from cluster.data import Connection, Transaction
 from cluster.people.access import Guarded, Reach
@@ -44,12 +46,16 @@ def guard_film(film: Film) -> Guarded[Film]:
 
 
 async def find_film(db: Connection, video_id: VideoId) -> Guarded[Film] | None:
-    film = await db.maybe(Film, "SELECT " + FILM + " FROM video_processing.videos WHERE id = $1", video_id)
+    film = await db.maybe(
+        Film, "SELECT " + FILM + " FROM video_processing.videos WHERE id = $1 AND deleted_at IS NULL", video_id
+    )
     return None if film is None else guard_film(film)
 
 
 async def find_film_of_asset(db: Connection, asset_id: AssetId) -> Guarded[Film] | None:
-    film = await db.maybe(Film, "SELECT " + FILM + " FROM video_processing.videos WHERE asset_id = $1", asset_id)
+    film = await db.maybe(
+        Film, "SELECT " + FILM + " FROM video_processing.videos WHERE asset_id = $1 AND deleted_at IS NULL", asset_id
+    )
     return None if film is None else guard_film(film)
 
 
@@ -57,7 +63,7 @@ LIST = {
     column: "SELECT "
     + FILM
     + f""" FROM video_processing.videos
-           WHERE ($1 OR org_id = ANY($2::uuid[]) OR course_id = ANY($3::uuid[]))
+           WHERE deleted_at IS NULL AND ($1 OR org_id = ANY($2::uuid[]) OR course_id = ANY($3::uuid[]))
              AND ($4::uuid IS NULL OR {column} = $4)
              AND ($5::uuid[] IS NULL OR id = ANY($5))
              AND ($6::text[] IS NULL OR state = ANY($6))
@@ -107,7 +113,7 @@ async def insert_film(
         Film,
         """INSERT INTO video_processing.videos (id, org_id, course_id, asset_id, state, created_by, created_at, updated_at)
            VALUES ($1, $2, $3, $4, 'queued', $5, $6, $6)
-           ON CONFLICT (asset_id) DO NOTHING RETURNING """
+           ON CONFLICT (asset_id) WHERE deleted_at IS NULL DO NOTHING RETURNING """
         + FILM,
         *(video_id, org_id, course_id, asset_id, created_by, tx.now),
     )
@@ -138,7 +144,7 @@ async def update_restarted(tx: Transaction, video_id: VideoId) -> Film | None:
                UPDATE video_processing.videos SET state = 'queued', take = take + 1, progress = 0, has_poster = false,
                    error_code = NULL, error_detail = NULL, retryable = false, rescues = 0, version = version + 1,
                    updated_at = $2
-               WHERE id = $1 AND (state = 'cancelled' OR (state = 'failed' AND retryable)) RETURNING *
+               WHERE id = $1 AND deleted_at IS NULL AND (state = 'cancelled' OR (state = 'failed' AND retryable)) RETURNING *
            ), pieces AS (DELETE FROM video_processing.tasks WHERE video_id = (SELECT id FROM begun)
            ), plan AS (DELETE FROM video_processing.plans WHERE video_id = (SELECT id FROM begun))
            SELECT """
@@ -146,6 +152,56 @@ async def update_restarted(tx: Transaction, video_id: VideoId) -> Film | None:
         + " FROM begun",
         *(video_id, tx.now),
     )
+
+
+async def lock_film(tx: Transaction, video_id: VideoId) -> bool:
+    """Hold a film until the transaction ends and tell whether it is there."""
+    sql = "SELECT id FROM video_processing.videos WHERE id = $1 AND deleted_at IS NULL FOR UPDATE"
+    return await tx.value(sql, video_id) is not None
+
+
+async def update_deleted(tx: Transaction, video_id: VideoId) -> Film:
+    return await tx.one(
+        Film,
+        "UPDATE video_processing.videos SET deleted_at = $2, version = version + 1, updated_at = $2 WHERE id = $1 RETURNING "
+        + FILM,
+        *(video_id, tx.now),
+    )
+
+
+async def find_deleted(db: Connection, video_id: VideoId) -> Guarded[Film] | None:
+    film = await db.maybe(
+        Film,
+        "SELECT " + FILM + " FROM video_processing.videos WHERE id = $1 AND deleted_at IS NOT NULL",
+        video_id,
+    )
+    return None if film is None else guard_film(film)
+
+
+async def update_restored(tx: Transaction, video_id: VideoId) -> Film | None:
+    """Bring a deleted film back; None when it is not deleted any more.
+
+    Raises:
+        UploadHasFilm
+    """
+    try:
+        return await tx.maybe(
+            Film,
+            """UPDATE video_processing.videos SET deleted_at = NULL, version = version + 1, updated_at = $2
+               WHERE id = $1 AND deleted_at IS NOT NULL RETURNING """
+            + FILM,
+            *(video_id, tx.now),
+        )
+    except asyncpg.UniqueViolationError:
+        raise UploadHasFilm("another film was made of the same upload: delete that one first") from None
+
+
+async def delete_purged(tx: Transaction, video_id: VideoId) -> None:
+    """Forget a deleted film whose objects are gone."""
+    await tx.run("DELETE FROM video_processing.tasks WHERE video_id = $1", video_id)
+    await tx.run("DELETE FROM video_processing.plans WHERE video_id = $1", video_id)
+    await tx.run("DELETE FROM video_processing.streams WHERE video_id = $1", video_id)
+    await tx.run("DELETE FROM video_processing.videos WHERE id = $1 AND deleted_at IS NOT NULL", video_id)
 
 
 async def list_takes(db: Connection, video_ids: Collection[VideoId]) -> set[tuple[VideoId, int]]:
@@ -209,7 +265,7 @@ _STREAM = (
     "SELECT "
     + FILM
     + """, (SELECT playlists FROM video_processing.streams WHERE video_id = videos.id) AS playlists
-           FROM video_processing.videos WHERE id = $1 AND state = 'ready'"""
+           FROM video_processing.videos WHERE id = $1 AND state = 'ready' AND deleted_at IS NULL"""
 )
 
 

@@ -1,6 +1,5 @@
 """Use cases of frozen outlines: freeze, copy, and open what a run teaches."""
 
-import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,10 +15,8 @@ from api.learning.content.contract import (
     BlockNotReleased,
     CopiedOutline,
     Frozen,
-    FrozenBlock,
     FrozenId,
     FrozenOutline,
-    Missing,
     OpenBlock,
     OutlineChanged,
     OutlineNotEmpty,
@@ -27,20 +24,19 @@ from api.learning.content.contract import (
     RequiredBlock,
     RunOutline,
 )
-from api.learning.content.logic import block_types
+from api.learning.content.logic import block_types, use_things
 from api.learning.content.outline import frozen, store
 from api.learning.content.outline.frozen import Kept
 from api.learning.content.outline.store import FrozenRow, RunState
-from api.media.video_processing.contract import VideoCalls, VideoId
+from api.learning.content.store import BlockBody
 from cluster.base.ids import OrgId, UserId, new_id
 from cluster.base.principal import Principal, platform
-from cluster.data import read, write
+from cluster.data import read, uses, write
+from cluster.data.uses import Ref
 from cluster.events import emit
 from cluster.people.access import permit, reach_of
-from cluster.people.calls import client
 
 _PLATFORM = platform("content")
-_FILMS_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +58,13 @@ async def create_outline(course_id: UUID, org_id: OrgId) -> None:
 
 
 async def freeze(course_id: UUID) -> Frozen:
-    """Keep the working outline for ever and say what is missing in it. The same outline gets the same id.
+    """Keep the working outline for ever, or say what is missing in it. The same outline gets the same id.
+
+    A kept outline uses what its blocks name, so that nothing that was published can be deleted.
 
     Raises:
         OutlineNotFound
+        ThingGone: something was deleted in this moment.
     """
     async with read() as db:
         outline, blocks = await working.list_whole_outline(db, course_id)
@@ -74,12 +73,22 @@ async def freeze(course_id: UUID) -> Frozen:
     rows, sha256 = frozen.freeze(blocks, block_types())
     row = FrozenRow(id=FrozenId(new_id()), course_id=course_id, org_id=outline.org_id, blocks=rows)
     kept = await frozen.decode(row)
-    missing = rules.missing_lessons(kept.outline.blocks) + await _missing_films(kept.outline)
+    things = _things_of(kept.outline)
     async with read() as db:
+        known = await uses.states(db, things)
         frozen_id = await store.find_frozen_id(db, course_id, sha256)
-    if frozen_id is None:
+    missing = [
+        *rules.missing_lessons(kept.outline.blocks),
+        *rules.missing_things(kept.outline.blocks, block_types(), known, outline.org_id),
+    ]
+    if frozen_id is None and not missing:
         async with write(_PLATFORM) as tx:
-            frozen_id = await store.insert_frozen(tx, row, sha256) or await store.find_frozen_id(tx, course_id, sha256)
+            frozen_id = await store.insert_frozen(tx, row, sha256)
+            if frozen_id is not None:
+                by = Ref("outline", frozen_id)
+                await uses.use(tx, by=by, org_id=outline.org_id, course_id=course_id, things=things)
+            else:
+                frozen_id = await store.find_frozen_id(tx, course_id, sha256)
     return Frozen(
         frozen_id=frozen_id or row.id,
         outline_version=outline.version,
@@ -89,22 +98,9 @@ async def freeze(course_id: UUID) -> Frozen:
     )
 
 
-async def _missing_films(outline: FrozenOutline) -> list[Missing]:
-    room = asyncio.Semaphore(_FILMS_AT_ONCE)
-
-    async def missing(block: FrozenBlock) -> Missing | None:
-        async with room:
-            video = await client(VideoCalls).find_video(VideoId(UUID(block.body["video_id"])))
-        if video is None or video.org_id != outline.org_id:
-            fault = "the film is gone: choose another"
-        else:
-            fault = rules.film_fault(video.state)
-        if fault is None:
-            return None
-        return Missing(code="film-not-ready", block_id=block.id, detail=f"{block.title}: {fault}")
-
-    found = await asyncio.gather(*(missing(block) for block in outline.blocks if block.type == "video"))
-    return [each for each in found if each is not None]
+def _things_of(outline: FrozenOutline) -> set[Ref]:
+    types = block_types()
+    return {ref for block in outline.blocks for ref in rules.things_of(types[block.type], block.body)}
 
 
 async def copy_outline(
@@ -115,6 +111,7 @@ async def copy_outline(
     Raises:
         OutlineNotFound: there is no such source.
         OutlineNotEmpty: the target has blocks of its own.
+        ThingGone: something that the blocks use was deleted.
     """
     copies = await _copies(source_course_id, frozen_id)
     async with write(_PLATFORM) as tx:
@@ -126,6 +123,8 @@ async def copy_outline(
         if present or target.copied_from is not None:
             raise OutlineNotEmpty("copy into a new course")
         version = await working.insert_copies(tx, target, source_course_id, copies)
+        bodies = [BlockBody(BlockId(UUID(each["id"])), each["type"], each["body"]) for each in copies]
+        await use_things(tx, bodies, target_course_id, org_id)
         emit(tx, OutlineChanged(course_id=target_course_id, org_id=org_id, outline_version=version), version=version)
     return CopiedOutline(course_id=target_course_id, blocks=len(copies))
 

@@ -18,7 +18,6 @@ from api.media.media.contract import (
     AssetNotFound,
     CheckAsset,
     ChecksumMismatch,
-    QuotaExceeded,
     UploadGone,
     UploadOffsetMismatch,
     UploadPurpose,
@@ -33,7 +32,7 @@ from cluster.base.ids import OrgId, UserId, new_id
 from cluster.base.principal import Principal
 from cluster.base.problems import FieldError, NotFound
 from cluster.base.registry import offers
-from cluster.data import Transaction, read, write
+from cluster.data import Transaction, read, uses, write
 from cluster.data.objects import ObjectMissing, bucket
 from cluster.events import emit
 from cluster.jobs import enqueue
@@ -80,18 +79,12 @@ async def begin(caller: Principal, new: NewUpload) -> Progress:
     asset_id = AssetId(new_id())
     org_id = None if place.org_id is None else OrgId(place.org_id)
     holder_id: UUID = org_id or owner
-    limit = rules.PERSON_QUOTA_BYTES if org_id is None else rules.ORGANIZATION_QUOTA_BYTES
     complete = new.size_bytes == 0
     async with write(caller, result=asset_id, status=201) as tx:
         await tx.take_turns("media.uploads", owner)
-        if not await assets.reserve(tx, holder_id, new.size_bytes, limit):
-            quota = await assets.find_quota(tx, holder_id)
-            free = limit if quota is None else max(quota.limit_bytes - quota.used_bytes, 0)
-            raise QuotaExceeded(
-                f"{free} bytes are free: delete files that nobody uses, or ask for more room", free_bytes=free
-            )
+        await assets_logic.take_room(tx, holder_id, new.size_bytes, personal=org_id is None)
         await _check_unfinished(tx, owner, org_id, new.size_bytes)
-        await assets.insert_asset(
+        asset = await assets.insert_asset(
             tx,
             asset_id,
             org_id=org_id,
@@ -105,6 +98,7 @@ async def begin(caller: Principal, new: NewUpload) -> Progress:
             size_bytes=new.size_bytes,
             state="checking" if complete else "uploading",
         )
+        await uses.declare(tx, asset.thing())
         if complete:
             enqueue(tx, CheckAsset(asset_id=asset_id))
         else:

@@ -63,7 +63,7 @@ async def transcode(run: JobRun, video_id: VideoId, executor: Executor) -> None:
         film = await store.update_begun(tx, video_id, coordinator)
         if film is None:
             return
-        logic.announce_change(tx, film)
+        await logic.changed(tx, film)
     await Coordinator(run, film, coordinator, executor).run()
 
 
@@ -267,19 +267,19 @@ class Coordinator:
             emit(tx, told, version=film.version)
             if planned.source.key == copied:
                 enqueue(tx, RemoveFilmObjects(prefix=copied))
-            logic.announce_change(tx, film)
+            await logic.changed(tx, film)
 
     async def _fail(self, code: str, detail: str, *, retryable: bool) -> None:
         async with write(self._run.principal) as tx:
             film = await store.update_failed(tx, self._film.id, self._id, code=code, detail=detail, retryable=retryable)
             if film is not None:
-                logic.tell_failed(tx, film)
+                await logic.tell_failed(tx, film)
 
     async def _let_go(self) -> None:
         async with write(self._run.principal) as tx:
             film = await store.update_queued_again(tx, self._film.id, self._id)
             if film is not None:
-                logic.announce_change(tx, film)
+                await logic.changed(tx, film)
 
 
 def _mine(film: Film | None) -> Film:

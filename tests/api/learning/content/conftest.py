@@ -1,15 +1,17 @@
 """An outline to build on, people around it, and films."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from api.media.video_processing.contract import Video, VideoId, VideoState
+from api.media.video_processing.contract import VideoId, VideoState, video_ref
+from api.media.video_processing.rules import THING_STATES
 from cluster.base.ids import OrgId, new_id
-from cluster.people import calls
+from cluster.base.principal import PLATFORM
+from cluster.data import uses, write
+from cluster.data.uses import Thing
 from tests.api.learning.course.conftest import new_course
 from tests.harness import Hub, Person, School, done
 
@@ -72,38 +74,37 @@ async def new_author(school: School) -> Author:
     return Author(school.owner, school.org_id, course["id"], course["default_run_id"])
 
 
-@dataclass(slots=True)
 class Films:
-    """Stands in for video_processing: processing real films takes longer than all these tests."""
+    """Declares films: processing real ones takes longer than all these tests."""
 
-    videos: dict[UUID, Video] = field(default_factory=dict[UUID, Video])
-
-    def add(self, author: Author, state: VideoState = "ready", *, course_id: str | None = None) -> str:
+    async def add(self, author: Author, state: VideoState = "ready", *, course_id: str | None = None) -> str:
+        """Declare a film and return its id."""
         video_id = VideoId(new_id())
-        self.videos[video_id] = Video(
+        thing = Thing(
+            kind="video",
             id=video_id,
             org_id=author.org_id,
             course_id=UUID(course_id or author.course_id),
-            state=state,
-            duration_s=10.0 if state == "ready" else None,
+            state=THING_STATES[state],
+            fault="cancelled" if state == "cancelled" else None,
+            version=1,
         )
+        async with write(PLATFORM) as tx:
+            await uses.declare(tx, thing)
         return str(video_id)
 
-    async def find_video(self, video_id: VideoId) -> Video | None:
-        return self.videos.get(video_id)
+    async def remove(self, video_id: str) -> None:
+        async with write(PLATFORM) as tx:
+            await uses.remove(tx, video_ref(VideoId(UUID(video_id))))
+
+    async def restore(self, video_id: str) -> None:
+        async with write(PLATFORM) as tx:
+            await uses.restore(tx, video_ref(VideoId(UUID(video_id))))
 
 
 @pytest.fixture
-def films(hub: Hub) -> Iterator[Films]:
-    local = calls._local  # pyright: ignore[reportPrivateUsage]
-    before = local.get("video_processing")
-    stand_in = Films()
-    local["video_processing"] = stand_in
-    yield stand_in
-    if before is None:
-        del local["video_processing"]
-    else:
-        local["video_processing"] = before
+def films(hub: Hub) -> Films:
+    return Films()
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ def flat(blocks: list[dict[str, Any]]) -> list[dict[str, Any]]:
 async def test_a_learner_reads_what_the_run_teaches(hub: Hub, author: Author, films: Films) -> None:
     lesson = await author.lesson()
     text = await author.text(lesson, markdown="Some *text*")
-    video_id = films.add(author)
+    video_id = await films.add(author)
     video = await author.add(lesson, "video", "Film", body={"video_id": video_id})
     await author.publish(hub)
     learner = await author.enrolled(hub)
@@ -197,7 +197,7 @@ async def test_release_follows_the_start_of_each_run(hub: Hub, author: Author) -
 async def test_may_open_is_for_who_is_enrolled_and_for_what_the_revision_has(
     hub: Hub, author: Author, films: Films
 ) -> None:
-    video_id = films.add(author)
+    video_id = await films.add(author)
     block_id = BlockId(UUID(await author.add(await author.lesson(), "video", "Film", body={"video_id": video_id})))
     run_id = UUID(author.run_id)
     await author.publish(hub)
@@ -249,7 +249,7 @@ async def test_an_archived_course_keeps_its_learners_and_is_hidden_from_others(h
 async def test_required_are_the_blocks_that_complete(hub: Hub, author: Author, films: Films) -> None:
     lesson = await author.lesson()
     text = await author.text(lesson)
-    video = await author.add(lesson, "video", body={"video_id": films.add(author)}, release_at=FUTURE.isoformat())
+    video = await author.add(lesson, "video", body={"video_id": await films.add(author)}, release_at=FUTURE.isoformat())
     await author.publish(hub)
     required = await client(ContentCalls).required_blocks(UUID(author.run_id), author.person.id)
     assert (str(required.course_id), required.revision) == (author.course_id, 1)

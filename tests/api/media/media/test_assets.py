@@ -11,13 +11,16 @@ import pytest
 from api.core.rbac.contract import RbacCalls
 from api.learning.course.contract import CourseChanged, CourseId, RunChanged, RunId
 from api.media.media import checking, logic, store
-from api.media.media.contract import AssetId, AssetNotReady, AssetRejected, MediaCalls, TargetKind
+from api.media.media.contract import AssetId, TargetKind, asset_ref
 from cluster.base.ids import UserId, new_id
-from cluster.base.principal import Principal
+from cluster.base.principal import PLATFORM, Principal
+from cluster.data import uses, write
 from cluster.data.objects import Bucket, ObjectMissing, bucket
 from cluster.data.postgres import pool
+from cluster.data.uses import Ref
 from cluster.events import envelope_of
 from cluster.events.inbox import receive
+from cluster.jobs.things import sweep
 from cluster.people.calls import client
 from tests.harness import done, problem
 
@@ -115,54 +118,138 @@ async def test_lists_use_their_indexes(kind: TargetKind, index: str) -> None:
     assert "Sort" not in text
 
 
-async def test_claims_keep_a_file_and_releases_let_it_go(teacher: Teacher) -> None:
-    media = client(MediaCalls)
+async def used(teacher: Teacher, asset_id: AssetId, by: Ref) -> None:
+    async with write(PLATFORM) as tx:
+        await uses.use(tx, by=by, org_id=teacher.org_id, course_id=teacher.course_id, things={asset_ref(asset_id)})
+
+
+async def let_go(by: Ref) -> None:
+    async with write(PLATFORM) as tx:
+        await uses.use(tx, by=by, org_id=None, things=())
+
+
+async def objects_of(asset_id: AssetId) -> list[str]:
+    return [stored.key async for stored in bucket("media").list(f"{asset_id}/")]
+
+
+async def quota_of(teacher: Teacher) -> int:
+    return await pool().fetchval("SELECT used_bytes FROM media.quotas WHERE holder_id = $1", teacher.org_id)
+
+
+async def let_time_pass(asset_id: AssetId, days: int) -> None:
+    """Let everything that was noted of an asset have been noted earlier."""
+    await pool().execute(
+        """UPDATE hub.things SET idle_since = idle_since - $2::interval, purge_at = purge_at - $2::interval,
+               swept_at = swept_at - $2::interval WHERE kind = 'asset' AND id = $1""",
+        *(asset_id, timedelta(days=days)),
+    )
+
+
+async def test_a_file_in_use_is_not_deleted_and_says_by_what(teacher: Teacher) -> None:
     asset_id = await ready(teacher)
-    assert (await media.claim_asset(asset_id, "video:1")).sha256
-    await media.claim_asset(asset_id, "video:1")
-    await media.claim_asset(asset_id, "block:2")
-    found = await media.find_asset(asset_id)
-    assert found is not None
-    assert (found.claimed, found.expires_at) == (True, None)
-    problem(await teacher.http.delete(f"/v1/assets/{asset_id}"), 409, "asset-in-use")
-    await media.release_asset(asset_id, "video:1")
-    await media.release_asset(asset_id, "video:1")
-    problem(await teacher.http.delete(f"/v1/assets/{asset_id}"), 409, "asset-in-use")
-    await media.release_asset(asset_id, "block:2")
-    found = await media.find_asset(asset_id)
-    assert found is not None
-    assert found.expires_at is not None
+    path = f"/v1/assets/{asset_id}"
+    by, elsewhere = Ref("block", new_id()), Ref("block", new_id())
+    await used(teacher, asset_id, by)
+    async with write(PLATFORM) as tx:
+        await uses.use(tx, by=elsewhere, org_id=teacher.org_id, course_id=new_id(), things={asset_ref(asset_id)})
+
+    refused = problem(await teacher.http.delete(path), 409, "thing-in-use")
+    shown = done(await teacher.http.get(path))
+    listed = done(await teacher.http.get(f"{path}/uses"))
+
+    where = {"organization_id": str(teacher.org_id), "course_id": str(teacher.course_id)}
+    assert listed == {"items": [{"kind": "block", "id": str(by.id), **where}], "others": 1}
+    assert (refused["used_by"], refused["others"]) == (listed["items"], 1)
+    assert (shown["in_use"], shown["expires_at"]) == (True, None)
+
+
+async def test_a_deleted_file_frees_its_room_and_can_be_restored(teacher: Teacher) -> None:
+    content = film(1000)
+    asset_id = await ready(teacher, content)
+    path = f"/v1/assets/{asset_id}"
+    assert (await teacher.http.delete(path)).status_code == 204
+    await settle()
+    problem(await teacher.http.get(path), 404, "asset-not-found")
+    assert await quota_of(teacher) == 0
+
+    restored = done(await teacher.http.post(f"{path}/restore"))
+
+    assert (restored["state"], restored["in_use"], await quota_of(teacher)) == ("ready", False, 1000)
+    assert (await teacher.http.get(f"{path}/content")).content == content
+    assert done(await teacher.http.post(f"{path}/restore"))["id"] == str(asset_id)
+
+
+async def test_restoring_rejects_a_file_that_does_not_fit_the_quota(teacher: Teacher) -> None:
+    asset_id = await ready(teacher)
+    path = f"/v1/assets/{asset_id}"
+    assert (await teacher.http.delete(path)).status_code == 204
+    await pool().execute("UPDATE media.quotas SET limit_bytes = 999 WHERE holder_id = $1", teacher.org_id)
+
+    refused = problem(await teacher.http.post(f"{path}/restore"), 413, "quota-exceeded")
+
+    assert refused["free_bytes"] == 999
+    problem(await teacher.http.get(path), 404, "asset-not-found")
+
+
+async def test_the_purge_deletes_objects_before_rows_and_resumes(
+    teacher: Teacher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asset_id = await ready(teacher)
     assert (await teacher.http.delete(f"/v1/assets/{asset_id}")).status_code == 204
-    assert await media.find_asset(asset_id) is None
+    assert await sweep() == 0
+    await let_time_pass(asset_id, 30)
+
+    async def killed(*_: object) -> None:
+        raise ConnectionResetError("killed between the objects and the rows")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "delete_purged", killed)
+        with pytest.raises(ConnectionResetError):
+            await logic.purge(asset_id)
+    assert await objects_of(asset_id) == []
+    assert await sweep() == 1
     await settle()
-    assert [stored async for stored in bucket("media").list(f"{asset_id}/")] == []
-    assert await media.find_assets([asset_id]) == []
+
+    problem(await teacher.http.post(f"/v1/assets/{asset_id}/restore"), 404, "asset-not-found")
+    assert not await pool().fetchval("SELECT EXISTS (SELECT FROM media.assets WHERE id = $1)", asset_id)
+    assert not await pool().fetchval("SELECT EXISTS (SELECT FROM hub.things WHERE id = $1)", asset_id)
 
 
-async def test_only_ready_files_are_claimed(teacher: Teacher) -> None:
-    media = client(MediaCalls)
-    unfinished = await teacher.begin(10)
-    with pytest.raises(AssetNotReady):
-        await media.claim_asset(unfinished, "video:1")
-    rejected = await ready(teacher, b"just some text that is no film at all")
-    with pytest.raises(AssetRejected) as refused:
-        await media.claim_asset(rejected, "video:1")
-    assert refused.value.detail == "files of this type are not taken for this purpose"
+async def test_a_legal_hold_stops_the_purge_but_not_the_deletion(teacher: Teacher) -> None:
+    asset_id = await ready(teacher)
+    async with write(PLATFORM) as tx:
+        await uses.hold(tx, asset_ref(asset_id), held=True)
+    assert (await teacher.http.delete(f"/v1/assets/{asset_id}")).status_code == 204
+    await let_time_pass(asset_id, 31)
 
+    swept_while_held = await sweep()
+    await logic.purge(asset_id)
 
-async def test_unclaimed_files_expire_and_claimed_ones_never(teacher: Teacher) -> None:
-    kept, lost = await ready(teacher), await ready(teacher)
-    await client(MediaCalls).claim_asset(kept, "video:1")
-    now = datetime.now(UTC)
-    while await logic.expire(now + timedelta(hours=25)):
-        pass
-    assert (await teacher.http.get(f"/v1/assets/{kept}")).status_code == 200
-    assert (await teacher.http.get(f"/v1/assets/{lost}")).status_code == 404
-    assert await pool().fetchval("SELECT used_bytes FROM media.quotas WHERE holder_id = $1", teacher.org_id) == 1000
+    assert (swept_while_held, len(await objects_of(asset_id))) == (0, 1)
+    async with write(PLATFORM) as tx:
+        await uses.hold(tx, asset_ref(asset_id), held=False)
+    assert await sweep() == 1
     await settle()
-    await logic.purge(now + timedelta(days=31))
-    assert not await pool().fetchval("SELECT EXISTS (SELECT FROM media.assets WHERE id = $1)", lost)
-    assert await pool().fetchval("SELECT EXISTS (SELECT FROM media.assets WHERE id = $1)", kept)
+    assert await objects_of(asset_id) == []
+
+
+async def test_unused_files_are_deleted_after_a_day_and_used_ones_never(teacher: Teacher) -> None:
+    kept, lost, young = [await ready(teacher) for _ in range(3)]
+    by = Ref("video", new_id())
+    await used(teacher, kept, by)
+    for asset_id in (kept, lost):
+        await let_time_pass(asset_id, 1)
+
+    assert await sweep() == 1
+    await settle()
+
+    states = [(await teacher.http.get(f"/v1/assets/{asset_id}")).status_code for asset_id in (kept, lost, young)]
+    assert states == [200, 404, 200]
+    assert await quota_of(teacher) == 2000
+    await let_go(by)
+    shown = done(await teacher.http.get(f"/v1/assets/{kept}"))
+    expires_in = datetime.fromisoformat(shown["expires_at"]) - datetime.now(UTC)
+    assert timedelta(hours=23) < expires_in <= timedelta(hours=24)
 
 
 async def test_the_sweep_deletes_what_nothing_refers_to(teacher: Teacher) -> None:

@@ -1,4 +1,4 @@
-"""What `Upload-Offset` promised and what a claim keeps, at the moments between two truths."""
+"""What `Upload-Offset` promised and what a use keeps, at the moments between two truths."""
 
 import asyncio
 import hashlib
@@ -11,14 +11,14 @@ import pytest
 
 from api.media.media import logic as assets
 from api.media.media import store
-from api.media.media.contract import AssetInUse, MediaCalls
+from api.media.media.contract import asset_ref
 from api.media.media.upload import parts
 from api.media.media.upload.headers import Checksum
 from cluster.base.ids import new_id
 from cluster.base.principal import PLATFORM, Principal
-from cluster.data import Transaction, read, write
+from cluster.data import Transaction, read, uses, write
 from cluster.data.postgres import pool
-from cluster.people.calls import client
+from cluster.data.uses import Ref, ThingInUse
 from tests.cluster.data.proxy import Proxy, between
 
 from .conftest import Teacher, film, settle
@@ -80,21 +80,22 @@ async def test_parts_whose_commit_is_in_doubt_are_kept(teacher: Teacher, monkeyp
     assert await content_of(teacher, asset_id) == content
 
 
-async def test_a_file_that_is_being_claimed_is_not_deleted(teacher: Teacher) -> None:
+async def test_a_file_that_is_being_used_is_not_deleted(teacher: Teacher) -> None:
     asset_id = await ready(teacher)
     outside = copy_context()
     async with write(PLATFORM) as tx:
-        await store.lock_asset(tx, asset_id)
-        await store.insert_claim(tx, asset_id, "document:1")
+        by = Ref("document", new_id())
+        await uses.use(tx, by=by, org_id=teacher.org_id, things={asset_ref(asset_id)})
         deleting = asyncio.create_task(assets.delete_asset(teacher.principal, asset_id), context=outside)
         async with asyncio.timeout(20):
             while not await _waiting_for_a_lock():
                 assert not deleting.done()
                 await asyncio.sleep(0.01)
-    with pytest.raises(AssetInUse):
+    with pytest.raises(ThingInUse):
         await deleting
-    assert (await assets.get_asset(teacher.principal, asset_id)).claimed
-    await client(MediaCalls).release_asset(asset_id, "document:1")
+    assert (await assets.get_asset(teacher.principal, asset_id)).in_use
+    async with write(PLATFORM) as tx:
+        await uses.use(tx, by=by, org_id=None, things=())
     await assets.delete_asset(teacher.principal, asset_id)
 
 

@@ -100,8 +100,8 @@ async def test_an_upload_has_one_film(teacher: Teacher, film: FilmMaker) -> None
     assert done(replayed, 201)["id"] == video_id
     assert replayed.headers["idempotent-replayed"] == "true"
     assert done(again, 200)["id"] == video_id
-    assert done(await teacher.person.get(f"/v1/assets/{asset_id}"))["claimed"]
-    problem(await teacher.person.delete(f"/v1/assets/{asset_id}"), 409, "asset-in-use")
+    assert done(await teacher.person.get(f"/v1/assets/{asset_id}"))["in_use"]
+    problem(await teacher.person.delete(f"/v1/assets/{asset_id}"), 409, "thing-in-use")
     done(await teacher.person.post(f"/v1/videos/{video_id}/cancel"))
 
 

@@ -84,7 +84,7 @@ async def test_a_hostile_film_fails_in_words(
     assert failed["error"]["detail"].startswith(("The film", "This file", "There is"))
     assert failed["error"]["retryable"] is False
     assert executor.began.total() == 0
-    assert done(await teacher.person.get(f"/v1/assets/{video['asset_id']}"))["claimed"] is False
+    assert done(await teacher.person.get(f"/v1/assets/{video['asset_id']}"))["in_use"] is False
     (told,) = await hub.events("video.failed")
     assert told.payload["code"] == failed["error"]["code"]
     problem(await teacher.person.post(f"/v1/videos/{video['id']}/retry"), 409, "video-not-retryable")
