@@ -15,6 +15,7 @@ from cluster.base.telemetry import REGISTRY
 from cluster.data import Connection, idempotency, read
 from cluster.jobs import operations
 from cluster.jobs import run as job_runs
+from cluster.jobs import things
 
 INBOX_DAYS = 14
 """Longer than anything can be redelivered after: Kafka keeps a topic for 7 days."""
@@ -122,7 +123,11 @@ def _purges() -> list[Callable[[], Awaitable[bool]]]:
         async with read() as db:
             return await purge(db) >= _PURGE_AT_ONCE
 
+    async def unused_things() -> bool:
+        return await things.sweep() >= things.BATCH
+
     return [
+        unused_things,
         inbox,
         jobs,
         *(partial(table, purge) for purge in (idempotency.purge, operations.purge)),

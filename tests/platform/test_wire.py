@@ -50,9 +50,11 @@ SHORT_LISTS = {
     "course_list_facets": "the most frequent values alone",
     "course_list_staff": "the few who teach one course",
     "gateway_list_services": "as many as the code declares",
+    "media_list_uses": "the first hundred places, and the count of the others",
+    "video_processing_list_uses": "the first hundred places, and the count of the others",
 }
 NO_ID_FILTER = {
-    "media_list_assets": "ids of files are kept by who claims them; listing is by target",
+    "media_list_assets": "ids of files are kept by who uses them; listing is by target",
     "audit_list_entries": "entries are looked up by what they are about: target_id, actor_id",
     "course_list_runs": "listed by course, of which they are few",
     "gateway_list_rows": "a row is a number, not an id",

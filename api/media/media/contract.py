@@ -193,7 +193,7 @@ class RemoveObjects:
     asset_id: AssetId
 
 
-@job("media.remove_unused", attempts=20, timeout_s=60)
+@job("media.remove_unused", attempts=20, timeout_s=60, lane="bulk")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveUnused:
     """Deletes an asset unless something uses it; it can be restored for 30 days."""
@@ -201,7 +201,7 @@ class RemoveUnused:
     id: UUID
 
 
-@job("media.purge_asset", attempts=20, timeout_s=300)
+@job("media.purge_asset", attempts=20, timeout_s=300, lane="bulk")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PurgeAsset:
     """Deletes a removed asset for good: its objects, then its rows."""

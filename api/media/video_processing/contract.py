@@ -165,7 +165,7 @@ class RemoveFilmObjects:
     prefix: str
 
 
-@job("video_processing.purge_video", attempts=20, timeout_s=300)
+@job("video_processing.purge_video", attempts=20, timeout_s=300, lane="bulk")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PurgeVideo:
     """Deletes a removed film for good: its objects, then its rows."""

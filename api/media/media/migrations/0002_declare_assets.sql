@@ -13,3 +13,6 @@ SELECT hub.declare_existing_thing(
 UPDATE media.assets SET expires_at = NULL WHERE expires_at IS NOT NULL;
 COMMENT ON COLUMN media.assets.expires_at IS 'not used any more';
 COMMENT ON TABLE media.claims IS 'org: not used any more, see hub.uses';
+
+-- An erasure finds what can be restored, too.
+CREATE INDEX assets_of_person ON media.assets (owner_id, id) WHERE org_id IS NULL;

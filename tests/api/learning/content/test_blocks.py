@@ -7,7 +7,9 @@ import pytest
 from api.learning.content.seed import seed
 from cluster.base.ids import new_id
 from cluster.base.principal import PLATFORM
-from cluster.data import read, write
+from cluster.data import read, uses, write
+from cluster.data.uses import Ref
+from cluster.people.access import Reach
 from cluster.seed import DemoPerson, School
 from tests.api.learning.content.conftest import Author, Films, new_author
 from tests.harness import Hub, done, problem
@@ -120,6 +122,39 @@ async def test_a_film_must_be_one_of_this_course(hub: Hub, author: Author, films
         f"/v1/blocks/{block}", {"body": {"video_id": await films.add(other)}}, headers={"If-Match": '"1"'}
     )
     problem(refused, 422, "thing-gone")
+
+
+async def used_by(author: Author, video_id: str) -> list[str]:
+    async with read() as db:
+        users = await uses.used_by(db, Ref("video", UUID(video_id)), reach=Reach(org_ids=(author.org_id,)))
+    return [str(user.id) for user in users.shown]
+
+
+async def test_a_deleted_block_lets_go_and_takes_its_film_again(author: Author, films: Films) -> None:
+    module = await author.add(None, "module")
+    lesson = await author.lesson(module)
+    video_id = await films.add(author)
+    block = await author.add(lesson, "video", body={"video_id": video_id})
+    assert await used_by(author, video_id) == [block]
+    done(await author.person.delete(f"/v1/blocks/{module}"), 204)
+    assert await used_by(author, video_id) == []
+    await films.remove(video_id)
+
+    refused = problem(await author.person.post(f"/v1/blocks/{module}/restore"), 422, "thing-gone")
+    await films.restore(video_id)
+    done(await author.person.post(f"/v1/blocks/{module}/restore"))
+
+    assert refused["errors"][0]["params"] == {"kind": "video", "id": video_id}
+    assert await used_by(author, video_id) == [block]
+
+
+async def test_a_changed_block_uses_its_new_film_alone(author: Author, films: Films) -> None:
+    old, new = await films.add(author), await films.add(author)
+    block = await author.add(await author.lesson(), "video", body={"video_id": old})
+
+    await author.change(block, {"body": {"video_id": new}})
+
+    assert (await used_by(author, old), await used_by(author, new)) == ([], [block])
 
 
 async def test_concurrent_inserts_at_one_position_all_find_room(author: Author) -> None:

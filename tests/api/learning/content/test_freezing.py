@@ -8,7 +8,9 @@ from api.learning.content.contract import ContentCalls, OutlineNotEmpty, Outline
 from api.learning.content.outline import frozen
 from cluster.base.ids import OrgId, new_id
 from cluster.base.principal import PLATFORM
-from cluster.data import read, write
+from cluster.data import read, uses, write
+from cluster.data.uses import Ref, ThingInUse
+from cluster.people.access import Reach
 from cluster.people.calls import client
 from tests.api.learning.content.conftest import Author, Films, new_author
 from tests.harness import Hub, done, problem
@@ -112,6 +114,22 @@ async def test_publishing_says_which_film_is_not_ready(author: Author, films: Fi
     refused = problem(await author.person.post(f"/v1/courses/{author.course_id}/publish"), 409, "not-ready-to-publish")
 
     assert [(missing["code"], missing["block_id"]) for missing in refused["missing"]] == [("film-not-ready", waiting)]
+
+
+async def test_a_frozen_outline_uses_its_films_and_a_copy_too(author: Author, films: Films) -> None:
+    video_id = await films.add(author)
+    block = await author.add(await author.lesson(), "video", body={"video_id": video_id})
+    frozen_id = await freeze(author)
+    await client(ContentCalls).copy_outline(UUID(author.course_id), new_id(), author.org_id)
+    done(await author.person.delete(f"/v1/blocks/{block}"), 204)
+
+    async with read() as db:
+        users = await uses.used_by(db, Ref("video", UUID(video_id)), reach=Reach(org_ids=(author.org_id,)))
+
+    assert [user.kind for user in users.shown] == ["block", "outline"]
+    assert users.shown[1].id == frozen_id
+    with pytest.raises(ThingInUse):
+        await films.remove(video_id)
 
 
 async def test_there_is_nothing_to_freeze_of_an_unknown_course(hub: Hub) -> None:

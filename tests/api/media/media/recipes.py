@@ -39,3 +39,13 @@ simple("media_get_content", "owner", asset_id="asset_id")
 @recipe("media_delete_asset")
 async def _(world: World) -> Ask:
     return Ask(by=world.owner, ids={"asset_id": await world.asset()})
+
+
+simple("media_list_uses", "owner", asset_id="asset_id")
+
+
+@recipe("media_restore_asset")
+async def _(world: World) -> Ask:
+    asset_id = await world.asset()
+    assert (await world.owner.delete(f"/v1/assets/{asset_id}")).status_code == 204
+    return Ask(by=world.owner, ids={"asset_id": asset_id})

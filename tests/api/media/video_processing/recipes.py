@@ -24,3 +24,18 @@ async def _(world: World) -> Ask:
     video_id = await world.video()
     assert (await world.owner.post(f"/v1/videos/{video_id}/cancel")).status_code == 200
     return Ask(by=world.owner, ids={"video_id": video_id})
+
+
+simple("video_processing_list_uses", "owner", video_id="video_id")
+
+
+@recipe("video_processing_delete_video")
+async def _(world: World) -> Ask:
+    return Ask(by=world.owner, ids={"video_id": await world.video()})
+
+
+@recipe("video_processing_restore_video")
+async def _(world: World) -> Ask:
+    video_id = await world.video()
+    assert (await world.owner.delete(f"/v1/videos/{video_id}")).status_code == 204
+    return Ask(by=world.owner, ids={"video_id": video_id})
