@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from api.core.rbac import rules, store
@@ -20,6 +20,7 @@ from api.core.rbac.contract import (
     SuccessorIsSuspended,
 )
 from api.core.rbac.store import Grant, GrantFilter, HeldRole
+from api.learning.course.contract import CourseExistence
 from cluster.base.ids import OrgId, UserId, new_id
 from cluster.base.principal import Principal
 from cluster.base.registry import offers
@@ -37,9 +38,12 @@ from cluster.people.access import (
     reach_of,
     within,
 )
+from cluster.people.calls import client
 from cluster.signals.broadcast import announce
 
 OWNER = "org_owner"
+UNCONFIRMED_FOR = timedelta(days=1)
+"""How long grants on a course wait for it to exist."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -411,6 +415,24 @@ async def resume(actor: Principal, org_id: OrgId, user_id: UserId | None) -> Non
 async def _announce_change(tx: Transaction, org_id: OrgId, user_id: UserId | None) -> None:
     for holder in [user_id] if user_id is not None else await store.list_holders(tx, org_id=org_id):
         announce(tx, "access", {"user_id": str(holder)})
+
+
+async def end_unconfirmed(actor: Principal, now: datetime, after: UUID | None = None) -> UUID | None:
+    """End grants on courses that did not come to be within a day: a batch after `after`; return where the next begins.
+
+    course itself is asked: news of a course may take longer than a day.
+    """
+    async with read() as db:
+        waiting = await store.list_unconfirmed(db, now - UNCONFIRMED_FOR, after, 500)
+    if not waiting:
+        return None
+    found = await client(CourseExistence, of="course").existence_of(waiting)
+    gone = sorted(set(waiting) - {*found.existing, *found.pending})
+    async with write(actor) as tx:
+        await store.update_confirmed(tx, found.existing)
+        await end(tx, await store.lock_grants_on(tx, gone), "expired")
+        await store.delete_unconfirmed(tx, gone)
+    return waiting[-1]
 
 
 async def end_expired(actor: Principal, limit: int = 500) -> int:

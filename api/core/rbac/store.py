@@ -285,6 +285,44 @@ async def insert_place(tx: Transaction, scope: ScopeKind, scope_id: UUID, org_id
     await tx.run(INSERT_PLACE, scope, scope_id, org_id)
 
 
+LIST_UNCONFIRMED = """
+SELECT scope_id FROM rbac.places
+WHERE scope = 'course' AND confirmed_at IS NULL AND created_at < $1 AND ($2::uuid IS NULL OR scope_id > $2)
+ORDER BY scope_id LIMIT $3
+"""
+
+
+async def list_unconfirmed(db: Connection, before: datetime, after: UUID | None, limit: int) -> list[UUID]:
+    """List courses that were named before a time and were not found to exist yet."""
+    return [row["scope_id"] for row in await db.rows(LIST_UNCONFIRMED, before, after, limit)]
+
+
+UPDATE_CONFIRMED = "UPDATE rbac.places SET confirmed_at = $2 WHERE scope = 'course' AND scope_id = ANY($1::uuid[])"
+
+
+async def update_confirmed(tx: Transaction, course_ids: Sequence[UUID]) -> None:
+    await tx.run(UPDATE_CONFIRMED, course_ids, tx.now)
+
+
+DELETE_UNCONFIRMED = """
+DELETE FROM rbac.places WHERE scope = 'course' AND scope_id = ANY($1::uuid[]) AND confirmed_at IS NULL
+"""
+
+
+async def delete_unconfirmed(tx: Transaction, course_ids: Sequence[UUID]) -> None:
+    await tx.run(DELETE_UNCONFIRMED, course_ids)
+
+
+LOCK_GRANTS_ON_COURSES = """
+SELECT id FROM rbac.grants WHERE scope = 'course' AND scope_id = ANY($1::uuid[]) AND ended_at IS NULL
+ORDER BY id LIMIT 10000 FOR UPDATE
+"""
+
+
+async def lock_grants_on(tx: Transaction, course_ids: Sequence[UUID]) -> list[UUID]:
+    return [row["id"] for row in await tx.rows(LOCK_GRANTS_ON_COURSES, course_ids)]
+
+
 INSERT_SUSPENSION = """
 INSERT INTO rbac.suspensions (org_id, user_id, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING
 """

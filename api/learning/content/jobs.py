@@ -1,8 +1,10 @@
 """Periodic work of content."""
 
+from datetime import UTC, datetime
 from functools import partial
 
 from api.learning.content import logic
+from api.learning.content.outline import logic as outlines
 from cluster.jobs import JobRun, cron, in_batches
 
 
@@ -10,3 +12,12 @@ from cluster.jobs import JobRun, cron, in_batches
 async def purge(run: JobRun) -> None:
     """Delete for good what can no longer be restored."""
     await in_batches(run, partial(logic.purge_deleted, run.principal))
+
+
+@cron("content.expire", "37 * * * *", lane="bulk")
+async def expire(run: JobRun) -> None:
+    """Delete outlines that were made for courses which never came to be."""
+    after = await outlines.expire_outlines(datetime.now(UTC))
+    while after is not None:
+        await run.extend()
+        after = await outlines.expire_outlines(datetime.now(UTC), after)

@@ -440,3 +440,28 @@ async def _change(tx: Transaction, sql: str, course_id: UUID, shifted: dict[Bloc
 
 def _block(row: Any) -> Block:
     return Block(**{name: row[name] for name in Block.__dataclass_fields__})
+
+
+async def list_unconfirmed(db: Connection, before: datetime, after: UUID | None, limit: int) -> list[UUID]:
+    """List courses whose outlines were made before a time, and that were not found to exist yet."""
+    rows = await db.rows(
+        """SELECT course_id FROM content.outlines
+           WHERE confirmed_at IS NULL AND created_at < $1 AND ($2::uuid IS NULL OR course_id > $2)
+           ORDER BY course_id LIMIT $3""",
+        *(before, after, limit),
+    )
+    return [row["course_id"] for row in rows]
+
+
+async def update_confirmed(tx: Transaction, course_ids: Sequence[UUID]) -> None:
+    await tx.run("UPDATE content.outlines SET confirmed_at = $2 WHERE course_id = ANY($1::uuid[])", course_ids, tx.now)
+
+
+async def delete_unconfirmed(tx: Transaction, course_id: UUID) -> list[BlockId]:
+    """Delete the outline of a course that never came to be, and return the blocks that went with it."""
+    sql = "SELECT course_id FROM content.outlines WHERE course_id = $1 AND confirmed_at IS NULL FOR UPDATE"
+    if await tx.value(sql, course_id) is None:
+        return []
+    rows = await tx.rows("DELETE FROM content.blocks WHERE course_id = $1 RETURNING id", course_id)
+    await tx.run("DELETE FROM content.outlines WHERE course_id = $1", course_id)
+    return [row["id"] for row in rows]

@@ -1,15 +1,26 @@
 """Answers `CourseCalls`."""
 
 from datetime import datetime
+from uuid import UUID
 
 from api.learning.course import rules
-from api.learning.course.contract import CourseCalls, CourseId, OpenRun, Run, RunId, Visibility
+from api.learning.course import store as courses
+from api.learning.course.contract import (
+    CourseCalls,
+    CourseExistence,
+    CourseId,
+    Existence,
+    OpenRun,
+    Run,
+    RunId,
+    Visibility,
+)
 from api.learning.course.run import store
 from cluster.data import read
 from cluster.events import Snapshots
 
 
-class Calls(CourseCalls, Snapshots):
+class Calls(CourseCalls, CourseExistence, Snapshots):
     async def find_open_run(self, run_id: RunId, now: datetime) -> OpenRun | None:
         async with read() as db:
             found = await store.list_published_runs(db, run_id=run_id, course_id=None, now=now)
@@ -23,6 +34,10 @@ class Calls(CourseCalls, Snapshots):
     async def runs_of_course(self, course_id: CourseId) -> list[Run]:
         async with read() as db:
             return await store.list_runs(db, course_id, after=None, limit=1000)
+
+    async def existence_of(self, course_ids: list[UUID]) -> Existence:
+        async with read() as db:
+            return Existence(await courses.list_existing(db, course_ids), await courses.list_pending(db, course_ids))
 
 
 def _open_run(run: Run, newest: int, visibility: Visibility, now: datetime) -> OpenRun:

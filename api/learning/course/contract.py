@@ -94,6 +94,20 @@ class RunChanged:
     pinned_frozen_id: FrozenId | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Existence:
+    """Which courses exist, and which are being made; nothing needs to be kept for any other."""
+
+    existing: list[UUID]
+    pending: list[UUID]
+
+
+class CourseExistence(Protocol):
+    """A leaf: asked by services of lower rank that made something for a course before there was the course."""
+
+    async def existence_of(self, course_ids: list[UUID]) -> Existence: ...
+
+
 @event("course.created", subject="course_id")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CourseCreated:

@@ -1,5 +1,6 @@
 """What course contributes: roles on a course and what they may do."""
 
+from api.learning.course.contract import CourseExistence
 from cluster.events import Snapshots
 from cluster.people.access import Permission, Role
 from cluster.people.calls import Answers
@@ -8,6 +9,7 @@ _AUTHORS = ("org_owner", "org_admin", "instructor")
 _STAFF = (*_AUTHORS, "assistant")
 
 OFFERS = (
+    Answers(CourseExistence),
     Answers(Snapshots),
     Role("instructor", "Instructor: edits, publishes and runs the course", "course"),
     Role("assistant", "Assistant: sees the working copy and its learners", "course"),

@@ -265,3 +265,21 @@ async def update_outline_version(tx: Transaction, course_id: CourseId, outline_v
     The version stays: an author's edit of the course's own fields is not stale because a block was added.
     """
     await tx.run(UPDATE_OUTLINE_VERSION, course_id=course_id, outline_version=outline_version)
+
+
+LIST_EXISTING = "SELECT id FROM course.courses WHERE id = ANY($ids::uuid[]) LIMIT 1000"
+
+
+async def list_existing(db: Connection, course_ids: list[UUID]) -> list[UUID]:
+    """List those of up to 1,000 courses that exist."""
+    return [row["id"] for row in await db.rows(LIST_EXISTING, ids=course_ids)]
+
+
+LIST_PENDING = """
+SELECT course_id FROM course.reruns WHERE course_id = ANY($ids::uuid[]) AND state IN ('copying', 'creating') LIMIT 1000
+"""
+
+
+async def list_pending(db: Connection, course_ids: list[UUID]) -> list[UUID]:
+    """List those of up to 1,000 courses that a rerun is making."""
+    return [row["course_id"] for row in await db.rows(LIST_PENDING, ids=course_ids)]

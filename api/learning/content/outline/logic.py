@@ -1,7 +1,7 @@
 """Use cases of frozen outlines: freeze, copy, and open what a run teaches."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -24,19 +24,23 @@ from api.learning.content.contract import (
     RequiredBlock,
     RunOutline,
 )
-from api.learning.content.logic import block_types, use_things
+from api.learning.content.logic import block_ref, block_types, use_things
 from api.learning.content.outline import frozen, store
 from api.learning.content.outline.frozen import Kept
 from api.learning.content.outline.store import FrozenRow, RunState
 from api.learning.content.store import BlockBody
+from api.learning.course.contract import CourseExistence
 from cluster.base.ids import OrgId, UserId, new_id
 from cluster.base.principal import Principal, platform
 from cluster.data import read, uses, write
 from cluster.data.uses import Ref
 from cluster.events import emit
 from cluster.people.access import permit, reach_of
+from cluster.people.calls import client
 
 _PLATFORM = platform("content")
+_UNCONFIRMED_FOR = timedelta(days=1)
+_EXPIRE_BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,25 @@ async def create_outline(course_id: UUID, org_id: OrgId) -> None:
     """Make the empty outline of a course. Safe to repeat."""
     async with write(_PLATFORM) as tx:
         await working.insert_outline(tx, course_id, org_id)
+
+
+async def expire_outlines(now: datetime, after: UUID | None = None) -> UUID | None:
+    """Delete outlines of courses that did not come to be within a day: a batch after `after`; return where the next begins.
+
+    course itself is asked: news of a course may take longer than a day.
+    """
+    async with read() as db:
+        waiting = await working.list_unconfirmed(db, now - _UNCONFIRMED_FOR, after, _EXPIRE_BATCH)
+    if not waiting:
+        return None
+    found = await client(CourseExistence, of="course").existence_of(waiting)
+    async with write(_PLATFORM) as tx:
+        await working.update_confirmed(tx, found.existing)
+    for course_id in set(waiting) - {*found.existing, *found.pending}:
+        async with write(_PLATFORM) as tx:
+            blocks = await working.delete_unconfirmed(tx, course_id)
+            await uses.use_each(tx, {block_ref(each): () for each in blocks}, org_id=None)
+    return waiting[-1]
 
 
 async def freeze(course_id: UUID) -> Frozen:
