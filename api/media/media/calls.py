@@ -2,8 +2,10 @@
 
 from collections.abc import Collection
 
-from api.media.media import logic
+from api.media.media import adopting, logic
 from api.media.media.contract import Asset, AssetId, MediaCalls
+from api.media.media.upload.headers import parse_target
+from cluster.base.ids import UserId
 
 
 class Calls(MediaCalls):
@@ -13,6 +15,18 @@ class Calls(MediaCalls):
 
     async def find_assets(self, asset_ids: Collection[AssetId]) -> list[Asset]:
         return await logic.find_assets(asset_ids)
+
+    async def adopt(
+        self,
+        object_key: str,
+        target: str,
+        purpose: str,
+        filename: str,
+        owner_id: UserId,
+        declared_type: str | None = None,
+    ) -> AssetId:
+        made = adopting.Made(object_key, purpose, parse_target(target), filename, owner_id, declared_type)
+        return await adopting.adopt(made)
 
     async def restore_asset(self, asset_id: AssetId) -> None:
         await logic.restore_for_user(asset_id)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal, NewType, Protocol
 from uuid import UUID
 
-from cluster.base.ids import OrgId, UserId
+from cluster.base.ids import OrgId, UserId, new_id
 from cluster.base.problems import BadRequest, Conflict, Invalid, NotFound, Problem, TooLarge
 from cluster.data.uses import Ref, Thing
 from cluster.data.uses import State as ThingState
@@ -31,6 +31,11 @@ _THING_STATES: dict[State, ThingState] = {
     "ready": "ready",
     "rejected": "failed",
 }
+
+
+def new_object_key() -> str:
+    """Name an object of the bucket `media` for `MediaCalls.adopt`. What is not adopted within a day is deleted."""
+    return f"{new_id()}/{new_id().hex}"
 
 
 def asset_ref(asset_id: AssetId) -> Ref:
@@ -114,6 +119,28 @@ class MediaCalls(Protocol):
     async def find_asset(self, asset_id: AssetId) -> Asset | None: ...
 
     async def find_assets(self, asset_ids: Collection[AssetId]) -> list[Asset]: ...
+
+    async def adopt(
+        self,
+        object_key: str,
+        target: str,
+        purpose: str,
+        filename: str,
+        owner_id: UserId,
+        declared_type: str | None = None,
+    ) -> AssetId:
+        """Make an asset of a file that a service has written to the bucket `media` under a `new_object_key()`.
+
+        `target` as in uploads: `org:<id>`, `course:<id>`, `run:<id>`, or `user:me` for the owner's own. It is checked like
+        an upload and counts in the quota. Up to 32 MiB it is ready when this returns, a larger one soon. It expires
+        like every asset unless the caller uses it within a day. Adopting again returns the same asset.
+
+        Raises:
+            AssetNotFound: there is no such object.
+            AssetRejected, QuotaExceeded, UploadPurposeUnknown, UploadTargetInvalid, UploadTooLarge
+            NotFound: there is no such target.
+        """
+        ...
 
     async def restore_asset(self, asset_id: AssetId) -> None:
         """Bring a deleted asset back for something that is restored itself. Restoring what is there changes nothing.

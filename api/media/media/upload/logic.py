@@ -71,10 +71,8 @@ async def begin(caller: Principal, new: NewUpload) -> Progress:
         UploadPurposeUnknown, UploadTargetInvalid, UploadTooLarge, QuotaExceeded, TooManyUploads
     """
     owner = caller.person()
-    purpose = _purpose(new)
-    place = await _place(caller, new.target)
-    if place is None:
-        raise NotFound(f"there is no such {new.target.kind}", pointer="/header/upload-metadata/target")
+    purpose = purpose_of(new.purpose, new.target, new.size_bytes)
+    place = await place_of(caller, new.target)
     await permit(caller, purpose.permission, place)
     asset_id = AssetId(new_id())
     org_id = None if place.org_id is None else OrgId(place.org_id)
@@ -230,18 +228,23 @@ async def _open(caller: Principal, asset_id: AssetId, *, offset: int, size: int,
     )
 
 
-def _purpose(new: NewUpload) -> UploadPurpose:
+def purpose_of(name: str, target: Target, size_bytes: int) -> UploadPurpose:
+    """Find what a file of this size may be stored for.
+
+    Raises:
+        UploadPurposeUnknown, UploadTargetInvalid, UploadTooLarge
+    """
     known = {purpose.name: purpose for purpose in offers(UploadPurpose)}
-    purpose = known.get(new.purpose)
+    purpose = known.get(name)
     if purpose is None:
         detail = f"purpose in Upload-Metadata is one of {', '.join(sorted(known))}"
         raise UploadPurposeUnknown(detail, pointer="/header/upload-metadata/purpose")
-    if new.target.kind not in purpose.targets:
+    if target.kind not in purpose.targets:
         raise UploadTargetInvalid(
             f"files for {purpose.name} belong to one of {', '.join(purpose.targets)}",
             pointer="/header/upload-metadata/target",
         )
-    if new.size_bytes > purpose.max_bytes:
+    if size_bytes > purpose.max_bytes:
         error = FieldError(
             "/header/upload-length",
             UploadTooLarge.slug(),
@@ -250,6 +253,18 @@ def _purpose(new: NewUpload) -> UploadPurpose:
         )
         raise UploadTooLarge(error.detail, errors=(error,), max_bytes=purpose.max_bytes)
     return purpose
+
+
+async def place_of(caller: Principal, target: Target) -> Guarded[None]:
+    """Find whose the target is.
+
+    Raises:
+        NotFound: nobody here knows it.
+    """
+    place = await _place(caller, target)
+    if place is None:
+        raise NotFound(f"there is no such {target.kind}", pointer="/header/upload-metadata/target")
+    return place
 
 
 async def _place(caller: Principal, target: Target) -> Guarded[None] | None:

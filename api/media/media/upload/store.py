@@ -122,6 +122,13 @@ async def commit_parts(
     ) == len(parts)
 
 
+async def insert_part(tx: Transaction, asset_id: AssetId, part: Part) -> None:
+    await tx.run(
+        "INSERT INTO media.parts (asset_id, number, size_bytes, object_key) VALUES ($1, $2, $3, $4)",
+        *(asset_id, part.number, part.size_bytes, part.object_key),
+    )
+
+
 async def delete_upload(tx: Transaction, asset_id: AssetId) -> None:
     """Complete: there is nothing more to write."""
     await tx.run("DELETE FROM media.uploads WHERE asset_id = $1", asset_id)
