@@ -21,7 +21,6 @@ _NOT_YET = {
     "media",
     "video_processing",
     "video_streaming",
-    "audit",
 }
 """Services that are to be converted. None is added here."""
 SERVICES = sorted(set(table()) - _NOT_YET)

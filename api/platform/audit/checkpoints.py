@@ -1,8 +1,8 @@
-"""Checkpoints: the ends of chains, signed and kept in S3, so that who rewrites the database is found by comparing.
+"""Checkpoints: the ends of chains, signed and kept in S3, so that a rewritten database is found by comparing.
 
-Found is whoever can write the database or the bucket alone, and whoever writes both without knowing HUB_SECRET and keeps the
-checkpoints. Who removes the newest checkpoints together with what they vouch for, or knows the secret and writes both, is found
-only where the bucket keeps every version (S3 Object Lock) or somebody keeps copies.
+A change is found when it is made in the database alone, in the bucket alone, or in both without knowing HUB_SECRET while the
+checkpoints stay. When somebody removes the newest checkpoints together with the entries that they hold, or knows the secret and
+writes both, the change is found only if the bucket keeps every version (S3 Object Lock) or somebody keeps copies.
 """
 
 import hashlib
@@ -29,12 +29,12 @@ from cluster.data.objects import Bucket, bucket
 FORMAT = 1
 _PURPOSE = "audit checkpoint"
 _PREFIX = "checkpoints/"
-_ENDS = 5000
+_MAX_ENDS = 5000
 
 
 @dataclass(frozen=True, slots=True)
-class Noted:
-    """What checkpoints hold: the last end of each chain, and what is wrong with the checkpoints themselves."""
+class CheckpointFindings:
+    """The last end of each chain that checkpoints hold, and the faults of the checkpoints themselves."""
 
     ends: dict[UUID, End]
     faults: list[str]
@@ -45,7 +45,7 @@ def checkpoints_bucket() -> Bucket:
 
 
 def encode(ends: Sequence[End], at: datetime) -> bytes:
-    """Sign ends. The text that is signed stands in the document as it is, so that it is verified as it is."""
+    """Sign ends. The document contains the signed text unchanged, so that it is verified unchanged."""
     signer = Ed25519PrivateKey.from_private_bytes(secrets.key(_PURPOSE))
     text = rfc8785.dumps(
         {
@@ -58,10 +58,10 @@ def encode(ends: Sequence[End], at: datetime) -> bytes:
 
 
 def decode(body: bytes) -> list[End]:
-    """Return the ends of a checkpoint that we signed.
+    """Return the ends of a checkpoint that this platform signed.
 
     Raises:
-        ValueError: we did not, or it was changed.
+        ValueError: this platform did not sign it, or it was changed.
     """
     try:
         document: Any = orjson.loads(body)
@@ -74,7 +74,7 @@ def decode(body: bytes) -> list[End]:
 
 
 def _verify(signature: bytes, text: bytes) -> None:
-    """Return when a key of ours signed this, the newest or a former one that HUB_SECRET still lists.
+    """Check that a key of this platform signed this: the newest, or a former one that HUB_SECRET still lists.
 
     Raises:
         InvalidSignature
@@ -87,15 +87,15 @@ def _verify(signature: bytes, text: bytes) -> None:
     raise InvalidSignature
 
 
-async def note_ends(caller: Principal) -> int:
-    """Write checkpoints of every chain that has grown, and return how many.
+async def write_checkpoints(caller: Principal) -> int:
+    """Write checkpoints of every chain that has grown, and return their number.
 
-    The bucket comes first: what is not recorded after it is written is still true, and is written once more.
+    The bucket is written first: a checkpoint that is not recorded afterwards is still true, and its ends are written once more.
     """
     written = 0
     while True:
         async with read() as db:
-            ends = await store.list_unnoted(db, _ENDS)
+            ends = await store.list_unnoted_ends(db, _MAX_ENDS)
         if not ends:
             return written
         key = f"{_PREFIX}{new_id()}.json"
@@ -106,30 +106,30 @@ async def note_ends(caller: Principal) -> int:
         written += 1
 
 
-async def read_noted() -> Noted:
-    """Read all checkpoints, and compare them with those that there must be.
+async def read_checkpoints() -> CheckpointFindings:
+    """Read all checkpoints, and compare them with those that are recorded.
 
     Raises:
-        Unavailable: the file store does not answer; nothing is said about the checkpoints then.
+        Unavailable: the file store does not answer, so nothing is known about the checkpoints.
     """
     async with read() as db:
         missing = await store.list_checkpoints(db)
-    noted = Noted({}, [])
+    found = CheckpointFindings({}, [])
     async for stored in checkpoints_bucket().list(_PREFIX):
         body = await checkpoints_bucket().read(stored.key)
         known = missing.pop(stored.key, None)
         if known is not None and known != hashlib.sha256(body).digest():
-            noted.faults.append(f"checkpoint {stored.key} is not what was written")
+            found.faults.append(f"checkpoint {stored.key} is not what was written")
         try:
             ends = decode(body)
         except ValueError as error:
-            noted.faults.append(f"checkpoint {stored.key} is {error}")
+            found.faults.append(f"checkpoint {stored.key} is {error}")
             continue
         for end in ends:
-            last = noted.ends.setdefault(end.chain, end)
+            last = found.ends.setdefault(end.chain, end)
             if last.seq == end.seq and last.hash != end.hash:
-                noted.faults.append(f"checkpoint {stored.key} contradicts another about {end.chain} at {end.seq}")
+                found.faults.append(f"checkpoint {stored.key} contradicts another about {end.chain} at {end.seq}")
             if last.seq < end.seq:
-                noted.ends[end.chain] = end
-    noted.faults.extend(f"checkpoint {key} is missing" for key in sorted(missing))
-    return noted
+                found.ends[end.chain] = end
+    found.faults.extend(f"checkpoint {key} is missing" for key in sorted(missing))
+    return found

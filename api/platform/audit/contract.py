@@ -1,4 +1,4 @@
-"""What audit keeps and does later; it answers no calls."""
+"""The shards and the job of audit; it answers no calls."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -14,7 +14,7 @@ PLATFORM_CHAIN = UUID(int=0)
 @job("audit.seal", attempts=20, timeout_s=120, concurrency=SHARDS)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seal:
-    """Chains what arrived for the organizations of a shard."""
+    """Chain the new entries of the organizations of a shard."""
 
     shard: int
 

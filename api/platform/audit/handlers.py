@@ -1,4 +1,4 @@
-"""What audit hears: everything. Entries arrive in any order, unsealed."""
+"""Record every event as an entry. Entries arrive in any order, unsealed."""
 
 from uuid import UUID
 
@@ -13,11 +13,11 @@ from cluster.people.erasure import erased
 
 @on_all
 async def on_anything(tx: Transaction, envelopes: list[Envelope]) -> None:
-    """Keep what happened and have it chained."""
+    """Record events, and have their entries chained."""
     people = {person for envelope in envelopes for person in rules.people_in(envelope)}
     gone = await erased(tx, people) if people else set[UUID]()
-    pseudonyms = await store.pseudonyms_of(tx, people - gone) if people - gone else {}
-    # Nobody is to be found behind these, now or later.
+    pseudonyms = await store.upsert_pseudonyms(tx, people - gone) if people - gone else {}
+    # An erased person gets a pseudonym that is stored nowhere, so that it never leads to anybody.
     pseudonyms |= {person: new_id() for person in gone}
     entries = [rules.entry_of(envelope, pseudonyms) for envelope in envelopes]
     await store.insert_entries(tx, entries)

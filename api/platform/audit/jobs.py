@@ -1,4 +1,4 @@
-"""Durable work of audit: chaining, and noting the ends of chains elsewhere."""
+"""Durable work of audit: chain entries, and write checkpoints of the ends of chains."""
 
 from api.platform.audit import checkpoints, logic
 from api.platform.audit.contract import SHARDS, Seal
@@ -13,7 +13,7 @@ async def seal(run: JobRun, args: Seal) -> None:
 
 @cron("audit.sweep", "*/5 * * * *")
 async def sweep(run: JobRun) -> None:
-    """Seal what a job that died for good left behind."""
+    """Seal entries that a dead job left unsealed."""
     async with write(run.principal) as tx:
         for shard in range(SHARDS):
             enqueue(tx, Seal(shard=shard), dedupe=f"audit:seal:{shard}")
@@ -21,5 +21,5 @@ async def sweep(run: JobRun) -> None:
 
 @cron("audit.checkpoint", "*/15 * * * *")
 async def checkpoint(run: JobRun) -> None:
-    """Note the ends of chains that have grown outside the database."""
-    await checkpoints.note_ends(run.principal)
+    """Write checkpoints of chains that have grown."""
+    await checkpoints.write_checkpoints(run.principal)

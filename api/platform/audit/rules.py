@@ -1,4 +1,4 @@
-"""What an entry is made of, and the hash that chains it to the one before."""
+"""Make the entry of an event, and the hash that chains it to the one before."""
 
 import hashlib
 from dataclasses import dataclass
@@ -41,13 +41,42 @@ class SealedEntry(Entry):
     hash: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who did it; `id` is None for the platform and for people who are erased."""
+
+    kind: str
+    id: str | None
+    acting_for: str | None
+    service: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    type: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownEntry:
+    """An entry with the ids of its people in place of their pseudonyms."""
+
+    id: UUID
+    action: str
+    actor: Actor
+    target: Target
+    details: dict[str, Any]
+    at: datetime
+    trace_id: str
+
+
 def names_a_person(field: str) -> bool:
     """Tell by its name whether a payload's field holds somebody's id."""
     return field in ("user_id", "owner_id", "successor_id") or field.endswith(("_user_id", "_by"))
 
 
 def people_in(envelope: Envelope) -> set[UUID]:
-    """Return the ids of everybody who stands in an event."""
+    """Return the ids of all people that an event names."""
     people: set[UUID] = {id for id in (envelope.actor.id, envelope.actor.acting_for) if id is not None}
     for field, value in envelope.payload.items():
         if value is not None and names_a_person(field):

@@ -18,21 +18,23 @@ async def _verify(console: Console) -> int:
             total = await store.count_sealed(db)
             unsealed = await store.count_unsealed(db)
         try:
-            noted = await checkpoints.read_noted()
+            found = await checkpoints.read_checkpoints()
         except Unavailable as error:
-            noted = checkpoints.Noted({}, [f"the checkpoints cannot be read ({error.detail}): repeat it when they can"])
+            found = checkpoints.CheckpointFindings(
+                {}, [f"the checkpoints cannot be read ({error.detail}): repeat it when they can"]
+            )
         with Progress(console=console) as bar:
             task = bar.add_task("Entries", total=total)
-            holding, broken = await logic.verify(lambda count: bar.advance(task, count), noted.ends)
+            holding, broken = await logic.verify(lambda count: bar.advance(task, count), found.ends)
     finally:
         await objects.close()
         await postgres.disconnect()
     for fault in broken:
         console.print(f"[red]organization {fault.chain}: at {fault.seq}: {fault.why}[/red]")
-    for fault in noted.faults:
-        console.print(f"[red]{fault}[/red]")
+    for checkpoint_fault in found.faults:
+        console.print(f"[red]{checkpoint_fault}[/red]")
     console.print(f"{holding} entries hold, {len(broken)} chains do not, {unsealed} entries wait to be sealed")
-    return 1 if broken or noted.faults else 0
+    return 1 if broken or found.faults else 0
 
 
 if __name__ == "__main__":

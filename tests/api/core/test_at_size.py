@@ -12,6 +12,7 @@ from api.core.organization.store import LIST_MEMBERS, LIST_ORGANIZATIONS, ORGANI
 from api.core.rbac.store import HELD_ROLES, LIST_GRANTS
 from api.core.user.store import LIST_USERS
 from api.platform.audit.store import LIST_ENTRIES
+from cluster.data.named import resolve
 from cluster.data.postgres import pool
 from tests.harness import Hub
 
@@ -53,7 +54,8 @@ def uuid(kind: int, n: int) -> UUID:
 ORG, PERSON, NONE = uuid(1, 7), uuid(2, 123), []
 NOW = "now()"
 
-CASES: dict[str, tuple[str, list[Any]]] = {
+CASES: dict[str, tuple[str, list[Any] | dict[str, Any]]] = {
+    # Names that a case leaves out are NULL.
     "members of an organization": (LIST_MEMBERS, [False, [ORG], None, ORG, None, None, None, None, None, 21]),
     "members of all of one's organizations": (
         LIST_MEMBERS,
@@ -87,10 +89,10 @@ CASES: dict[str, tuple[str, list[Any]]] = {
     ),
     "one's sessions": (LIST_SESSIONS, [PERSON, NOW, None, None, 21]),
     "a user by address": (LIST_USERS, [None, "77@people.example", None, 21]),
-    "the trail of an organization": (LIST_ENTRIES, [ORG, None, None, None, None, 21]),
-    "what one of its people did": (LIST_ENTRIES, [ORG, None, "person:7", None, None, 21]),
-    "what was done to one thing": (LIST_ENTRIES, [ORG, None, None, ["course-7"], None, 21]),
-    "what was done never": (LIST_ENTRIES, [ORG, ["course.deleted"], None, None, None, 21]),
+    "the trail of an organization": (LIST_ENTRIES, {"chain": ORG, "limit": 21}),
+    "what one of its people did": (LIST_ENTRIES, {"chain": ORG, "actor": "person:7", "limit": 21}),
+    "what was done to one thing": (LIST_ENTRIES, {"chain": ORG, "targets": ["course-7"], "limit": 21}),
+    "what was done never": (LIST_ENTRIES, {"chain": ORG, "actions": ["course.deleted"], "limit": 21}),
     "what one holds": (HELD_ROLES, [PERSON]),
     "where one is a member": (ORGANIZATIONS_OF, [PERSON]),
 }
@@ -116,7 +118,9 @@ async def filled(hub: Hub) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 async def test_a_page_reads_about_what_it_shows(hub: Hub, filled: None, name: str) -> None:
-    sql, args = CASES[name]
+    statement, given = CASES[name]
+    sql, names = resolve(statement)
+    args = [given.get(each) for each in names] if isinstance(given, dict) else given
     run = f"EXECUTE listing({', '.join(map(literal, args))})"
     async with pool().acquire() as raw:
         await raw.execute(f"PREPARE listing AS {sql}")

@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from api.platform.audit import checkpoints, logic, rules, store
-from api.platform.audit.logic import Broken
+from api.platform.audit.logic import ChainFault
 from cluster.base.ids import new_id
 from cluster.base.principal import PLATFORM
 from cluster.base.settings import settings
@@ -46,8 +46,8 @@ async def keys_of(chain: UUID) -> list[str]:
     return [each.key async for each in bucket.list() if str(chain).encode() in await bucket.read(each.key)]
 
 
-async def faults_about(chain: UUID, *, noted: bool = True) -> list[Broken]:
-    ends = (await checkpoints.read_noted()).ends if noted else {}
+async def faults_about(chain: UUID, *, noted: bool = True) -> list[ChainFault]:
+    ends = (await checkpoints.read_checkpoints()).ends if noted else {}
     _, broken = await logic.verify(lambda _: None, ends)
     return [fault for fault in broken if fault.chain == chain]
 
@@ -73,7 +73,7 @@ async def rewrite(insider: Any, chain: UUID, drop_after: int | None = None) -> N
 async def test_a_chain_that_was_written_anew_with_its_end_is_found(
     hub: Hub, school: School, insider: Any, drop_after: int | None
 ) -> None:
-    await checkpoints.note_ends(PLATFORM)
+    await checkpoints.write_checkpoints(PLATFORM)
     assert await faults_about(school.org_id) == []
     await rewrite(insider, school.org_id, drop_after)
     assert await faults_about(school.org_id, noted=False) == [], "the chain itself tells nothing"
@@ -82,7 +82,7 @@ async def test_a_chain_that_was_written_anew_with_its_end_is_found(
 
 
 async def test_a_chain_that_is_gone_is_found(hub: Hub, school: School, insider: Any) -> None:
-    await checkpoints.note_ends(PLATFORM)
+    await checkpoints.write_checkpoints(PLATFORM)
     await insider.execute("DELETE FROM audit.chains WHERE chain = $1", school.org_id)
     await insider.execute("DELETE FROM audit.entries WHERE chain = $1", school.org_id)
     assert await faults_about(school.org_id, noted=False) == []
@@ -91,18 +91,18 @@ async def test_a_chain_that_is_gone_is_found(hub: Hub, school: School, insider: 
 
 
 async def test_a_chain_grows_beyond_its_checkpoint(hub: Hub, school: School) -> None:
-    await checkpoints.note_ends(PLATFORM)
-    assert await checkpoints.note_ends(PLATFORM) == 0, "nothing grew"
+    await checkpoints.write_checkpoints(PLATFORM)
+    assert await checkpoints.write_checkpoints(PLATFORM) == 0, "nothing grew"
     await school.owner.post("/v1/invitations", {"organization_id": str(school.org_id)})
     await hub.settle()
     assert await faults_about(school.org_id) == []
-    assert await checkpoints.note_ends(PLATFORM) == 1
+    assert await checkpoints.write_checkpoints(PLATFORM) == 1
     assert await faults_about(school.org_id) == []
     assert len(await keys_of(school.org_id)) == 2
 
 
 async def test_checkpoints_that_were_touched_are_found(hub: Hub, school: School) -> None:
-    await checkpoints.note_ends(PLATFORM)
+    await checkpoints.write_checkpoints(PLATFORM)
     (key,) = await keys_of(school.org_id)
     bucket, path = checkpoints.checkpoints_bucket(), f"checkpoint {key} "
     body = await bucket.read(key)
@@ -110,23 +110,23 @@ async def test_checkpoints_that_were_touched_are_found(hub: Hub, school: School)
     forged["checkpoint"] = forged["checkpoint"].replace('"seq":"', '"seq":"9')
     for change in (orjson.dumps(forged), b"{}", b"", orjson.dumps({**forged, "signature": "AAAA"})):
         await bucket.put(key, change)
-        faults = [fault for fault in (await checkpoints.read_noted()).faults if fault.startswith(path)]
+        faults = [fault for fault in (await checkpoints.read_checkpoints()).faults if fault.startswith(path)]
         assert len(faults) == 2, "it is not what was written, and not signed"
     await bucket.delete([key])
-    faults = [fault for fault in (await checkpoints.read_noted()).faults if fault.startswith(path)]
+    faults = [fault for fault in (await checkpoints.read_checkpoints()).faults if fault.startswith(path)]
     assert faults == [f"{path}is missing"]
     await bucket.put(key, body)
-    assert [fault for fault in (await checkpoints.read_noted()).faults if fault.startswith(path)] == []
+    assert [fault for fault in (await checkpoints.read_checkpoints()).faults if fault.startswith(path)] == []
 
 
 async def test_a_checkpoint_under_another_name_says_nothing_false(hub: Hub, school: School) -> None:
     """A process that died before it recorded a checkpoint leaves one that nobody knows, and it is written again."""
-    await checkpoints.note_ends(PLATFORM)
+    await checkpoints.write_checkpoints(PLATFORM)
     (key,) = await keys_of(school.org_id)
     bucket = checkpoints.checkpoints_bucket()
     twin = f"checkpoints/{new_id()}.json"
     await bucket.put(twin, await bucket.read(key))
-    assert [fault for fault in (await checkpoints.read_noted()).faults if twin in fault or key in fault] == []
+    assert [fault for fault in (await checkpoints.read_checkpoints()).faults if twin in fault or key in fault] == []
     assert await faults_about(school.org_id) == []
     await bucket.delete([twin])
 
@@ -140,14 +140,14 @@ async def test_who_dies_between_bucket_and_record_notes_again(
     with monkeypatch.context() as patch:
         patch.setattr(store, "insert_checkpoint", die)
         with pytest.raises(ConnectionError):
-            await checkpoints.note_ends(PLATFORM)
-    assert await checkpoints.note_ends(PLATFORM) == 1
+            await checkpoints.write_checkpoints(PLATFORM)
+    assert await checkpoints.write_checkpoints(PLATFORM) == 1
     assert await faults_about(school.org_id) == []
     assert len(await keys_of(school.org_id)) == 2
 
 
 async def test_the_command_says_what_differs_and_fails(hub: Hub, school: School, insider: Any) -> None:
-    await checkpoints.note_ends(PLATFORM)
+    await checkpoints.write_checkpoints(PLATFORM)
     await rewrite(insider, school.org_id)
     command = await asyncio.create_subprocess_exec(
         sys.executable,

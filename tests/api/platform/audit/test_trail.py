@@ -187,7 +187,7 @@ async def test_a_person_is_found_as_a_target(hub: Hub, published: Draft) -> None
         payload={"user_id": str(person)},
     )
     async with write(PLATFORM) as tx:
-        pseudonyms = await store.pseudonyms_of(tx, {person})
+        pseudonyms = await store.upsert_pseudonyms(tx, {person})
         await store.insert_entries(tx, [rules.entry_of(envelope, pseudonyms)])
     (entry,) = await _entries(published.school, target_id=str(person))
     assert (entry["action"], entry["target"]["id"]) == ("profile.flagged", str(person))
