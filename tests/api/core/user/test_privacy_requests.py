@@ -1,9 +1,12 @@
 """Privacy requests: what a person and an organization see, and what is left afterwards."""
 
+import asyncio
 import io
 import json
 import os
+import sys
 import zipfile
+from asyncio.subprocess import PIPE
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -430,6 +433,16 @@ async def _as_if_restored(ada: Known, saved: dict[str, list[Any]]) -> None:
             names = ", ".join(row.keys())
             places = ", ".join(f"${position}" for position in range(1, len(row) + 1))
             await rows(f"INSERT INTO {table} ({names}) VALUES ({places})", *row.values())  # noqa: S608
+
+
+async def test_the_command_replay_says_how_many_it_repeated(hub: Hub) -> None:
+    command = await asyncio.create_subprocess_exec(
+        sys.executable, "-W", "ignore", "-m", "api.core.user.privacy_request.replay", stdout=PIPE
+    )
+
+    told, _ = await command.communicate()
+
+    assert (command.returncode, told.split()[1:4]) == (0, [b"erasures", b"run", b"again;"])
 
 
 async def test_a_forged_entry_of_the_ledger_erases_nobody(hub: Hub) -> None:
