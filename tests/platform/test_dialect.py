@@ -14,7 +14,6 @@ _NOT_YET = {
     "gateway",
     "organization",
     "rbac",
-    "user",
     "content",
     "enrollment",
     "progress",

@@ -1,4 +1,4 @@
-"""What others may import of user."""
+"""Events, jobs, problems, values and calls of user."""
 
 from dataclasses import dataclass
 from typing import Literal, NewType, Protocol
@@ -35,7 +35,7 @@ class UserUpdated:
 @event("user.erased", subject="user_id")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserErased:
-    """The person left, every service has erased its part, and the id stands for nobody."""
+    """The person left, and every service has erased its part: the id belongs to nobody."""
 
     user_id: UserId
     org_id: OrgId | None = None
@@ -60,10 +60,20 @@ class PrivacyRequestChanged:
     state: RequestState
 
 
+@job("user.copy_address", attempts=20, timeout_s=30, lane="quick")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyAddress:
+    user_id: UserId
+
+
 @job("user.start_erasure", attempts=50, timeout_s=60)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartErasure:
     request_id: PrivacyRequestId
+
+    @staticmethod
+    def dedupe(request_id: UUID) -> str:
+        return f"privacy:{request_id}"
 
 
 @job("user.pack_export", attempts=20, timeout_s=300)
@@ -93,7 +103,7 @@ class ArchiveNotReady(Conflict):
 
 
 class RecentSignInNeeded(Unauthorized):
-    """The session is too old for this (RFC 9470)."""
+    """The password was proven too long ago for this (RFC 9470)."""
 
     title = "Prove your password again"
 
@@ -112,7 +122,7 @@ class SignUpTakenOver(Conflict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """What others may show of a person."""
+    """The part of a profile that other people may see."""
 
     id: UserId
     name: str
@@ -122,5 +132,5 @@ class Profile:
 
 class UserCalls(Protocol):
     async def profiles(self, user_ids: list[UserId]) -> list[Profile]:
-        """Return the profiles of those of these people that there are; at most 1,000."""
+        """Return the profiles of these people, at most 1,000; a person without a profile is missing."""
         ...

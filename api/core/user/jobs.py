@@ -1,26 +1,19 @@
-"""Durable work: copy addresses from auth, and clear sign-ups away that broke off."""
+"""Durable work: copy addresses from auth, delete sign-ups that broke off, and work on privacy requests."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from api.core.auth.contract import AuthCalls
 from api.core.user import logic, store
-from api.core.user.contract import PackExport, StartErasure
+from api.core.user.contract import CopyAddress, PackExport, StartErasure
 from api.core.user.privacy_request import archive
 from api.core.user.privacy_request import logic as privacy_requests
 from cluster.base.ids import UserId
 from cluster.data import read, write
-from cluster.jobs import JobRun, cron, job, perform
+from cluster.jobs import JobRun, cron, perform
 from cluster.people.calls import client
 
 _ABANDONED_AFTER = timedelta(days=1)
-_BATCH = 500
-
-
-@job("user.copy_address", attempts=20, timeout_s=30, lane="quick")
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CopyAddress:
-    user_id: UserId
+_PEOPLE_PER_BATCH = 500
 
 
 @perform(CopyAddress)
@@ -30,17 +23,17 @@ async def copy_address(run: JobRun, args: CopyAddress) -> None:
 
 @cron("user.clear_broken_sign_ups", "41 2 * * *", lane="bulk")
 async def clear_broken_sign_ups(run: JobRun) -> None:
-    """Release what nobody finished signing up with: it is personal data without an account."""
+    """Release the identities of sign-ups that nobody finished: they are personal data without an account."""
     until = datetime.now(UTC) - _ABANDONED_AFTER
     after: UserId | None = None
-    while people := await client(AuthCalls).list_identities(after, until, _BATCH):
+    while people := await client(AuthCalls).list_identities(after, until, _PEOPLE_PER_BATCH):
         after = people[-1]
         async with read() as db:
             known = await store.list_active(db, people)
         for user_id in people:
             if user_id not in known:
                 async with write(run.principal) as tx:
-                    abandoned = await store.abandon(tx, user_id)
+                    abandoned = await store.upsert_abandoned(tx, user_id)
                 if abandoned:
                     await client(AuthCalls).release_identity(user_id)
         await run.extend()
@@ -58,5 +51,5 @@ async def pack_export(run: JobRun, args: PackExport) -> None:
 
 @cron("user.delete_old_exports", "51 3 * * *")
 async def delete_old_exports(run: JobRun) -> None:
-    """Delete archives that can be downloaded no more."""
+    """Delete archives whose time to be downloaded is over."""
     await archive.delete_old()

@@ -1,28 +1,27 @@
-"""Profiles: sign up, read, change; and the address, which auth verifies."""
+"""Use cases of profiles: sign up, read, change, and have auth verify the address."""
 
-from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 from api.core.auth.contract import AuthCalls, EmailTaken
 from api.core.user import rules, store
-from api.core.user.contract import UserCreated, UserNotFound, UserUpdated
+from api.core.user.contract import SignUpTakenOver, UserCreated, UserNotFound, UserUpdated
 from api.core.user.store import User
 from cluster.base.ids import UserId, new_id
 from cluster.base.principal import Principal, platform
 from cluster.base.problems import Stale
 from cluster.data import read, write
 from cluster.events import emit
-from cluster.people.access import permit, reach_of
+from cluster.people.access import permitted, reach_of
 from cluster.people.calls import client
 
 
-async def sign_up(principal: Principal, *, email: str, password: str, name: str, locale: str) -> User:
-    """Make an account: first what one signs in with, then the profile, which is what makes it visible.
+async def sign_up(caller: Principal, *, email: str, password: str, name: str, locale: str) -> User:
+    """Make an account: first the identity, then the profile, which makes the account visible.
 
-    A sign-up that broke off in between is finished by the same person trying again, or taken over by whoever has the address
-    now; marking its id as abandoned first keeps a slow twin from finishing it after all.
+    When a sign-up broke off in between, the same person finishes it by another attempt, or the present owner of the address takes
+    it over. Its id is marked as abandoned first, so that a slow concurrent request cannot finish it afterwards.
 
     Raises:
         EmailTaken, EmailInvalid, PasswordRefused, Invalid, SignUpTakenOver
@@ -32,14 +31,14 @@ async def sign_up(principal: Principal, *, email: str, password: str, name: str,
     registered = await client(AuthCalls).create_identity(user_id, email, password)
     if not registered.created:
         async with read() as db:
-            taken = await store.exists(db, registered.user_id)
-        if taken:
+            present = await store.find_user(db, registered.user_id)
+        if present is not None:
             raise _taken()
         if not registered.same_password:
             if not rules.has_broken_off(registered.created_at, datetime.now(UTC)):
                 raise _taken()
             async with write(platform("user")) as tx:
-                abandoned = await store.abandon(tx, registered.user_id)
+                abandoned = await store.upsert_abandoned(tx, registered.user_id)
             if not abandoned:
                 raise _taken()
             await client(AuthCalls).release_identity(registered.user_id)
@@ -47,9 +46,12 @@ async def sign_up(principal: Principal, *, email: str, password: str, name: str,
             if not registered.created:
                 raise _taken()
     user_id = registered.user_id
-    actor = Principal(kind="person", id=user_id)
-    async with write(actor if principal.id is None else principal, result=user_id, status=201) as tx:
+    async with write(
+        Principal(kind="person", id=user_id) if caller.id is None else caller, result=user_id, status=201
+    ) as tx:
         user = await store.insert_user(tx, user_id, email=registered.email, name=name, locale=locale)
+        if user is None:
+            raise SignUpTakenOver("sign in, or have a link to a new password mailed to you", pointer="/email")
         emit(tx, UserCreated(user_id=user_id), version=user.version)
     return user
 
@@ -60,97 +62,86 @@ def _taken() -> EmailTaken:
     )
 
 
-async def get_user(principal: Principal, user_id: UserId) -> User:
-    async with read() as db:
-        guarded = await store.find_user(db, user_id)
-    return await permit(principal, "user:read", guarded, missing=UserNotFound)
+async def get_user(caller: Principal, user_id: UserId) -> User:
+    return await permitted(caller, "user:read", store.find_user, user_id, missing=UserNotFound)
 
 
-async def get_signed_up(user_id: UserId) -> User:
-    """Return the profile that a repeated sign-up made."""
+async def get_signed_up(_: Principal, user_id: UserId) -> User:
+    """Return the profile that a sign-up made, to the guest that repeats it."""
     return await get_user(platform("user"), user_id)
 
 
 async def list_users(
-    principal: Principal, *, ids: list[UUID] | None, email: str | None, after: UUID | None, limit: int
-) -> Sequence[User]:
-    """Return people, for the platform's administrators; others see none."""
-    reach = await reach_of(principal, "user:list")
+    caller: Principal, *, ids: list[UserId] | None, email: str | None, before: UserId | None, limit: int
+) -> list[User]:
+    """List people, newest first, for the platform's administrators; others see none."""
+    reach = await reach_of(caller, "user:list")
     if not reach.everywhere:
         return []
     async with read() as db:
-        return await store.list_users(db, ids=ids, email=email, after=after, limit=limit)
+        return await store.list_users(db, ids=ids, email=email, before=before, limit=limit)
 
 
-async def change_user(principal: Principal, user_id: UserId, version: int, changes: dict[str, Any]) -> User:
+async def change_user(caller: Principal, user_id: UserId, changes: dict[str, Any], expected_version: int) -> User:
     """Change a profile; `accessibility` is merged, null clears one of its settings.
 
     Raises:
         UserNotFound, Invalid, Stale
     """
-    async with read() as db:
-        guarded = await store.find_user(db, user_id)
-    await permit(principal, "user:edit", guarded, missing=UserNotFound)
+    await permitted(caller, "user:edit", store.find_user, user_id, missing=UserNotFound)
     if "name" in changes:
         changes["name"] = rules.clean_name(changes["name"])
     if "time_zone" in changes:
         rules.check_time_zone(changes["time_zone"])
-    async with write(principal, result=user_id) as tx:
+    async with write(caller, result=user_id) as tx:
         present = await store.lock_user(tx, user_id)
         if present is None:
             raise UserNotFound
-        if present.version != version:
+        if present.version != expected_version:
             raise Stale(present.version)
         merged = {**present.accessibility, **changes.get("accessibility", {})}
-        user = await store.update_user(
-            tx,
-            user_id,
-            name=changes.get("name", present.name),
-            locale=changes.get("locale", present.locale),
-            time_zone=changes.get("time_zone", present.time_zone),
-            pronouns=changes.get("pronouns", present.pronouns),
-            accessibility={key: value for key, value in merged.items() if value is not None},
-        )
+        changes["accessibility"] = {key: value for key, value in merged.items() if value is not None}
+        user = await store.update_user(tx, replace(present, **changes))
         emit(tx, UserUpdated(user_id=user_id), version=user.version)
     return user
 
 
-async def request_email(principal: Principal, email: str, password: str) -> User:
+async def request_email(caller: Principal, email: str, password: str) -> User:
     """Have a link mailed to a new address; the present one counts until that link is used.
 
     Raises:
         EmailInvalid, EmailTaken, WrongPassword, TooManyGuesses
     """
-    user = await get_user(principal, principal.person())
-    await client(AuthCalls).request_email(principal, email, password)
+    user = await get_user(caller, caller.person())
+    await client(AuthCalls).request_email(caller, email, password)
     return user
 
 
-async def request_verification(principal: Principal) -> User:
+async def request_verification(caller: Principal) -> User:
     """Have the link for the present address mailed again."""
-    user = await get_user(principal, principal.person())
-    await client(AuthCalls).request_verification(principal)
+    user = await get_user(caller, caller.person())
+    await client(AuthCalls).request_verification(caller)
     return user
 
 
-async def verify_email(principal: Principal, token: str) -> User:
+async def verify_email(caller: Principal, token: str) -> User:
     """Use a mailed link: its address is the caller's, and verified. Other sessions end.
 
     Raises:
         LinkOver, EmailTaken
     """
-    user_id = principal.person()
-    await client(AuthCalls).verify_email(principal, token)
-    await copy_address(principal, user_id)
-    return await get_user(principal, user_id)
+    user_id = caller.person()
+    await client(AuthCalls).verify_email(caller, token)
+    await copy_address(caller, user_id)
+    return await get_user(caller, user_id)
 
 
-async def copy_address(actor: Principal, user_id: UserId) -> None:
-    """Make the profile show the address that auth holds now. Whoever comes later reads something newer."""
+async def copy_address(caller: Principal, user_id: UserId) -> None:
+    """Make the profile show the address that auth has now. A later copy reads a newer address."""
     address = await client(AuthCalls).address_of(user_id)
     if address is None:
         return
-    async with write(actor) as tx:
+    async with write(caller) as tx:
         changed = await store.update_address(tx, user_id, email=address.email, verified=address.verified)
         if changed is not None:
             emit(tx, UserUpdated(user_id=user_id), version=changed.version)

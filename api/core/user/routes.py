@@ -2,10 +2,9 @@
 
 from datetime import datetime
 from typing import Annotated, Literal
-from uuid import UUID
 
 from fastapi import Query
-from pydantic import BaseModel, Field
+from pydantic import Field
 from starlette.responses import Response
 
 from api.core.auth.contract import (
@@ -21,10 +20,9 @@ from api.core.auth.contract import (
 from api.core.user import logic
 from api.core.user.contract import SignUpTakenOver, UserNotFound
 from api.core.user.privacy_request.routes import router as privacy_requests
-from api.core.user.store import User
 from cluster.base.ids import UserId
 from cluster.base.problems import Stale
-from cluster.http import Body, Caller, IfMatch, Page, Paging, Patch, Router, Several, once, set_etag
+from cluster.http import Answer, Body, Caller, IfMatch, Page, Paging, Patch, Router, Several, View
 
 router = Router("user")
 router.include_router(privacy_requests)
@@ -72,7 +70,7 @@ class MailedLink(Body):
     token: Annotated[str, Field(min_length=1, max_length=200)]
 
 
-class AccessibilityView(BaseModel):
+class AccessibilityView(View):
     captions: bool | None = None
     transcripts: bool | None = None
     reduced_motion: bool | None = None
@@ -81,7 +79,7 @@ class AccessibilityView(BaseModel):
     text_scale: float | None = None
 
 
-class UserView(BaseModel):
+class UserView(View):
     id: UserId
     email: str | None
     email_verified: bool
@@ -93,20 +91,8 @@ class UserView(BaseModel):
     created_at: datetime
 
 
-def render(user: User, response: Response | None = None) -> UserView:
-    if response is not None:
-        set_etag(response, user.version)
-    return UserView(
-        id=user.id,
-        email=user.email,
-        email_verified=user.email_verified,
-        name=user.name,
-        locale=user.locale,
-        time_zone=user.time_zone,
-        pronouns=user.pronouns,
-        accessibility=AccessibilityView(**user.accessibility),
-        created_at=user.created_at,
-    )
+USER = Answer(get=logic.get_user, view=UserView, etag="version")
+SIGNED_UP = Answer(get=logic.get_signed_up, view=UserView, etag="version", path="/v1/users/{id}")
 
 
 @router.post(
@@ -119,34 +105,29 @@ def render(user: User, response: Response | None = None) -> UserView:
 )
 async def sign_up(caller: Caller, new: NewUser, response: Response) -> UserView:
     """Create an account, and mail a link that verifies its address."""
-    user = await once(
-        response,
-        logic.sign_up(caller, email=new.email, password=new.password, name=new.name, locale=new.locale),
-        again=logic.get_signed_up,
-    )
-    response.headers["Location"] = f"/v1/users/{user.id}"
-    return render(user, response)
+    work = logic.sign_up(caller, email=new.email, password=new.password, name=new.name, locale=new.locale)
+    return await SIGNED_UP.created(response, caller, work)
 
 
 @router.get("/v1/users")
 async def list_users(
     caller: Caller,
     paging: Paging,
-    id: Several[UUID] = None,
+    id: Several[UserId] = None,
     email: Annotated[str | None, Query(max_length=320)] = None,
 ) -> Page[UserView]:
     """List people, newest first. Only for the platform's administrators; for others the list is empty."""
     after = paging.after(id=id, email=email)
-    rows = await logic.list_users(
-        caller, ids=id, email=email, after=after[0] if after else None, limit=paging.limit + 1
+    users = await logic.list_users(
+        caller, ids=id, email=email, before=UserId(after[0]) if after else None, limit=paging.rows
     )
-    return paging.page(rows, render=render)
+    return paging.page(users, render=UserView.of)
 
 
 @router.get("/v1/users/{user_id}", raises=(UserNotFound,))
-async def get_user(caller: Caller, user_id: Literal["me"] | UUID, response: Response) -> UserView:
+async def get_user(caller: Caller, user_id: Literal["me"] | UserId, response: Response) -> UserView:
     """Return a profile: the caller's own (`me`), or any for the platform's administrators."""
-    return render(await logic.get_user(caller, _named(caller, user_id)), response)
+    return USER.show(response, await logic.get_user(caller, _named(caller, user_id)))
 
 
 @router.patch(
@@ -155,15 +136,11 @@ async def get_user(caller: Caller, user_id: Literal["me"] | UUID, response: Resp
     example={"pronouns": "she/her", "time_zone": "Europe/London", "accessibility": {"captions": True}},
 )
 async def change_user(
-    caller: Caller, user_id: Literal["me"] | UUID, patch: UserPatch, version: IfMatch, response: Response
+    caller: Caller, user_id: Literal["me"] | UserId, patch: UserPatch, version: IfMatch, response: Response
 ) -> UserView:
     """Change the caller's profile. The address is changed with `change-email`, because a new one must be verified."""
-    user = await once(
-        response,
-        logic.change_user(caller, _named(caller, user_id), version, patch.changes()),
-        again=lambda id: logic.get_user(caller, UserId(id)),
-    )
-    return render(user, response)
+    work = logic.change_user(caller, _named(caller, user_id), patch.changes(), version)
+    return await USER.once(response, caller, work)
 
 
 @router.post(
@@ -173,13 +150,13 @@ async def change_user(
 )
 async def change_email(caller: Caller, change: EmailChange, response: Response) -> UserView:
     """Mail a link that verifies a new address and then replaces the old one. An Idempotency-Key has no effect."""
-    return render(await logic.request_email(caller, change.email, change.password), response)
+    return USER.show(response, await logic.request_email(caller, change.email, change.password))
 
 
 @router.post("/v1/users/me/resend-verification", raises=(TooManyLetters, NotWhileImpersonating))
 async def resend_verification(caller: Caller, response: Response) -> UserView:
     """Mail a new verification link to the present address. The previous link stops working."""
-    return render(await logic.request_verification(caller), response)
+    return USER.show(response, await logic.request_verification(caller))
 
 
 @router.post(
@@ -189,8 +166,8 @@ async def resend_verification(caller: Caller, response: Response) -> UserView:
 )
 async def verify_email(caller: Caller, link: MailedLink, response: Response) -> UserView:
     """Verify an address with the token of a mailed link. Repeating changes nothing. All other sessions end."""
-    return render(await logic.verify_email(caller, link.token), response)
+    return USER.show(response, await logic.verify_email(caller, link.token))
 
 
-def _named(caller: Caller, user_id: Literal["me"] | UUID) -> UserId:
-    return caller.person() if user_id == "me" else UserId(user_id)
+def _named(caller: Caller, user_id: Literal["me"] | UserId) -> UserId:
+    return caller.person() if user_id == "me" else user_id

@@ -7,23 +7,23 @@ from functools import cache
 
 from cluster.base.problems import FieldError, Invalid
 
-SIGN_UP_LASTS = timedelta(seconds=10)
-"""Longer than all calls of a sign-up may take together: one that is not finished by then has broken off."""
+MAX_SIGN_UP_DURATION = timedelta(seconds=10)
+"""All calls of a sign-up together take less: a sign-up that is not finished by then has broken off."""
 _JOINERS = frozenset("\u200c\u200d")
-"""Invisible, and part of how names are written in Persian and in several Indian scripts."""
+"""Invisible characters that names in Persian and in several Indian scripts contain."""
 
-_SHOW_NOTHING = _JOINERS | frozenset("\u115f\u1160\u2800\u3164\uffa0")
-"""Joiners alone, and letters that fill a place and are blank: who is called so looks like nobody."""
+_BLANK = _JOINERS | frozenset("\u115f\u1160\u2800\u3164\uffa0")
+"""Joiners, and blank letters: a name of them alone shows nothing."""
 
 
 def clean_name(text: str) -> str:
-    """Return a name as it is kept: composed, without spaces around it.
+    """Return the name as it is stored: composed, without spaces around it.
 
     Raises:
         Invalid
     """
     name = unicodedata.normalize("NFC", text).strip()
-    if all(character.isspace() or character in _SHOW_NOTHING for character in name):
+    if all(character.isspace() or character in _BLANK for character in name):
         raise Invalid(errors=(FieldError("/name", "name-empty", "write the name that others shall see"),))
     if any(
         unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") and character not in _JOINERS
@@ -40,7 +40,7 @@ def _time_zones() -> frozenset[str]:
 
 
 def check_time_zone(name: str) -> None:
-    """Return when this is a time zone.
+    """Check that this is the name of a time zone.
 
     Raises:
         Invalid
@@ -51,4 +51,5 @@ def check_time_zone(name: str) -> None:
 
 
 def has_broken_off(started_at: datetime, now: datetime) -> bool:
-    return now - started_at > SIGN_UP_LASTS
+    """Tell whether a sign-up that is not finished never will be."""
+    return now - started_at > MAX_SIGN_UP_DURATION

@@ -1,13 +1,10 @@
-"""One function per statement on the schema user."""
+"""The SQL of profiles."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
-import asyncpg
-
-from api.core.user.contract import Profile, SignUpTakenOver
+from api.core.user.contract import Profile
 from cluster.base.ids import UserId
 from cluster.data import Connection, Transaction
 from cluster.people.access import Guarded
@@ -28,123 +25,103 @@ class User:
     updated_at: datetime
 
 
-FIND_USER = """
-SELECT id, email, email_verified, name, locale, time_zone, pronouns, accessibility, version, created_at, updated_at
-FROM "user".users WHERE id = $1 AND state = 'active'
-"""
+_USER = "id, email, email_verified, name, locale, time_zone, pronouns, accessibility, version, created_at, updated_at"
+
+FIND_USER = "SELECT " + _USER + """ FROM "user".users WHERE id = $user_id AND state = 'active'"""
 
 
 async def find_user(db: Connection, user_id: UserId) -> Guarded[User] | None:
-    user = await db.maybe(User, FIND_USER, user_id)
+    user = await db.maybe(User, FIND_USER, user_id=user_id)
     return None if user is None else Guarded(user, owner_id=user.id)
 
 
-LOCK_USER = """
-SELECT id, email, email_verified, name, locale, time_zone, pronouns, accessibility, version, created_at, updated_at
-FROM "user".users WHERE id = $1 AND state = 'active' FOR UPDATE
-"""
+LOCK_USER = FIND_USER + " FOR UPDATE"
 
 
 async def lock_user(tx: Transaction, user_id: UserId) -> User | None:
-    return await tx.maybe(User, LOCK_USER, user_id)
+    return await tx.maybe(User, LOCK_USER, user_id=user_id)
 
 
-EXISTS = "SELECT EXISTS (SELECT FROM \"user\".users WHERE id = $1 AND state = 'active')"
+LIST_ACTIVE = "SELECT id FROM \"user\".users WHERE id = ANY($user_ids::uuid[]) AND state = 'active' LIMIT 1000"
 
 
-async def exists(db: Connection, user_id: UserId) -> bool:
-    return await db.value(EXISTS, user_id)
+async def list_active(db: Connection, user_ids: list[UserId]) -> set[UserId]:
+    """Return those of these people that have a profile."""
+    return {row["id"] for row in await db.rows(LIST_ACTIVE, user_ids=user_ids)}
 
 
-ACTIVE = "SELECT id FROM \"user\".users WHERE id = ANY($1::uuid[]) AND state = 'active' LIMIT 1000"
+INSERT_USER = (
+    """INSERT INTO "user".users (id, email, name, locale, state, created_at, updated_at)
+    VALUES ($user_id, $email, $name, $locale, 'active', $now, $now)
+    ON CONFLICT (id) DO NOTHING RETURNING """
+    + _USER
+)
 
 
-async def list_active(db: Connection, ids: list[UserId]) -> set[UserId]:
-    """Return which of these people have a profile."""
-    return {row["id"] for row in await db.rows(ACTIVE, ids)}
+async def insert_user(tx: Transaction, user_id: UserId, *, email: str, name: str, locale: str) -> User | None:
+    """Insert a profile; None when somebody else finished or took over this sign-up."""
+    return await tx.maybe(User, INSERT_USER, user_id=user_id, email=email, name=name, locale=locale)
 
 
-INSERT_USER = """
-INSERT INTO "user".users (id, email, name, locale, state, created_at, updated_at) VALUES ($1, $2, $3, $4, 'active', $5, $5)
-RETURNING id, email, email_verified, name, locale, time_zone, pronouns, accessibility, version, created_at, updated_at
-"""
-
-
-async def insert_user(tx: Transaction, id: UserId, *, email: str, name: str, locale: str) -> User:
-    """Store a profile.
-
-    Raises:
-        SignUpTakenOver: somebody else finished or took over this sign-up.
-    """
-    try:
-        return await tx.one(User, INSERT_USER, id, email, name, locale, tx.now)
-    except asyncpg.UniqueViolationError:
-        raise SignUpTakenOver("sign in, or have a link to a new password mailed to you", pointer="/email") from None
-
-
-ABANDON = """
-INSERT INTO "user".users (id, state, created_at, updated_at) VALUES ($1, 'abandoned', $2, $2)
+UPSERT_ABANDONED = """
+INSERT INTO "user".users (id, state, created_at, updated_at) VALUES ($user_id, 'abandoned', $now, $now)
 ON CONFLICT (id) DO UPDATE SET state = 'abandoned' WHERE users.state = 'abandoned'
 """
 
 
-async def abandon(tx: Transaction, id: UserId) -> bool:
-    """Keep a sign-up that broke off from ever becoming a profile; False when it has become one."""
-    return await tx.run(ABANDON, id, tx.now) == 1
+async def upsert_abandoned(tx: Transaction, user_id: UserId) -> bool:
+    """Prevent a sign-up that broke off from ever becoming a profile; False when it has become one."""
+    return await tx.run(UPSERT_ABANDONED, user_id=user_id) == 1
 
 
-UPDATE_USER = """
-UPDATE "user".users
-SET name = $2, locale = $3, time_zone = $4, pronouns = $5, accessibility = $6, version = version + 1, updated_at = $7
-WHERE id = $1
-RETURNING id, email, email_verified, name, locale, time_zone, pronouns, accessibility, version, created_at, updated_at
+UPDATE_USER = (
+    """UPDATE "user".users
+    SET name = $name, locale = $locale, time_zone = $time_zone, pronouns = $pronouns, accessibility = $accessibility,
+        version = version + 1, updated_at = $now
+    WHERE id = $id RETURNING """
+    + _USER
+)
+
+
+async def update_user(tx: Transaction, user: User) -> User:
+    """Store what a person may change of a profile, and return it with its new version."""
+    return await tx.one(User, UPDATE_USER, user)
+
+
+UPDATE_ADDRESS = (
+    """UPDATE "user".users SET email = $email, email_verified = $verified, version = version + 1, updated_at = $now
+    WHERE id = $user_id AND state = 'active' AND (email IS DISTINCT FROM $email OR email_verified <> $verified)
+    RETURNING """
+    + _USER
+)
+
+
+async def update_address(tx: Transaction, user_id: UserId, *, email: str | None, verified: bool) -> User | None:
+    """Copy the address that auth has; None when the profile shows it already."""
+    return await tx.maybe(User, UPDATE_ADDRESS, user_id=user_id, email=email, verified=verified)
+
+
+LIST_PROFILES = """
+SELECT id, name, locale, time_zone FROM "user".users WHERE id = ANY($user_ids::uuid[]) AND state = 'active' LIMIT 1000
 """
 
 
-async def update_user(
-    tx: Transaction,
-    id: UserId,
-    *,
-    name: str,
-    locale: str,
-    time_zone: str,
-    pronouns: str | None,
-    accessibility: dict[str, Any],
-) -> User:
-    return await tx.one(User, UPDATE_USER, id, name, locale, time_zone, pronouns, accessibility, tx.now)
+async def list_profiles(db: Connection, user_ids: list[UserId]) -> list[Profile]:
+    return await db.all(Profile, LIST_PROFILES, user_ids=user_ids)
 
 
-UPDATE_ADDRESS = """
-UPDATE "user".users SET email = $2, email_verified = $3, version = version + 1, updated_at = $4
-WHERE id = $1 AND state = 'active' AND (email IS DISTINCT FROM $2 OR email_verified <> $3)
-RETURNING id, email, email_verified, name, locale, time_zone, pronouns, accessibility, version, created_at, updated_at
-"""
-
-
-async def update_address(tx: Transaction, id: UserId, *, email: str | None, verified: bool) -> User | None:
-    """Copy what auth holds; None when it is what stands here."""
-    return await tx.maybe(User, UPDATE_ADDRESS, id, email, verified, tx.now)
-
-
-PROFILES = """
-SELECT id, name, locale, time_zone FROM "user".users WHERE id = ANY($1::uuid[]) AND state = 'active' LIMIT 1000
-"""
-
-
-async def list_profiles(db: Connection, ids: list[UserId]) -> list[Profile]:
-    return await db.all(Profile, PROFILES, ids)
-
-
-LIST_USERS = """
-SELECT id, email, email_verified, name, locale, time_zone, pronouns, accessibility, version, created_at, updated_at
-FROM "user".users
-WHERE state = 'active' AND ($1::uuid[] IS NULL OR id = ANY($1)) AND ($2::text IS NULL OR lower(email) = lower($2))
-    AND ($3::uuid IS NULL OR id < $3)
-ORDER BY id DESC LIMIT $4
-"""
+LIST_USERS = (
+    "SELECT "
+    + _USER
+    + """ FROM "user".users
+    WHERE state = 'active' AND ($ids::uuid[] IS NULL OR id = ANY($ids))
+        AND ($email::text IS NULL OR lower(email) = lower($email)) AND ($before::uuid IS NULL OR id < $before)
+    ORDER BY id DESC LIMIT $limit"""
+)
 
 
 async def list_users(
-    db: Connection, *, ids: list[UUID] | None, email: str | None, after: UUID | None, limit: int
+    db: Connection, *, ids: list[UserId] | None, email: str | None, before: UserId | None, limit: int
 ) -> list[User]:
-    return await db.all(User, LIST_USERS, ids, email, after, limit)
+    """List people, newest first."""
+    return await db.all(User, LIST_USERS, ids=ids, email=email, before=before, limit=limit)

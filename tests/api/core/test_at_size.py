@@ -88,7 +88,7 @@ CASES: dict[str, tuple[str, list[Any] | dict[str, Any]]] = {
         [False, NONE, PERSON, [uuid(6, 5)], NONE, None, None, None, uuid(6, 5), None, None, None, 21],
     ),
     "one's sessions": (LIST_SESSIONS, [PERSON, NOW, None, None, 21]),
-    "a user by address": (LIST_USERS, [None, "77@people.example", None, 21]),
+    "a user by address": (LIST_USERS, {"email": "77@people.example", "limit": 21}),
     "the trail of an organization": (LIST_ENTRIES, {"chain": ORG, "limit": 21}),
     "what one of its people did": (LIST_ENTRIES, {"chain": ORG, "actor": "person:7", "limit": 21}),
     "what was done to one thing": (LIST_ENTRIES, {"chain": ORG, "targets": ["course-7"], "limit": 21}),

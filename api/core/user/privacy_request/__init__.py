@@ -1,1 +1,1 @@
-"""Privacy requests: erase or export what is kept about a person. Each service does its part; this keeps the whole together."""
+"""Privacy requests: erase or export the data about a person. Each service does its part; this part of user coordinates them."""

@@ -1,4 +1,4 @@
-"""The archive of an export: one ZIP with what each service wrote."""
+"""The archive of an export: one ZIP with the parts of all services."""
 
 import asyncio
 import tempfile
@@ -17,11 +17,11 @@ from cluster.jobs import JobRun
 from cluster.people.export import exports, key_of
 
 _CHUNK_BYTES = 256 * 1024
-_KEPT_FOR = logic.DOWNLOADABLE + timedelta(days=1)
+_KEPT_FOR = logic.DOWNLOAD_PERIOD + timedelta(days=1)
 
 
 async def pack(run: JobRun, request_id: PrivacyRequestId) -> None:
-    """Put the parts of an export together and finish the request."""
+    """Pack the parts of an export into one archive, and finish the request."""
     parts = (await logic.get_request(run.principal, request_id)).parts
     with tempfile.TemporaryFile(dir=settings().scratch or None) as file:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -37,7 +37,7 @@ async def pack(run: JobRun, request_id: PrivacyRequestId) -> None:
         await run.still_mine(tx)
         request = await store.lock_request(tx, request_id)
         if request is not None and request.state == "running":
-            await logic.finish(tx, replace(request, archive_until=tx.now + logic.DOWNLOADABLE))
+            await logic.finish(tx, replace(request, archive_until=tx.now + logic.DOWNLOAD_PERIOD))
     await exports().delete([key_of(request_id, part.service) for part in parts])
 
 
@@ -47,7 +47,7 @@ async def _chunks(file: IO[bytes]) -> AsyncGenerator[bytes]:
 
 
 async def delete_old(now: datetime | None = None) -> int:
-    """Delete what can be downloaded no more, and what exports that broke off left; return how many objects."""
+    """Delete old archives, and the parts of exports that broke off; return the number of objects."""
     before = (now or datetime.now(UTC)) - _KEPT_FOR
     old = [stored.key async for stored in exports().list() if stored.modified_at < before]
     await exports().delete(old)

@@ -1,39 +1,27 @@
-"""The ledger: each erasure is noted in S3 before it begins, so that a restored backup can be erased again.
+"""The ledger: each erasure is recorded in S3 before it begins, so that it can be repeated on a restored backup.
 
-A database that is restored to yesterday knows nothing of an erasure of today. Entries are signed: whoever can write the bucket
-must not be able to have people erased.
+A database that is restored to yesterday has no record of an erasure of today. Entries are signed: the right to write the bucket
+must not be enough to have people erased.
 """
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from api.core.user.contract import PrivacyRequestId
 from api.core.user.privacy_request import signing
-from api.core.user.privacy_request.store import Request
+from api.core.user.privacy_request.store import LedgerEntry, Request
 from cluster.base.ids import OrgId, UserId
 from cluster.data.objects import Bucket, bucket
 
 _TYP = "erasure+jws"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Noted:
-    """An erasure that has begun."""
-
-    request_id: PrivacyRequestId
-    user_id: UserId
-    org_id: OrgId | None
-    requested_by: UserId
-    created_at: datetime
-
-
 def ledger() -> Bucket:
     return bucket("erasures")
 
 
-async def note(request: Request) -> None:
+async def record(request: Request) -> None:
     """Write the entry of a request; repeating it changes nothing."""
     document = {
         "request_id": str(request.id),
@@ -46,8 +34,8 @@ async def note(request: Request) -> None:
     await ledger().put(f"{request.id}.jws", text.encode(), content_type="application/jose")
 
 
-async def entries() -> AsyncIterator[Noted | str]:
-    """Stream all entries; a text names one that this platform did not sign.
+async def entries() -> AsyncIterator[LedgerEntry | str]:
+    """Stream all entries; a text is the fault of one that this platform did not sign.
 
     Raises:
         Unavailable
@@ -58,7 +46,7 @@ async def entries() -> AsyncIterator[Noted | str]:
         except ValueError as error:
             yield f"{stored.key} is {error}"
             continue
-        yield Noted(
+        yield LedgerEntry(
             request_id=PrivacyRequestId(UUID(read["request_id"])),
             user_id=UserId(UUID(read["user_id"])),
             org_id=None if read["org_id"] is None else OrgId(UUID(read["org_id"])),

@@ -1,4 +1,4 @@
-"""Use cases of privacy requests: ask, confirm, cancel, start, and gather what the services did.
+"""Use cases of privacy requests: create, confirm, cancel, start, and take the answers of the services.
 
 requested -> cooling (erasure, 14 days) -> running -> done | failed
 requested -> running (export)           -> done | failed
@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from api.core.auth.contract import AuthCalls
 from api.core.rbac.contract import RbacCalls
@@ -22,6 +21,7 @@ from api.core.user.contract import (
     PrivacyRequestId,
     PrivacyRequestNotFound,
     PrivacyRequestOver,
+    PrivacyRequestPending,
     RecentSignInNeeded,
     RequestKind,
     SoleOwner,
@@ -30,8 +30,7 @@ from api.core.user.contract import (
     UserNotFound,
 )
 from api.core.user.privacy_request import ledger, signing, store
-from api.core.user.privacy_request.ledger import Noted
-from api.core.user.privacy_request.store import Request
+from api.core.user.privacy_request.store import LedgerEntry, Request
 from cluster.base.ids import OrgId, UserId, new_id
 from cluster.base.principal import Principal, platform
 from cluster.data import Transaction, read, write
@@ -43,11 +42,11 @@ from cluster.people.calls import client
 from cluster.people.erasure import Erasing, PartDone
 from cluster.people.export import ExportRequested
 
-COOLING = timedelta(days=14)
-RECENTLY = timedelta(minutes=5)
-DOWNLOADABLE = timedelta(days=7)
+COOLING_PERIOD = timedelta(days=14)
+RECENT_SIGN_IN = timedelta(minutes=5)
+DOWNLOAD_PERIOD = timedelta(days=7)
 ROUNDS = 2
-"""What events that were under way bring back after the first is erased by the second."""
+"""The second round erases rows that late events inserted after the first."""
 _REPORT = "privacy-report+jws"
 _NOTES = [
     "Texts, titles and files of organizations are not searched: nobody can tell who is mentioned in them.",
@@ -59,10 +58,10 @@ _NOTES = [
 async def create_request(
     caller: Principal, kind: RequestKind, *, user_id: UserId | None, org_id: OrgId | None
 ) -> Request:
-    """Ask for everything about oneself to be erased or exported, or for what an organization keeps about its member.
+    """Request to erase or export all data about the caller, or the data that an organization keeps about its member.
 
     Raises:
-        UserNotFound: somebody else, and no organization that may ask.
+        UserNotFound: it is about somebody else, and about no organization that the caller owns.
         SoleOwner, PrivacyRequestPending, ForOneselfAlone
     """
     person = _oneself(caller)
@@ -74,7 +73,8 @@ async def create_request(
         await _check_owners_stay(about, org_id)
     request_id = PrivacyRequestId(new_id())
     async with write(caller, result=request_id, status=201) as tx:
-        await store.insert_request(tx, request_id, kind, user_id=about, org_id=org_id, requested_by=person)
+        if not await store.insert_request(tx, request_id, kind, user_id=about, org_id=org_id, requested_by=person):
+            raise PrivacyRequestPending("confirm or cancel the request that there is: GET /v1/privacy-requests")
         emit(tx, PrivacyRequested(request_id=request_id, user_id=about, org_id=org_id, kind=kind), version=1)
     return await get_request(caller, request_id)
 
@@ -93,22 +93,28 @@ async def _check_owners_stay(user_id: UserId, org_id: OrgId | None) -> None:
         raise SoleOwner(detail, organizations=[str(each) for each in left])
 
 
-async def get_request(caller: Principal, request_id: UUID) -> Request:
-    """Return a request and what each service has done."""
+async def get_request(caller: Principal, request_id: PrivacyRequestId) -> Request:
+    """Return a request with the parts of all services."""
     return await permitted(
         caller, "privacy_request:read", store.find_request, request_id, missing=PrivacyRequestNotFound
     )
 
 
 async def list_requests(
-    caller: Principal, *, org_id: UUID | None, ids: list[UUID] | None, after: UUID | None, limit: int
+    caller: Principal,
+    *,
+    org_id: OrgId | None,
+    ids: list[PrivacyRequestId] | None,
+    before: PrivacyRequestId | None,
+    limit: int,
 ) -> list[Request]:
+    """List the requests that the caller may see, newest first."""
     reach = await reach_of(caller, "privacy_request:read")
     async with read() as db:
-        return await store.list_requests(db, reach, org_id=org_id, ids=ids, after=after, limit=limit)
+        return await store.list_requests(db, reach, org_id=org_id, ids=ids, before=before, limit=limit)
 
 
-async def _managed(caller: Principal, request_id: UUID) -> Request:
+async def _managed(caller: Principal, request_id: PrivacyRequestId) -> Request:
     """Return a request that the caller may confirm and cancel.
 
     Raises:
@@ -119,7 +125,7 @@ async def _managed(caller: Principal, request_id: UUID) -> Request:
     return await permit(caller, "privacy_request:manage", store.managed(seen), missing=PrivacyRequestNotFound)
 
 
-async def confirm(caller: Principal, request_id: UUID, now: datetime) -> Request:
+async def confirm(caller: Principal, request_id: PrivacyRequestId, now: datetime) -> Request:
     """Let a request go on: an erasure waits 14 days, in which it can be cancelled; an export begins.
 
     Raises:
@@ -128,7 +134,7 @@ async def confirm(caller: Principal, request_id: UUID, now: datetime) -> Request
         SoleOwner
     """
     seen = await _managed(caller, request_id)
-    if caller.auth_time is None or now - caller.auth_time > RECENTLY:
+    if caller.auth_time is None or now - caller.auth_time > RECENT_SIGN_IN:
         raise RecentSignInNeeded(
             "send the password to POST /v1/sessions/me/reauthenticate, then confirm with the new token",
             headers={"WWW-Authenticate": 'Bearer error="insufficient_user_authentication", max_age="300"'},
@@ -139,9 +145,9 @@ async def confirm(caller: Principal, request_id: UUID, now: datetime) -> Request
         request = await _locked(tx, seen.id)
         match request.state:
             case "requested" if request.kind == "erasure":
-                starts_at = tx.now + COOLING
+                starts_at = tx.now + COOLING_PERIOD
                 await _move(tx, replace(request, state="cooling", confirmed_at=tx.now, starts_at=starts_at))
-                enqueue(tx, StartErasure(request_id=request.id), at=starts_at, dedupe=waiting(request.id))
+                enqueue(tx, StartErasure(request_id=request.id), at=starts_at, dedupe=StartErasure.dedupe(request.id))
             case "requested":
                 await _export(tx, replace(request, confirmed_at=tx.now))
             case "cooling" | "running":
@@ -151,13 +157,8 @@ async def confirm(caller: Principal, request_id: UUID, now: datetime) -> Request
     return await get_request(caller, seen.id)
 
 
-def waiting(request_id: UUID) -> str:
-    """Name the job that starts an erasure when its time has come."""
-    return f"privacy:{request_id}"
-
-
-async def cancel(caller: Principal, request_id: UUID) -> Request:
-    """Take a request back that has not begun.
+async def cancel(caller: Principal, request_id: PrivacyRequestId) -> Request:
+    """Cancel a request that has not begun.
 
     Raises:
         PrivacyRequestOver
@@ -167,13 +168,13 @@ async def cancel(caller: Principal, request_id: UUID) -> Request:
         request = await _locked(tx, seen.id)
         if request.state in ("requested", "cooling"):
             await _move(tx, replace(request, state="cancelled", finished_at=tx.now))
-            cancel_jobs(tx, StartErasure, waiting(request.id))
+            cancel_jobs(tx, StartErasure, StartErasure.dedupe(request.id))
         elif request.state != "cancelled":
             raise PrivacyRequestOver(f"it is {request.state}, and what is erased does not come back")
     return await get_request(caller, seen.id)
 
 
-async def _locked(tx: Transaction, request_id: UUID) -> Request:
+async def _locked(tx: Transaction, request_id: PrivacyRequestId) -> Request:
     request = await store.lock_request(tx, request_id)
     if request is None:
         raise PrivacyRequestNotFound
@@ -182,34 +183,34 @@ async def _locked(tx: Transaction, request_id: UUID) -> Request:
 
 async def _move(tx: Transaction, request: Request) -> Request:
     moved = await store.update_request(tx, request)
-    told = PrivacyRequestChanged(
+    changed = PrivacyRequestChanged(
         request_id=moved.id, user_id=moved.user_id, org_id=moved.org_id, kind=moved.kind, state=moved.state
     )
-    emit(tx, told, version=moved.version)
+    emit(tx, changed, version=moved.version)
     return moved
 
 
-async def start(actor: Principal, request_id: PrivacyRequestId) -> None:
-    """Begin an erasure whose time has come. Repeating it goes on where it broke off."""
-    seen = await permitted(actor, "privacy_request:read", store.find_request, request_id)
+async def start(caller: Principal, request_id: PrivacyRequestId) -> None:
+    """Begin an erasure whose time has come. A repetition goes on where the attempt before broke off."""
+    seen = await permitted(caller, "privacy_request:read", store.find_request, request_id)
     owned = await client(RbacCalls).owned_alone(seen.user_id)
     if seen.state == "cooling" and (seen.org_id in owned if seen.org_id is not None else owned):
-        async with write(actor) as tx:
+        async with write(caller) as tx:
             request = await _locked(tx, request_id)
             if request.state == "cooling":
                 await _move(tx, replace(request, state="failed", failure="sole-owner", finished_at=tx.now))
         return
-    async with write(actor) as tx:
+    async with write(caller) as tx:
         request = await _locked(tx, request_id)
         if request.state == "cooling":
             request = await _move(tx, replace(request, state="running"))
     if request.state != "running" or request.round > 0:
         return
-    # No way back from here: so the ledger comes before anything is erased, and after nobody can cancel.
-    await ledger.note(request)
+    # The ledger is written before anything is erased, because that is final, and after a cancellation has become impossible.
+    await ledger.record(request)
     if request.org_id is None:
         await client(AuthCalls).release_identity(request.user_id)
-    async with write(actor) as tx:
+    async with write(caller) as tx:
         request = await _locked(tx, request_id)
         if request.state == "running" and request.round == 0:
             await _ask(tx, request)
@@ -217,7 +218,7 @@ async def start(actor: Principal, request_id: PrivacyRequestId) -> None:
 
 async def _ask(tx: Transaction, request: Request) -> None:
     """Begin the next round."""
-    await store.ask_parts(tx, request.id, erasure.services())
+    await store.upsert_parts(tx, request.id, erasure.services())
     asked = await _move(tx, replace(request, state="running", failure=None, finished_at=None, round=request.round + 1))
     await erasure.begin(
         tx,
@@ -228,18 +229,18 @@ async def _ask(tx: Transaction, request: Request) -> None:
 
 
 async def _export(tx: Transaction, request: Request) -> None:
-    await store.ask_parts(tx, request.id, erasure.services())
+    await store.upsert_parts(tx, request.id, erasure.services())
     asked = await _move(tx, replace(request, state="running", round=1))
-    told = ExportRequested(request_id=asked.id, user_id=asked.user_id, org_id=asked.org_id)
-    export.begin(tx, told, version=asked.version)
+    requested = ExportRequested(request_id=asked.id, user_id=asked.user_id, org_id=asked.org_id)
+    export.begin(tx, requested, version=asked.version)
 
 
-async def gather(tx: Transaction, service: str, answer: PartDone) -> None:
-    """Take an answer over; with the last of a round go on to the next, or finish."""
-    request = await store.lock_request(tx, answer.request_id)
+async def take_answer(tx: Transaction, service: str, answer: PartDone) -> None:
+    """Record the answer of a service; the last answer of a round begins the next round, or finishes the request."""
+    request = await store.lock_request(tx, PrivacyRequestId(answer.request_id))
     if request is None or request.state not in ("running", "failed") or answer.round != request.round:
         return
-    await store.answer_part(tx, service, answer)
+    await store.update_part(tx, service, answer)
     request = await _locked(tx, request.id)
     outcomes = {part.outcome for part in request.parts}
     if None in outcomes:
@@ -258,18 +259,18 @@ async def gather(tx: Transaction, service: str, answer: PartDone) -> None:
 
 
 async def finish(tx: Transaction, request: Request) -> None:
-    """End a request with its report."""
+    """Finish a request, and sign its report."""
     finished = replace(request, state="done", failure=None, finished_at=tx.now)
     report = signing.sign(report_of(finished), _REPORT)
     await _move(tx, replace(finished, signed_report=report))
     if request.kind == "erasure" and request.org_id is None:
-        version = await store.touch_erased(tx, request.user_id)
+        version = await store.update_erased_version(tx, request.user_id)
         if version is not None:
             emit(tx, UserErased(user_id=request.user_id), version=version)
 
 
 def report_of(request: Request) -> dict[str, Any]:
-    """Return the document that is signed."""
+    """Return the report of a request, unsigned."""
 
     def at(time: datetime | None) -> str | None:
         return None if time is None else time.isoformat()
@@ -289,10 +290,10 @@ def report_of(request: Request) -> dict[str, Any]:
 
 
 async def report_by(token: str) -> Request:
-    """Return a finished request to whoever holds its token: a person who is erased cannot sign in.
+    """Return the finished request of a token: a person who is erased cannot sign in.
 
     Raises:
-        PrivacyRequestNotFound: it is no token, or there is no report yet.
+        PrivacyRequestNotFound: the token is unknown, or there is no report yet.
     """
     request_id = signing.request_of(token)
     if request_id is None:
@@ -303,8 +304,8 @@ async def report_by(token: str) -> Request:
     return request
 
 
-async def open_archive(caller: Principal, request_id: UUID, now: datetime) -> AsyncGenerator[bytes, None]:
-    """Return the archive of an export as a stream: to the person alone, whoever asked for it.
+async def open_archive(caller: Principal, request_id: PrivacyRequestId, now: datetime) -> AsyncGenerator[bytes, None]:
+    """Return the archive of an export as a stream, to the person alone, also when an organization asked for it.
 
     Raises:
         PrivacyRequestNotFound, ArchiveNotReady, ForOneselfAlone
@@ -318,13 +319,13 @@ async def open_archive(caller: Principal, request_id: UUID, now: datetime) -> As
     return export.exports().get(f"{request.id}.zip")
 
 
-async def replay(actor: Principal, noted: Noted) -> bool:
-    """Run an erasure again that the database does not know as done; False when it does."""
-    async with write(actor) as tx:
-        await store.restore_request(tx, noted)
-        request = await _locked(tx, noted.request_id)
+async def replay(caller: Principal, entry: LedgerEntry) -> bool:
+    """Repeat an erasure that is not done in the database; False when it is done."""
+    async with write(caller) as tx:
+        await store.insert_lost_request(tx, entry)
+        request = await _locked(tx, entry.request_id)
         if request.state == "done":
             return False
-        cancel_jobs(tx, StartErasure, waiting(request.id))
+        cancel_jobs(tx, StartErasure, StartErasure.dedupe(request.id))
         await _ask(tx, replace(request, round=0, confirmed_at=request.confirmed_at or tx.now))
     return True

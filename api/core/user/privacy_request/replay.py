@@ -1,4 +1,4 @@
-"""`./hub privacy replay`: erase again what a restored backup has brought back, as the ledger outside the database says."""
+"""`./hub privacy replay`: repeat the erasures of the ledger that a restored backup has undone."""
 
 import asyncio
 import sys
@@ -11,13 +11,13 @@ from cluster.data import objects, postgres, roles
 
 
 async def replay() -> tuple[int, list[str]]:
-    """Run every erasure of the ledger that the database does not know as done; return how many, and what is no entry."""
+    """Repeat every erasure of the ledger that is not done in the database; return their number, and the faults of the ledger."""
     count = 0
     faults: list[str] = []
-    async for noted in ledger.entries():
-        if isinstance(noted, str):
-            faults.append(noted)
-        elif await logic.replay(platform("user"), noted):
+    async for entry in ledger.entries():
+        if isinstance(entry, str):
+            faults.append(entry)
+        elif await logic.replay(platform("user"), entry):
             count += 1
     return count, faults
 

@@ -4,7 +4,6 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import Query
 from pydantic import Field
@@ -33,7 +32,7 @@ router = Router("user")
 
 
 class NewPrivacyRequest(Body):
-    """What to do with the data about oneself; an organization's owner names a person and the organization."""
+    """A request about one's own data; an organization's owner names a person and the organization."""
 
     kind: RequestKind
     user_id: UserId | None = None
@@ -41,7 +40,7 @@ class NewPrivacyRequest(Body):
 
 
 class PrivacyPartView(View):
-    """What one service did; `outcome` is null until it has answered. `grounds` say why rows are kept."""
+    """The part of one service; `outcome` is null until it has answered. `grounds` say why rows are kept."""
 
     service: str
     outcome: Outcome | None
@@ -55,7 +54,7 @@ class PrivacyRequestView(View):
     """A request with the part of each service.
 
     `starts_at`: when an erasure begins; until then it can be cancelled. `archive_until`: how long an export can be downloaded.
-    `report_url` gives the signed report once the request is done, also to who cannot sign in any more.
+    `report_url` gives the signed report once the request is done, also to a person who cannot sign in any more.
     """
 
     id: PrivacyRequestId
@@ -89,7 +88,7 @@ REQUEST = Answer(get=logic.get_request, view=PrivacyRequestView, etag="version",
     example={"kind": "export"},
 )
 async def create_privacy_request(caller: Caller, new: NewPrivacyRequest, response: Response) -> PrivacyRequestView:
-    """Ask to erase or export everything about oneself, or, as an organization's owner, what it keeps about its member.
+    """Ask to erase or export everything about oneself, or, as an organization's owner, its data about its member.
 
     Nothing happens until the request is confirmed.
     """
@@ -99,25 +98,25 @@ async def create_privacy_request(caller: Caller, new: NewPrivacyRequest, respons
 
 @router.get("/v1/privacy-requests")
 async def list_privacy_requests(
-    caller: Caller, paging: Paging, organization_id: UUID | None = None, id: Several[UUID] = None
+    caller: Caller, paging: Paging, organization_id: OrgId | None = None, id: Several[PrivacyRequestId] = None
 ) -> Page[PrivacyRequestView]:
     """List the requests about oneself and those of organizations that one owns, newest first."""
     after = paging.after(organization=organization_id, id=id)
-    found = await logic.list_requests(
-        caller, org_id=organization_id, ids=id, after=after[0] if after else None, limit=paging.rows
+    requests = await logic.list_requests(
+        caller, org_id=organization_id, ids=id, before=PrivacyRequestId(after[0]) if after else None, limit=paging.rows
     )
-    return paging.page(found, render=PrivacyRequestView.of)
+    return paging.page(requests, render=PrivacyRequestView.of)
 
 
 @router.get("/v1/privacy-requests/-/report", public=True, raises=(PrivacyRequestNotFound,))
 async def get_privacy_report(token: Annotated[str, Query(max_length=100)]) -> PrivacyReportView:
-    """Return the signed report of a finished request. The token in the request's `report_url` is all that this asks for."""
+    """Return the signed report of a finished request. The token in the request's `report_url` is enough."""
     return PrivacyReportView.of(await logic.report_by(token))
 
 
 @router.get("/v1/privacy-requests/{request_id}", raises=(PrivacyRequestNotFound,))
-async def get_privacy_request(caller: Caller, request_id: UUID, response: Response) -> PrivacyRequestView:
-    """Return a request and what each service has done about it."""
+async def get_privacy_request(caller: Caller, request_id: PrivacyRequestId, response: Response) -> PrivacyRequestView:
+    """Return a request with the parts of all services."""
     return REQUEST.show(response, await logic.get_request(caller, request_id))
 
 
@@ -125,7 +124,9 @@ async def get_privacy_request(caller: Caller, request_id: UUID, response: Respon
     "/v1/privacy-requests/{request_id}/confirm",
     raises=(PrivacyRequestNotFound, PrivacyRequestOver, RecentSignInNeeded, SoleOwner, ForOneselfAlone),
 )
-async def confirm_privacy_request(caller: Caller, request_id: UUID, response: Response) -> PrivacyRequestView:
+async def confirm_privacy_request(
+    caller: Caller, request_id: PrivacyRequestId, response: Response
+) -> PrivacyRequestView:
     """Confirm a request, with a password proven in the last five minutes. An erasure begins 14 days later, an export at once."""
     return await REQUEST.once(response, caller, logic.confirm(caller, request_id, datetime.now(UTC)))
 
@@ -134,8 +135,10 @@ async def confirm_privacy_request(caller: Caller, request_id: UUID, response: Re
     "/v1/privacy-requests/{request_id}/cancel",
     raises=(PrivacyRequestNotFound, PrivacyRequestOver, ForOneselfAlone),
 )
-async def cancel_privacy_request(caller: Caller, request_id: UUID, response: Response) -> PrivacyRequestView:
-    """Take a request back that has not begun."""
+async def cancel_privacy_request(
+    caller: Caller, request_id: PrivacyRequestId, response: Response
+) -> PrivacyRequestView:
+    """Cancel a request that has not begun."""
     return await REQUEST.once(response, caller, logic.cancel(caller, request_id))
 
 
@@ -144,11 +147,11 @@ async def cancel_privacy_request(caller: Caller, request_id: UUID, response: Res
     raises=(PrivacyRequestNotFound, ArchiveNotReady, ForOneselfAlone),
     response_class=StreamingResponse,
 )
-async def get_privacy_archive(request: HttpRequest, caller: Caller, request_id: UUID) -> Response:
+async def get_privacy_archive(request: HttpRequest, caller: Caller, request_id: PrivacyRequestId) -> Response:
     """Download an export: a ZIP with a JSON file of each service."""
     request.scope["state"]["become_stream"]()
     content = await logic.open_archive(caller, request_id, datetime.now(UTC))
-    # The store must answer before we do: afterwards there is no way to say 503.
+    # The first chunk is read before the status is sent: afterwards it cannot become 503.
     first = await anext(content, b"")
 
     async def rest() -> AsyncGenerator[bytes, None]:

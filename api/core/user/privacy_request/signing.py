@@ -1,4 +1,4 @@
-"""Signed documents: what a request came to, and the erasures noted outside the database.
+"""Signed documents: the report of a request, and the erasures in the ledger outside the database.
 
 Both are JWS in compact form (RFC 7515, EdDSA by RFC 8037) over canonical JSON (RFC 8785).
 """
@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt import PyJWS
 from jwt.exceptions import PyJWTError
 
+from api.core.user.contract import PrivacyRequestId
 from cluster.base import secrets
 
 _DOCUMENTS = "privacy documents"
@@ -28,7 +29,7 @@ def _signer(key: bytes) -> Ed25519PrivateKey:
 
 
 def sign(document: dict[str, Any], typ: str) -> str:
-    """Sign a document; `typ` keeps one kind from passing for another."""
+    """Sign a document; `typ` prevents that one kind is taken for another."""
     return PyJWS().encode(
         rfc8785.dumps(document), _signer(secrets.key(_DOCUMENTS)), algorithm="EdDSA", headers={"typ": typ}
     )
@@ -38,7 +39,7 @@ def verified(text: str, typ: str) -> dict[str, Any]:
     """Return a document that this platform signed, with the newest secret or a former one.
 
     Raises:
-        ValueError: it did not, or it was changed.
+        ValueError: the platform did not sign it, or it was changed.
     """
     read = None
     for key in secrets.keys(_DOCUMENTS).values():
@@ -51,21 +52,21 @@ def verified(text: str, typ: str) -> dict[str, Any]:
     return orjson.loads(read["payload"])
 
 
-def token_of(request_id: UUID) -> str:
-    """Return what lets its holder read the report of a request: an erased person cannot sign in any more."""
+def token_of(request_id: PrivacyRequestId) -> str:
+    """Return the token that opens the report of a request: an erased person cannot sign in any more."""
     return _token(secrets.key(_TOKENS), request_id)
 
 
-def _token(key: bytes, request_id: UUID) -> str:
+def _token(key: bytes, request_id: PrivacyRequestId) -> str:
     proof = hmac.digest(key, request_id.bytes, "sha256")[:16]
     return base64.urlsafe_b64encode(request_id.bytes + proof).decode().rstrip("=")
 
 
-def request_of(token: str) -> UUID | None:
-    """Return which request a token is for, None when it is none of ours."""
+def request_of(token: str) -> PrivacyRequestId | None:
+    """Return the request of a token, None when this platform did not make the token."""
     try:
         content = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
-        request_id = UUID(bytes=content[:16])
+        request_id = PrivacyRequestId(UUID(bytes=content[:16]))
     except ValueError:
         return None
     made = (_token(key, request_id) for key in secrets.keys(_TOKENS).values())

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 
-from api.core.user.contract import PrivacyRequestId, PrivacyRequestPending, RequestKind, RequestState
+from api.core.user.contract import PrivacyRequestId, RequestKind, RequestState
 from api.core.user.privacy_request import signing
 from cluster.base.ids import OrgId, UserId
 from cluster.data import Connection, Transaction
@@ -18,7 +17,7 @@ from cluster.people.erasure import Outcome, PartDone
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What one service did; without `outcome` it has not answered."""
+    """The part of one service; its `outcome` is None until it has answered."""
 
     service: str
     outcome: Outcome | None
@@ -49,8 +48,19 @@ class Request:
 
     @property
     def report_url(self) -> str:
-        """Where the signed report stands once there is one, for whoever has this address."""
+        """Address of the signed report once there is one. It contains the token that opens it."""
         return f"/v1/privacy-requests/-/report?token={signing.token_of(self.id)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerEntry:
+    """An erasure that has begun, as the ledger outside the database has it."""
+
+    request_id: PrivacyRequestId
+    user_id: UserId
+    org_id: OrgId | None
+    requested_by: UserId
+    created_at: datetime
 
 
 _REQUEST = """id, kind, user_id, org_id, requested_by, state, failure, round, version, created_at, confirmed_at, starts_at,
@@ -68,8 +78,8 @@ def _request(row: asyncpg.Record) -> Request:
 FIND_REQUEST = "SELECT " + _REQUEST + ' FROM "user".privacy_requests AS request WHERE id = $request_id'
 
 
-async def find_request(db: Connection, request_id: UUID) -> Guarded[Request] | None:
-    """Find a request; the person whom it is about may see it, whoever asked for it."""
+async def find_request(db: Connection, request_id: PrivacyRequestId) -> Guarded[Request] | None:
+    """Find a request. The person whom it is about may see it, also when an organization asked for it."""
     rows = await db.rows(FIND_REQUEST, request_id=request_id)
     if not rows:
         return None
@@ -78,7 +88,7 @@ async def find_request(db: Connection, request_id: UUID) -> Guarded[Request] | N
 
 
 def managed(request: Request) -> Guarded[Request]:
-    """Guard a request, which the caller may see, for who may confirm and cancel it: the person, or the asking organization."""
+    """Guard a visible request for confirming and cancelling: the person may do it, or the organization that asked for it."""
     owner = request.user_id if request.org_id is None else None
     return Guarded(request, owner_id=owner, org_id=request.org_id, public=True)
 
@@ -86,7 +96,7 @@ def managed(request: Request) -> Guarded[Request]:
 LOCK_REQUEST = FIND_REQUEST + " FOR UPDATE"
 
 
-async def lock_request(tx: Transaction, request_id: UUID) -> Request | None:
+async def lock_request(tx: Transaction, request_id: PrivacyRequestId) -> Request | None:
     rows = await tx.rows(LOCK_REQUEST, request_id=request_id)
     return _request(rows[0]) if rows else None
 
@@ -96,21 +106,29 @@ LIST_REQUESTS = (
     + _REQUEST
     + """ FROM "user".privacy_requests AS request
     WHERE ($everywhere OR user_id = $own OR org_id = ANY($org_ids::uuid[])) AND ($org_id::uuid IS NULL OR org_id = $org_id)
-        AND ($ids::uuid[] IS NULL OR id = ANY($ids)) AND ($after::uuid IS NULL OR id < $after)
+        AND ($ids::uuid[] IS NULL OR id = ANY($ids)) AND ($before::uuid IS NULL OR id < $before)
     ORDER BY id DESC LIMIT $limit"""
 )
 
 
 async def list_requests(
-    db: Connection, reach: Reach, *, org_id: UUID | None, ids: list[UUID] | None, after: UUID | None, limit: int
+    db: Connection,
+    reach: Reach,
+    *,
+    org_id: OrgId | None,
+    ids: list[PrivacyRequestId] | None,
+    before: PrivacyRequestId | None,
+    limit: int,
 ) -> list[Request]:
-    rows = await db.rows(LIST_REQUESTS, reach, org_id=org_id, ids=ids, after=after, limit=limit)
+    """List requests within reach, newest first."""
+    rows = await db.rows(LIST_REQUESTS, reach, org_id=org_id, ids=ids, before=before, limit=limit)
     return [_request(row) for row in rows]
 
 
 INSERT_REQUEST = """
 INSERT INTO "user".privacy_requests (id, kind, user_id, org_id, requested_by, created_at)
 VALUES ($request_id, $kind, $user_id, $org_id, $requested_by, $now)
+ON CONFLICT DO NOTHING
 """
 
 
@@ -122,29 +140,22 @@ async def insert_request(
     user_id: UserId,
     org_id: OrgId | None,
     requested_by: UserId,
-) -> None:
-    """Store a request.
-
-    Raises:
-        PrivacyRequestPending: an open one asks for the same.
-    """
+) -> bool:
+    """Insert a request; False when an open one asks for the same."""
     fields = {"kind": kind, "user_id": user_id, "org_id": org_id, "requested_by": requested_by}
-    try:
-        await tx.run(INSERT_REQUEST, request_id=request_id, **fields)
-    except asyncpg.UniqueViolationError:
-        raise PrivacyRequestPending("confirm or cancel the request that there is: GET /v1/privacy-requests") from None
+    return await tx.run(INSERT_REQUEST, request_id=request_id, **fields) == 1
 
 
-RESTORE_REQUEST = """
+INSERT_LOST_REQUEST = """
 INSERT INTO "user".privacy_requests (id, kind, user_id, org_id, requested_by, state, created_at, confirmed_at)
 VALUES ($request_id, 'erasure', $user_id, $org_id, $requested_by, 'running', $created_at, $created_at)
 ON CONFLICT (id) DO NOTHING
 """
 
 
-async def restore_request(tx: Transaction, noted: object) -> None:
-    """Store an erasure of the ledger that the database has lost."""
-    await tx.run(RESTORE_REQUEST, noted)
+async def insert_lost_request(tx: Transaction, entry: LedgerEntry) -> None:
+    """Insert the request of a ledger's entry, unless the database still has it."""
+    await tx.run(INSERT_LOST_REQUEST, entry)
 
 
 UPDATE_REQUEST = (
@@ -157,38 +168,37 @@ UPDATE_REQUEST = (
 
 
 async def update_request(tx: Transaction, request: Request) -> Request:
-    """Store what moved on, and return it with its new version."""
+    """Store the state of a request, and return the request with its new version."""
     return _request((await tx.rows(UPDATE_REQUEST, request))[0])
 
 
-ASK_PARTS = """
+UPSERT_PARTS = """
 INSERT INTO "user".privacy_parts (request_id, service) SELECT $request_id, unnest($services::text[])
 ON CONFLICT (request_id, service) DO UPDATE SET outcome = NULL
 """
 
 
-async def ask_parts(tx: Transaction, request_id: PrivacyRequestId, services: Sequence[str]) -> None:
-    """Wait for the answer of each of these services, also of those that have answered an earlier round."""
-    await tx.run(ASK_PARTS, request_id=request_id, services=services)
+async def upsert_parts(tx: Transaction, request_id: PrivacyRequestId, services: Sequence[str]) -> None:
+    """Insert a part without outcome for each service, and clear the outcomes of an earlier round."""
+    await tx.run(UPSERT_PARTS, request_id=request_id, services=services)
 
 
-ANSWER_PART = """
+UPDATE_PART = """
 UPDATE "user".privacy_parts
 SET outcome = $outcome, rows_erased = $rows_erased, rows_kept = $rows_kept, rows_exported = $rows_exported, grounds = $grounds
 WHERE request_id = $request_id AND service = $service
 """
 
 
-async def answer_part(tx: Transaction, service: str, answer: PartDone) -> None:
-    await tx.run(ANSWER_PART, answer, service=service)
+async def update_part(tx: Transaction, service: str, answer: PartDone) -> None:
+    await tx.run(UPDATE_PART, answer, service=service)
 
 
-TOUCH_ERASED = (
+UPDATE_ERASED_VERSION = (
     "UPDATE \"user\".users SET version = version + 1 WHERE id = $user_id AND state = 'erased' RETURNING version"
 )
 
 
-async def touch_erased(tx: Transaction, user_id: UserId) -> int | None:
-    """Return the next version of an erased person's row, for the event that says so."""
-    version: int | None = await tx.value(TOUCH_ERASED, user_id=user_id)
-    return version
+async def update_erased_version(tx: Transaction, user_id: UserId) -> int | None:
+    """Return the next version of an erased person's row, for the event `user.erased`; None when there is no such row."""
+    return await tx.value(UPDATE_ERASED_VERSION, user_id=user_id)

@@ -15,6 +15,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from api.core.user.contract import StartErasure
 from api.core.user.privacy_request import archive, ledger, logic, signing
 from api.core.user.privacy_request.replay import replay
 from api.media.media import logic as media
@@ -125,7 +126,7 @@ async def begun(hub: Hub, person: Person, **fields: Any) -> dict[str, Any]:
     request = done(await person.post("/v1/privacy-requests", {"kind": "erasure", **fields}), 201)
     cooling = done(await person.post(f"/v1/privacy-requests/{request['id']}/confirm"))
     assert cooling["state"] == "cooling"
-    await hub.due_now(logic.waiting(UUID(request["id"])))
+    await hub.due_now(StartErasure.dedupe(UUID(request["id"])))
     await hub.settle()
     return request
 
@@ -243,7 +244,7 @@ async def test_who_became_the_sole_owner_meanwhile_stays(hub: Hub) -> None:
     done(await ada.post(f"{path}/confirm"))
     await hub.school(owner=ada)
 
-    await hub.due_now(logic.waiting(UUID(request["id"])))
+    await hub.due_now(StartErasure.dedupe(UUID(request["id"])))
     await hub.settle()
 
     failed = done(await ada.get(path))
@@ -285,14 +286,14 @@ async def test_an_erasure_goes_on_where_its_start_broke_off(hub: Hub, monkeypatc
     async def lost(*_: object) -> None:
         raise ConnectionError("the process died before the ledger had it")
 
-    monkeypatch.setattr(ledger, "note", lost)
+    monkeypatch.setattr(ledger, "record", lost)
     request = await begun(hub, ada)
     seen = done(await ada.get(f"/v1/privacy-requests/{request['id']}"))
     assert (seen["state"], seen["parts"]) == ("running", [])
     problem(await ada.post(f"/v1/privacy-requests/{request['id']}/cancel"), 409, "privacy-request-over")
 
     monkeypatch.undo()
-    await hub.due_now(logic.waiting(UUID(request["id"])))
+    await hub.due_now(StartErasure.dedupe(UUID(request["id"])))
     await hub.settle()
 
     assert await ledger.ledger().head(f"{request['id']}.jws") is not None
@@ -306,7 +307,7 @@ async def test_a_cancelled_erasure_never_begins(hub: Hub) -> None:
     done(await ada.post(f"{path}/confirm"))
 
     cancelled = done(await ada.post(f"{path}/cancel"))
-    await hub.due_now(logic.waiting(UUID(request["id"])))
+    await hub.due_now(StartErasure.dedupe(UUID(request["id"])))
     await hub.settle()
 
     assert (cancelled["state"], done(await ada.get(path))) == ("cancelled", cancelled)

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from api.core.rbac.contract import RbacCalls
 from cluster.base.ids import new_id
+from cluster.data import Connection
 from cluster.data.postgres import pool
 from cluster.people.calls import client
 from tests.harness import Hub, done, problem
@@ -101,5 +102,5 @@ async def test_the_profile_is_found_by_its_key(hub: Hub) -> None:
 
     async with pool().acquire() as raw, raw.transaction():
         await raw.execute("SET LOCAL enable_seqscan = off")
-        plan = "\n".join(row[0] for row in await raw.fetch("EXPLAIN " + FIND_USER, UUID(int=1)))
+        plan = "\n".join(row[0] for row in await Connection(raw).rows("EXPLAIN " + FIND_USER, user_id=UUID(int=1)))
     assert "users_pkey" in plan

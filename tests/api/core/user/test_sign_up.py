@@ -4,11 +4,8 @@ import asyncio
 from typing import Any, cast
 from uuid import UUID
 
-import pytest
-
 from api.core.auth.contract import AuthCalls
 from api.core.user import store
-from api.core.user.contract import SignUpTakenOver
 from api.core.user.jobs import clear_broken_sign_ups
 from cluster.base.ids import UserId, new_id
 from cluster.base.principal import PLATFORM
@@ -158,9 +155,20 @@ async def test_a_slow_twin_cannot_finish_what_was_taken_over(hub: Hub) -> None:
     user_id = await orphan(email, "the words of who came first")
     await age(user_id, 11)
     done(await hub.guest.post("/v1/users", new_user(email)), 201)
-    with pytest.raises(SignUpTakenOver):
-        async with write(PLATFORM) as tx:
-            await store.insert_user(tx, user_id, email=email, name="Slow", locale="en")
+    async with write(PLATFORM) as tx:
+        assert await store.insert_user(tx, user_id, email=email, name="Slow", locale="en") is None
+
+
+async def test_a_sign_up_that_was_taken_over_is_refused(hub: Hub) -> None:
+    email = new_email()
+    user_id = await orphan(email)
+    async with write(PLATFORM) as tx:
+        await store.upsert_abandoned(tx, user_id)
+
+    answer = await hub.guest.post("/v1/users", new_user(email))
+
+    document = problem(answer, 409, "sign-up-taken-over")
+    assert [error["pointer"] for error in document["errors"]] == ["/email"]
 
 
 class Run:
