@@ -16,8 +16,8 @@ from tests.harness import Hub
 
 _STATEMENT = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|WITH)\s", re.IGNORECASE)
 _MAY_SCAN: dict[str, str] = {
-    "api.core.auth.keys.LIST_KEYS": "a handful of rows",
-    "api.core.auth.keys.DELETE_KEYS": "a handful of rows",
+    "api.core.auth.signing_key.store.LIST_KEYS": "a handful of rows",
+    "api.core.auth.signing_key.store.DELETE_KEYS": "a handful of rows",
     "api.platform.audit.store.LIST_CHECKPOINTS": "each missing one must be found",
     "api.platform.audit.store.COUNT_SEALED": "one row per organization, for the command audit verify",
     "api.learning.course.catalog.store.LIST_CATEGORIES": "ten rows",

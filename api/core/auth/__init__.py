@@ -1,1 +1,1 @@
-"""Who somebody is: passwords, verified addresses, sessions with rotating refresh tokens, and the keys of access tokens."""
+"""Signing in: passwords, verified addresses, sessions with rotating refresh tokens, and the keys of access tokens."""

@@ -1,4 +1,4 @@
-"""E-mail addresses: as people write them, and as they are compared."""
+"""E-mail addresses: as people write them, and as this service compares them."""
 
 import unicodedata
 from dataclasses import dataclass
@@ -10,16 +10,16 @@ from api.core.auth.contract import EmailInvalid
 
 @dataclass(frozen=True, slots=True)
 class EmailAddress:
-    """`email` keeps the case of the local part, which some servers mind; `key` is what one account can have."""
+    """`email` keeps the case of the local part, which some servers distinguish; `key` belongs to one account at most."""
 
     email: str
     key: str
 
 
 def parse_address(text: str) -> EmailAddress:
-    """Read an address (RFC 5322, RFC 6531) without asking the network.
+    """Parse an address (RFC 5322, RFC 6531) without network.
 
-    Names for tests and examples (RFC 2606) are addresses like others: no mail leaves for them.
+    Domains for tests and examples (RFC 2606) are allowed.
 
     Raises:
         EmailInvalid
@@ -37,7 +37,7 @@ def parse_address(text: str) -> EmailAddress:
 
 
 def key_of(text: str) -> str:
-    """Return what an address is compared by, and for what is no address something that no account has."""
+    """Return the key by which an address is compared. The key of a text that is no address belongs to no account."""
     try:
         return parse_address(text).key
     except EmailInvalid:

@@ -1,4 +1,4 @@
-"""What others may import of auth."""
+"""Events, the job, problems, values and calls of auth."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,9 +9,11 @@ from cluster.base.ids import OrgId, UserId
 from cluster.base.principal import Principal
 from cluster.base.problems import Conflict, Forbidden, Invalid, NotFound, TooManyRequests, Unauthorized
 from cluster.events import event
+from cluster.jobs import job
 
 SessionId = NewType("SessionId", UUID)
 IdentityId = NewType("IdentityId", UUID)
+LinkPurpose = Literal["verify", "reset"]
 SessionEnd = Literal[
     "signed_out", "reuse", "password_changed", "password_reset", "email_verified", "released", "crowded_out"
 ]
@@ -28,7 +30,7 @@ class SessionCreated:
 @event("session.ended", subject="session_id")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionEnded:
-    """`reuse`: a refresh token was used that had a successor; somebody else may have it. `crowded_out`: by many newer ones."""
+    """`reuse`: a refresh token was used after its successor; somebody else may have it. `crowded_out`: by many newer sessions."""
 
     session_id: SessionId
     user_id: UserId
@@ -47,7 +49,7 @@ class IdentityCreated:
 @event("identity.email_verified", subject="identity_id")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmailVerified:
-    """The person proved that they read the mail of the address that the identity has now."""
+    """The person proved that they read the mail of the identity's present address."""
 
     identity_id: IdentityId
     user_id: UserId
@@ -65,8 +67,16 @@ class PasswordChanged:
     org_id: OrgId | None = None
 
 
+@job("auth.mail_reset", attempts=5, timeout_s=30, lane="quick")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailReset:
+    """`sealed` is the address: operators see jobs, and the address does not concern them."""
+
+    sealed: str
+
+
 class WrongCredentials(Unauthorized):
-    """Says nothing about whether the account exists."""
+    """The answer does not tell whether the account exists."""
 
     title = "E-mail or password is wrong"
 
@@ -113,7 +123,7 @@ class NotWhileImpersonating(Forbidden):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registered:
-    """`created` is False when the address had an identity; `user_id` is then that one's, `same_password` compares them."""
+    """`created` is False when the address had an identity: `user_id` has it then, and `same_password` compares the two."""
 
     user_id: UserId
     email: str
@@ -138,16 +148,16 @@ class AuthCalls(Protocol):
         ...
 
     async def release_identity(self, user_id: UserId) -> None:
-        """Delete all that a person signs in with, and end their sessions. Repeating it changes nothing."""
+        """Delete the identities of a person, and end their sessions. A repetition changes nothing."""
         ...
 
     async def find_people(self, emails: list[str]) -> dict[str, UserId]:
-        """Return who owns each of these verified addresses, at most 1,000; those of nobody are left out."""
+        """Return the owner of each of these verified addresses, at most 1,000; an address without an owner is missing."""
         ...
 
     async def address_of(self, user_id: UserId) -> Address | None: ...
 
-    async def request_email(self, principal: Principal, email: str, password: str) -> None:
+    async def request_email(self, caller: Principal, email: str, password: str) -> None:
         """Mail a link to a new address; it counts once that link is used.
 
         Raises:
@@ -155,7 +165,7 @@ class AuthCalls(Protocol):
         """
         ...
 
-    async def request_verification(self, principal: Principal) -> None:
+    async def request_verification(self, caller: Principal) -> None:
         """Mail the link again, unless the address is verified.
 
         Raises:
@@ -163,8 +173,8 @@ class AuthCalls(Protocol):
         """
         ...
 
-    async def verify_email(self, principal: Principal, token: str) -> Address:
-        """Use a mailed link: its address is the person's now. Every other session ends.
+    async def verify_email(self, caller: Principal, token: str) -> Address:
+        """Use a mailed link: its address becomes the person's. Every other session ends.
 
         Raises:
             LinkOver, EmailTaken, NotWhileImpersonating
@@ -172,5 +182,5 @@ class AuthCalls(Protocol):
         ...
 
     async def list_identities(self, after: UserId | None, until: datetime, limit: int) -> list[UserId]:
-        """Return people with an identity made before `until`, in the order of their ids."""
+        """List people whose identity was made before `until`, in the order of their ids."""
         ...

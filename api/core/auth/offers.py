@@ -1,4 +1,4 @@
-"""What auth contributes: permissions about one's own sessions and credentials."""
+"""Offers of auth: permissions about one's own sessions and credentials."""
 
 from cluster.people.access import AddressSource, Permission
 from cluster.people.calls import Answers

@@ -1,4 +1,4 @@
-"""Passwords: which are refused, and hashing them beside the event loop."""
+"""Passwords: refuse weak ones, and hash and verify them outside the event loop."""
 
 import asyncio
 import unicodedata
@@ -20,7 +20,7 @@ MIN_CHARACTERS = 8
 MAX_CHARACTERS = 1024
 _THREADS = 2
 _MAX_WAITING = 64
-"""Beyond, a sign-in would wait for seconds; saying so at once is kinder and keeps memory bounded."""
+"""Beyond it a sign-in would wait for seconds: refusing it at once bounds the memory."""
 
 # Argon2id with 19 MiB, 2 passes, 1 lane. Source: OWASP Password Storage Cheat Sheet; RFC 9106, section 4.
 _hasher = PasswordHasher(time_cost=2, memory_cost=19456, parallelism=1)
@@ -35,11 +35,11 @@ def _common() -> frozenset[str]:
 
 @cache
 def _hash_of_nothing() -> str:
-    return _hasher.hash("what is compared when there is no account")
+    return _hasher.hash("a password that no account has")
 
 
 def check_password(password: str, *, pointer: str = "/password") -> None:
-    """Return when a password may be chosen: long enough and not among the first that are guessed.
+    """Check that a password may be chosen: it is long enough, and not among the first that are guessed.
 
     No rules about kinds of characters. Source: NIST SP 800-63B, section 5.1.1.2.
 
@@ -62,16 +62,16 @@ async def hash_password(password: str) -> str:
     """Return a salted hash with its parameters.
 
     Raises:
-        Unavailable: too many are being hashed.
+        Unavailable: too many passwords are being hashed.
     """
     return await _run(lambda: _hasher.hash(_prepared(password)))
 
 
 async def verify_password(password: str, hashed: str | None) -> bool:
-    """Tell whether it is the password. Without a hash the same work is done, so that time tells nothing.
+    """Tell whether this is the password. Without a hash the work is the same, so that the time tells nothing.
 
     Raises:
-        Unavailable: too many are being hashed.
+        Unavailable: too many passwords are being hashed.
     """
 
     def verify() -> bool:
@@ -90,7 +90,7 @@ def is_outdated(hashed: str) -> bool:
 
 
 def _prepared(password: str) -> str:
-    """Make the same password of two keyboards' spellings equal (RFC 8265, section 4.2: NFC)."""
+    """Normalize a password, so that two keyboards give the same text (RFC 8265, section 4.2: NFC)."""
     return unicodedata.normalize("NFC", password)
 
 

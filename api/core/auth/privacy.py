@@ -1,6 +1,6 @@
-"""Personal data that auth keeps: what somebody signs in with, and where from."""
+"""Personal data of auth: the credentials of a person, and the devices of their sessions."""
 
-from api.core.auth import identities
+from api.core.auth.identity import logic as identities
 from cluster.jobs import JobRun
 from cluster.people.erasure import Erasing
 from cluster.people.privacy import PersonalData
@@ -29,7 +29,7 @@ PERSONAL_DATA = (
         table="auth.mail_tokens",
         person="user_id",
         columns=("user_id", "purpose", "email", "subject", "created_at", "used_at"),
-        purpose="proves who reads an address's mail",
+        purpose="proves that a person reads the mail of an address",
         kept="a day beyond the link's expiry",
         erasure="delete",
         merge="delete",

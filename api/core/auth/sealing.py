@@ -1,4 +1,4 @@
-"""Seal secrets that rest in the database, and derive those that need not rest anywhere, with keys of the platform."""
+"""Seal secrets for the database, and authenticate texts, with keys of the platform."""
 
 import hashlib
 import hmac
@@ -13,7 +13,7 @@ _NONCE_BYTES = 12
 
 
 class SealBroken(Exception):
-    """It was sealed under another secret, for another purpose, or changed."""
+    """The content was sealed under another secret or for another purpose, or it was changed."""
 
 
 def seal(purpose: str, content: bytes) -> bytes:
@@ -23,7 +23,7 @@ def seal(purpose: str, content: bytes) -> bytes:
 
 
 def unseal(purpose: str, sealed: bytes) -> bytes:
-    """Return what was sealed, under the newest secret or a former one.
+    """Return the content that was sealed under the newest secret or a former one.
 
     Raises:
         SealBroken

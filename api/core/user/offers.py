@@ -1,4 +1,4 @@
-"""What user contributes: permissions."""
+"""Offers of user: permissions about profiles and privacy requests."""
 
 from cluster.people.access import Permission
 

@@ -1,1 +1,1 @@
-"""Who did what, where and when: every event of every service, chained per organization so that tampering shows."""
+"""The audit trail: every event of every service, chained per organization so that a change is found."""

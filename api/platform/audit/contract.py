@@ -8,7 +8,7 @@ from cluster.jobs import job
 
 SHARDS = 4
 PLATFORM_CHAIN = UUID(int=0)
-"""The chain of what belongs to no organization."""
+"""The chain of events without an organization."""
 
 
 @job("audit.seal", attempts=20, timeout_s=120, concurrency=SHARDS)

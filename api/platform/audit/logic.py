@@ -1,4 +1,4 @@
-"""Use cases of audit: read the trail, chain what arrived, prove that nothing was changed."""
+"""Use cases of audit: list entries, seal new ones, and verify that none was changed."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -93,7 +93,7 @@ async def verify(
     broken: list[ChainFault] = []
     async with read() as db:
         for chain in sorted({*await store.list_chains(db), *checkpointed}):
-            # One snapshot per chain: what is sealed meanwhile is no fault.
+            # One snapshot per chain: an entry that is sealed meanwhile is no fault.
             async with db.raw.transaction(isolation="repeatable_read", readonly=True):
                 count, fault = await _verify_chain(db, chain, checkpointed.get(chain), progress)
             holding += count

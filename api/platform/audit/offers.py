@@ -1,4 +1,4 @@
-"""What audit contributes: who may read the trail."""
+"""Offers of audit: the permission to read the trail."""
 
 from cluster.people.access import Permission
 

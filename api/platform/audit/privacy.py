@@ -1,4 +1,4 @@
-"""Personal data that audit keeps: who did what, by pseudonym."""
+"""Personal data of audit: the people behind pseudonyms."""
 
 from cluster.people.privacy import FreeText, PersonalData
 

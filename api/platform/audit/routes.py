@@ -1,4 +1,4 @@
-"""HTTP of audit: the trail of an organization, for those who answer for it."""
+"""HTTP of audit: the trail of an organization, for its owners and administrators."""
 
 from datetime import datetime
 from typing import Annotated, Any

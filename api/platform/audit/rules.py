@@ -43,7 +43,7 @@ class SealedEntry(Entry):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who did it; `id` is None for the platform and for people who are erased."""
+    """The actor of an entry; `id` is None for the platform and for people who are erased."""
 
     kind: str
     id: str | None

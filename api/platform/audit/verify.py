@@ -1,4 +1,4 @@
-"""`./hub audit verify`: compute every chain of the audit trail again, compare it with its checkpoints, and say what differs."""
+"""`./hub audit verify`: compute every chain of the audit trail again, compare them with checkpoints, and print the differences."""
 
 import asyncio
 import sys

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from api.core.auth.store import LIST_SESSIONS
+from api.core.auth.session.store import LIST_SESSIONS
 from api.core.organization.invitation_store import LIST_INVITATIONS
 from api.core.organization.store import LIST_MEMBERS, LIST_ORGANIZATIONS, ORGANIZATIONS_OF
 from api.core.rbac.store import HELD_ROLES, LIST_GRANTS
@@ -87,7 +87,7 @@ CASES: dict[str, tuple[str, list[Any] | dict[str, Any]]] = {
         LIST_GRANTS,
         [False, NONE, PERSON, [uuid(6, 5)], NONE, None, None, None, uuid(6, 5), None, None, None, 21],
     ),
-    "one's sessions": (LIST_SESSIONS, [PERSON, NOW, None, None, 21]),
+    "one's sessions": (LIST_SESSIONS, {"user_id": PERSON, "now": NOW, "limit": 21}),
     "a user by address": (LIST_USERS, {"email": "77@people.example", "limit": 21}),
     "the trail of an organization": (LIST_ENTRIES, {"chain": ORG, "limit": 21}),
     "what one of its people did": (LIST_ENTRIES, {"chain": ORG, "actor": "person:7", "limit": 21}),

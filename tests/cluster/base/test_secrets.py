@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from starlette.responses import Response
 
-from api.core.auth import sealing, sessions
-from api.core.auth.rules import RefreshToken
+from api.core.auth import sealing
+from api.core.auth.session import logic as sessions
+from api.core.auth.session.rules import RefreshToken
 from api.media.video_streaming import tokens
 from api.media.video_streaming.contract import PlaybackRefused
 from api.platform.audit import checkpoints

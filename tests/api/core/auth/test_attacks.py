@@ -8,8 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from api.core.auth import identities
-from api.core.auth.keys import signing_key
+from api.core.auth.identity import logic as identities
+from api.core.auth.signing_key.logic import signing_key
 from cluster.base.ids import OrgId, new_id
 from cluster.data.postgres import pool
 from cluster.people.identity import encode_access_token

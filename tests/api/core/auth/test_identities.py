@@ -9,12 +9,13 @@ from typing import Any, cast
 import jwt
 import pytest
 
-from api.core.auth import keys, mails
 from api.core.auth.addresses import parse_address
 from api.core.auth.contract import EmailInvalid, PasswordRefused
-from api.core.auth.keys import AHEAD, SIGNS
+from api.core.auth.mail import logic as mails
 from api.core.auth.passwords import check_password
 from api.core.auth.sealing import SealBroken, seal, unseal
+from api.core.auth.signing_key import logic as keys
+from api.core.auth.signing_key.logic import PUBLISHED_AHEAD, SIGNING_PERIOD
 from cluster.base.ids import new_id
 from cluster.base.principal import PLATFORM
 from cluster.data import write
@@ -235,7 +236,7 @@ async def test_keys_are_public_before_they_sign_and_overlap(hub: Hub) -> None:
         before = await raw.fetch("SELECT kid, signs_until FROM auth.signing_keys WHERE withdrawn_at IS NULL")
     until = max(row["signs_until"] for row in before)
     assert await keys.rotate(now=datetime.now(UTC)) == [], "nothing to do yet"
-    made = await asyncio.gather(*(keys.rotate(now=until - AHEAD) for _ in range(3)))
+    made = await asyncio.gather(*(keys.rotate(now=until - PUBLISHED_AHEAD) for _ in range(3)))
     assert sorted(len(each) for each in made) == [0, 0, 1], "twins make the next key once"
     [kid] = [kid for each in made for kid in each]
     async with pool().acquire() as raw:
@@ -244,7 +245,7 @@ async def test_keys_are_public_before_they_sign_and_overlap(hub: Hub) -> None:
     assert row is not None
     assert public is not None
     assert public["not_before"] < datetime.now(UTC)
-    assert row["signs_from"] < until < row["signs_until"] == until + SIGNS
+    assert row["signs_from"] < until < row["signs_until"] == until + SIGNING_PERIOD
     assert public["not_after"] > row["signs_until"] + timedelta(minutes=5)
 
 

@@ -8,6 +8,7 @@ import jwt
 import pytest
 
 from cluster.base.ids import new_id
+from cluster.data import Connection
 from cluster.data.postgres import pool
 from cluster.http.admission import sign_ins
 from tests.harness import PASSWORD, Hub, done, problem
@@ -202,7 +203,7 @@ async def test_secrets_reach_neither_database_nor_events(hub: Hub) -> None:
 
 
 async def test_refreshing_is_two_statements_on_the_primary_key(hub: Hub) -> None:
-    from api.core.auth.store import LOCK_SESSION
+    from api.core.auth.session.store import LOCK_SESSION
 
     ada = await hub.person("ada")
     session = await sign_in(hub, ada.email)
@@ -211,7 +212,9 @@ async def test_refreshing_is_two_statements_on_the_primary_key(hub: Hub) -> None
     assert counted.count <= 4, counted.sql
     async with pool().acquire() as raw, raw.transaction():
         await raw.execute("SET LOCAL enable_seqscan = off")
-        plan = "\n".join(row[0] for row in await raw.fetch("EXPLAIN " + LOCK_SESSION, UUID(session["id"])))
+        plan = "\n".join(
+            row[0] for row in await Connection(raw).rows("EXPLAIN " + LOCK_SESSION, session_id=UUID(session["id"]))
+        )
     assert "sessions_pkey" in plan
 
 

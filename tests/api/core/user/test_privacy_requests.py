@@ -268,9 +268,10 @@ async def test_confirming_asks_for_a_recent_password(hub: Hub) -> None:
 
 async def _aged(session_id: str) -> str:
     """Return an access token of a session whose password was proven ten minutes ago."""
-    from api.core.auth import sessions, store
     from api.core.auth.contract import SessionId
-    from api.core.auth.keys import signing_key
+    from api.core.auth.session import logic as sessions
+    from api.core.auth.session import store
+    from api.core.auth.signing_key.logic import signing_key
 
     await rows("UPDATE auth.sessions SET auth_time = now() - interval '10 minutes' WHERE id = $1", UUID(session_id))
     async with postgres.read() as db:

@@ -1,4 +1,4 @@
-"""Decide about sessions: what a refresh token is worth, and how long a session lives."""
+"""Decide about sessions: the verdict on a refresh token, and the lifetime of a session."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -6,18 +6,17 @@ from enum import Enum
 from uuid import UUID
 
 TWIN_GRACE = timedelta(seconds=10)
-"""How long a refresh token that has a successor still gives that same successor, to who lost the answer.
+"""A refresh token that has a successor still gives that same successor for this long, in case the answer was lost.
 
-Nothing is forked by it: there is one chain of tokens, and both holders of the old one get the same next one. If one of them is a
-thief, the first who uses the successor makes the other's a reuse. So detection comes one step later, never not at all.
+The chain of tokens does not fork: both holders of the old token get the same successor. When one of them is a thief, the first use
+of the successor makes the other holder's use a reuse. So a theft is detected one step later, but always.
 """
-IDLE = timedelta(days=30)
-LONGEST = timedelta(days=90)
-RECENT = timedelta(minutes=10)
+MAX_IDLE = timedelta(days=30)
+MAX_LIFETIME = timedelta(days=90)
 
 
-class Worth(Enum):
-    """What a genuine refresh token is worth."""
+class Verdict(Enum):
+    """The verdict on a genuine refresh token."""
 
     ROTATE = "rotate"
     TWIN = "twin"
@@ -35,26 +34,28 @@ class Chain:
     ended: bool
 
 
-def worth(chain: Chain, presented: int, now: datetime) -> Worth:
-    """Tell what the token of generation `presented` is worth. Source: RFC 9700, section 4.14.2."""
+def verdict_on(chain: Chain, presented: int, now: datetime) -> Verdict:
+    """Return the verdict on the token of generation `presented`. Source: RFC 9700, section 4.14.2."""
     if chain.ended or chain.expires_at <= now or presented > chain.generation:
-        return Worth.OVER
+        return Verdict.OVER
     if presented == chain.generation:
-        return Worth.ROTATE
+        return Verdict.ROTATE
     if presented == chain.generation - 1 and now - chain.rotated_at <= TWIN_GRACE:
-        return Worth.TWIN
-    return Worth.REUSE
+        return Verdict.TWIN
+    return Verdict.REUSE
 
 
 def expiry(created_at: datetime, now: datetime) -> datetime:
-    """Return when a session that is used now ends: after a month of rest, after a quarter in any case."""
-    return min(now + IDLE, created_at + LONGEST)
+    """Return the end of a session that is used now: `MAX_IDLE` from now, `MAX_LIFETIME` after its start at the latest."""
+    return min(now + MAX_IDLE, created_at + MAX_LIFETIME)
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
-    """`<session>.<generation>.<proof>`: the proof follows from a key of the platform and the session's salt, so that old tokens
-    are known as genuine without being kept, and neither the database nor the key alone makes one."""
+    """`<session>.<generation>.<proof>`: the proof is derived from a key of the platform and the session's salt.
+
+    So an old token is recognized without being stored, and neither the database nor the key alone is enough to make one.
+    """
 
     session_id: UUID
     generation: int

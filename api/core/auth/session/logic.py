@@ -1,4 +1,4 @@
-"""Sessions: sign in, refresh, look where one is signed in, and end them everywhere at once."""
+"""Use cases of sessions: sign in, refresh, list and end them."""
 
 import base64
 import hmac
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from api.core.auth import store
 from api.core.auth.addresses import key_of
 from api.core.auth.contract import (
     RefreshRefused,
@@ -19,27 +18,30 @@ from api.core.auth.contract import (
     SessionNotFound,
     WrongCredentials,
 )
-from api.core.auth.keys import SigningKey, signing_key
+from api.core.auth.identity import store as identities
 from api.core.auth.passwords import hash_password, is_outdated, verify_password
-from api.core.auth.rules import Chain, RefreshToken, Worth, expiry, worth
 from api.core.auth.sealing import macs
-from api.core.auth.store import Attempt, Session
-from api.core.auth.throttle import buckets, refuse
+from api.core.auth.session import store
+from api.core.auth.session.rules import Chain, RefreshToken, Verdict, expiry, verdict_on
+from api.core.auth.session.store import Session
+from api.core.auth.signing_key.logic import SigningKey, signing_key
+from api.core.auth.throttle import store as throttles
+from api.core.auth.throttle.logic import buckets_of, too_many_guesses
 from cluster.base.ids import UserId, new_id
 from cluster.base.principal import Principal
 from cluster.data import Transaction, read, write
 from cluster.events import emit
 from cluster.people import identity
-from cluster.people.access import permit, reach_of
+from cluster.people.access import permitted, reach_of
 
-MOST = 100
-"""Sessions of one person at a time: so many devices nobody has, and ending all of them stays one small transaction."""
-_REVOKED_FOR = timedelta(seconds=identity.ACCESS_TOKEN_LIFETIME_S + 60)
+MAX_SESSIONS_PER_PERSON = 100
+"""Nobody has so many devices, and one small transaction can end them all."""
+_REVOCATION_PERIOD = timedelta(seconds=identity.ACCESS_TOKEN_LIFETIME_S + 60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """Where a request comes from, as far as its person wants to recognize it."""
+    """The origin of a request, so that its person recognizes it."""
 
     address: str
     user_agent: str
@@ -54,14 +56,28 @@ class SignedIn:
     refresh_token: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnSession:
+    """A session as its person sees it; `current`: it is the session of the request."""
+
+    id: SessionId
+    current: bool
+    user_agent: str
+    address: str
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None
+
+
 async def sign_in(email: str, password: str, transport: str, device: Device) -> SignedIn:
-    """Open a session. Wrong address and wrong password cost the same time and get the same answer.
+    """Open a session. A wrong address and a wrong password take the same time and get the same answer.
 
     Raises:
         WrongCredentials, TooManyGuesses
     """
-    proven = await check_credentials(email, password, device.address)
-    user_id, forgive = proven.user_id, proven.forgive
+    checked = await check_credentials(email, password, device.address)
+    user_id = checked.user_id
     key = await signing_key()
     session_id = SessionId(new_id())
     async with write(Principal(kind="person", id=user_id, session_id=session_id)) as tx:
@@ -75,10 +91,10 @@ async def sign_in(email: str, password: str, transport: str, device: Device) -> 
             user_agent=device.user_agent[:200],
             address=device.address[:64],
             expires_at=expiry(tx.now, tx.now),
-            forgive=forgive[:-1],
-            undo=forgive[-1],
-            identity_version=proven.version,
-            at_most=MOST,
+            cleared_keys=checked.throttle_keys[:-1],
+            network_key=checked.throttle_keys[-1],
+            identity_version=checked.version,
+            max_sessions=MAX_SESSIONS_PER_PERSON,
         )
         if inserted is None:
             raise _wrong()
@@ -89,39 +105,40 @@ async def sign_in(email: str, password: str, transport: str, device: Device) -> 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Proven:
-    """Whose credentials were right, in which version of the identity, and the throttle's keys to clear once that is used."""
+class CheckedCredentials:
+    """The person whose credentials were right, the version of the identity, and the throttle's keys to clear with the sign-in."""
 
     user_id: UserId
     version: int
-    forgive: list[bytes]
+    throttle_keys: list[bytes]
 
 
 def _wrong() -> WrongCredentials:
     return WrongCredentials("check both; POST /v1/identities/-/forgot mails a link to a new password")
 
 
-async def check_credentials(email: str, password: str, address: str) -> Proven:
-    """Return whose e-mail and password these are.
+async def check_credentials(email: str, password: str, address: str) -> CheckedCredentials:
+    """Check an e-mail and password, and return the person.
 
     Raises:
         WrongCredentials, TooManyGuesses
     """
     subject = key_of(email)
-    counted = buckets(subject, address)
+    buckets = buckets_of(subject, address)
     now = datetime.now(UTC)
     async with read() as db:
-        attempt: Attempt = await store.count_attempt(db, counted, subject, now)
+        attempt = await throttles.count_attempt(db, buckets, subject, now)
     if attempt.blocked_until is not None:
-        raise refuse(attempt.blocked_until, now)
+        raise too_many_guesses(attempt.blocked_until, now)
     right = await verify_password(password, attempt.secret_hash)
     if not right or attempt.user_id is None or attempt.version is None:
         raise _wrong()
     if attempt.secret_hash is not None and is_outdated(attempt.secret_hash):
         renewed = await hash_password(password)
         async with read() as db:
-            await store.rehash(db, attempt.user_id, attempt.secret_hash, renewed)
-    return Proven(user_id=attempt.user_id, version=attempt.version, forgive=[bucket.key for bucket in counted])
+            await identities.update_hash(db, attempt.user_id, present=attempt.secret_hash, renewed=renewed)
+    keys = [bucket.key for bucket in buckets]
+    return CheckedCredentials(user_id=attempt.user_id, version=attempt.version, throttle_keys=keys)
 
 
 def access_token(session: Session, key: SigningKey) -> str:
@@ -137,7 +154,7 @@ def access_token(session: Session, key: SigningKey) -> str:
 
 
 def _proofs(session: Session, generation: int) -> list[str]:
-    """Return the proof of a generation, and what it was under former secrets."""
+    """Return the proof of a generation under the newest secret, and those under former secrets."""
     made = macs("refresh token", session.id.bytes + session.salt + generation.to_bytes(8, "big"))
     return [base64.urlsafe_b64encode(each).rstrip(b"=").decode() for each in made]
 
@@ -147,7 +164,7 @@ def _refresh_token(session: Session) -> str:
 
 
 async def refresh(text: str) -> SignedIn:
-    """Give the next tokens for a refresh token, and end the session when the token has been used before.
+    """Return the next tokens for a refresh token, and end the session when the token was used before.
 
     Raises:
         RefreshRefused
@@ -161,14 +178,14 @@ async def refresh(text: str) -> SignedIn:
         if session is None or not _is_genuine(token, session):
             raise _refused("this is no refresh token of ours")
         chain = Chain(session.generation, session.rotated_at, session.expires_at, session.ended_at is not None)
-        verdict = worth(chain, token.generation, tx.now)
-        if verdict is Worth.ROTATE:
-            session = await store.rotate_session(tx, session.id, expires_at=expiry(session.created_at, tx.now))
-        elif verdict is Worth.REUSE:
+        verdict = verdict_on(chain, token.generation, tx.now)
+        if verdict is Verdict.ROTATE:
+            session = await store.update_generation(tx, session.id, expires_at=expiry(session.created_at, tx.now))
+        elif verdict is Verdict.REUSE:
             await end(tx, [session.id], "reuse")
-    if verdict is Worth.REUSE:
+    if verdict is Verdict.REUSE:
         raise _refused("this refresh token was used before: the session was ended in case somebody else has it")
-    if verdict is Worth.OVER:
+    if verdict is Verdict.OVER:
         raise _refused("the session has ended")
     return SignedIn(session=session, access_token=access_token(session, key), refresh_token=_refresh_token(session))
 
@@ -183,63 +200,74 @@ def _refused(why: str) -> RefreshRefused:
 
 
 async def list_sessions(
-    principal: Principal, *, ids: list[UUID] | None, after: UUID | None, limit: int
-) -> Sequence[Session]:
-    """Return where the caller is signed in, newest first."""
-    user_id = (await reach_of(principal, "session:read")).own
+    caller: Principal, *, ids: list[SessionId] | None, before: SessionId | None, limit: int
+) -> list[OwnSession]:
+    """List the sessions of the caller, newest first."""
+    user_id = (await reach_of(caller, "session:read")).own
     if user_id is None:
         return []
     async with read() as db:
-        return await store.list_sessions(db, user_id, datetime.now(UTC), ids=ids, after=after, limit=limit)
+        sessions = await store.list_sessions(db, user_id, datetime.now(UTC), ids=ids, before=before, limit=limit)
+    return [_own_session(caller, session) for session in sessions]
 
 
-async def get_session(principal: Principal, session_id: SessionId) -> Session:
-    principal.person()
-    async with read() as db:
-        guarded = await store.find_session(db, session_id)
-    return await permit(principal, "session:read", guarded, missing=SessionNotFound)
+async def get_session(caller: Principal, session_id: SessionId) -> OwnSession:
+    caller.person()
+    session = await permitted(caller, "session:read", store.find_session, session_id, missing=SessionNotFound)
+    return _own_session(caller, session)
 
 
-async def end_session(principal: Principal, session_id: SessionId) -> Session:
-    """Sign out one of the caller's sessions. Its access tokens are refused everywhere within two seconds."""
-    principal.person()
-    async with read() as db:
-        guarded = await store.find_session(db, session_id)
-    await permit(principal, "session:end", guarded, missing=SessionNotFound)
-    async with write(principal, result=session_id) as tx:
+async def end_session(caller: Principal, session_id: SessionId) -> OwnSession:
+    """End one of the caller's sessions. Its access tokens are refused everywhere within two seconds."""
+    caller.person()
+    await permitted(caller, "session:end", store.find_session, session_id, missing=SessionNotFound)
+    async with write(caller, result=session_id) as tx:
         await end(tx, [session_id], "signed_out")
         session = await store.lock_session(tx, session_id)
     if session is None:
         raise SessionNotFound
-    return session
+    return _own_session(caller, session)
 
 
-async def end(tx: Transaction, ids: list[UUID], reason: SessionEnd) -> None:
-    """End sessions, refuse their access tokens, and tell everybody."""
+def _own_session(caller: Principal, session: Session) -> OwnSession:
+    return OwnSession(
+        id=session.id,
+        current=session.id == caller.session_id,
+        user_agent=session.user_agent,
+        address=session.address,
+        created_at=session.created_at,
+        last_used_at=session.rotated_at,
+        expires_at=session.expires_at,
+        ended_at=session.ended_at,
+    )
+
+
+async def end(tx: Transaction, ids: Sequence[SessionId], reason: SessionEnd) -> None:
+    """End sessions, refuse their access tokens, and emit `session.ended`."""
     if not ids:
         return
-    for ended in await store.end_sessions(tx, ids, reason):
-        await identity.revoke_session(tx, ended.id, until=tx.now + _REVOKED_FOR)
+    for ended in await store.update_ended(tx, ids, reason):
+        await identity.revoke_session(tx, ended.id, until=tx.now + _REVOCATION_PERIOD)
         emit(tx, SessionEnded(session_id=ended.id, user_id=ended.user_id, reason=reason), version=ended.version)
 
 
-async def end_all(tx: Transaction, user_id: UserId, reason: SessionEnd, *, but: UUID | None = None) -> None:
-    """End all sessions of a person, or all but the one that asks for it."""
-    await end(tx, await store.lock_sessions_of(tx, user_id, but=but), reason)
+async def end_all(tx: Transaction, user_id: UserId, reason: SessionEnd, *, except_id: UUID | None = None) -> None:
+    """End all sessions of a person, or all but the caller's (`except_id`)."""
+    await end(tx, await store.lock_sessions(tx, user_id, except_id=except_id), reason)
 
 
-async def renew(principal: Principal, forgive: list[bytes]) -> SignedIn:
-    """Count the caller's session as signed in just now: the password was proven again.
+async def renew(caller: Principal, throttle_keys: list[bytes]) -> SignedIn:
+    """Record that the caller, whose password was proven again, signed in just now.
 
     Raises:
         SessionNotFound
     """
-    if principal.session_id is None:
+    if caller.session_id is None:
         raise SessionNotFound
     key = await signing_key()
-    async with write(principal) as tx:
-        session = await store.reauthenticate(tx, SessionId(principal.session_id), ["pwd"])
+    async with write(caller) as tx:
+        session = await store.update_auth_time(tx, SessionId(caller.session_id), ["pwd"])
         if session is None:
             raise SessionNotFound
-        await store.delete_throttles(tx, forgive)
+        await throttles.delete_throttles(tx, throttle_keys)
     return SignedIn(session=session, access_token=access_token(session, key), refresh_token=_refresh_token(session))

@@ -1,0 +1,1 @@
+"""Identities: the address and the password with which a person signs in."""

@@ -1,0 +1,1 @@
+"""The throttle: it slows guesses of passwords down."""
