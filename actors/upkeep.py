@@ -13,9 +13,8 @@ from prometheus_client import Gauge
 from actors.loops import Loop
 from cluster.base.telemetry import REGISTRY
 from cluster.data import Connection, idempotency, read
-from cluster.jobs import operations
+from cluster.jobs import operations, things
 from cluster.jobs import run as job_runs
-from cluster.jobs import things
 
 INBOX_DAYS = 14
 """Longer than anything can be redelivered after: Kafka keeps a topic for 7 days."""

@@ -172,8 +172,8 @@ async def _insert_lines(tx: Transaction, bulk: Bulk, rows: Sequence[_Row]) -> No
         states=[outcome.state for outcome in outcomes],
         ids=[outcome.id for outcome in outcomes],
         problems=[None if each.problem is None else each.problem.document(trace_id()) for each in outcomes],
-        befores=[outcome.before for outcome in outcomes],
-        afters=[outcome.after for outcome in outcomes],
+        states_before=[outcome.before for outcome in outcomes],
+        states_after=[outcome.after for outcome in outcomes],
     )
 
 

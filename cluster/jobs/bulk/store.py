@@ -34,7 +34,7 @@ INSERT_LINES = """
 INSERT INTO hub.bulk_rows (operation_id, row, org_id, user_id, key, state, id, problem, before, after)
 SELECT $operation_id, row, $org_id, user_id, key, state, id, problem, before, after
 FROM unnest($rows::int[], $user_ids::uuid[], $keys::text[], $states::text[], $ids::uuid[], $problems::jsonb[],
-            $befores::jsonb[], $afters::jsonb[])
+            $states_before::jsonb[], $states_after::jsonb[])
     AS line (row, user_id, key, state, id, problem, before, after)
 """
 DELETE_LINES = "DELETE FROM hub.bulk_rows WHERE operation_id = $operation_id"
