@@ -34,7 +34,7 @@ async def piled_up(empty: None) -> AsyncIterator[None]:
     )
     await run("ANALYZE hub.idempotency_keys, hub.operations, hub.outbox")
     yield
-    await run("TRUNCATE hub.idempotency_keys, hub.operations, hub.outbox")
+    await run("TRUNCATE hub.idempotency_keys, hub.operations, hub.outbox CASCADE")
 
 
 async def explain(sql: str, *args: object) -> str:
