@@ -18,7 +18,7 @@ _SINCE = {
     "hub/0010_things.sql",
     "media/0002_declare_assets.sql",
     "video_processing/0002_delete_videos.sql",
-    "content/0003_declare_uses.sql",
+    "content/0004_declare_uses.sql",
 }
 ORG, COURSE, PERSON = new_id(), new_id(), new_id()
 
