@@ -58,6 +58,23 @@ async def database(servers: None) -> None:
     finally:
         await admin.close()
     await migrate()
+    await _let_hosts_analyze()
+
+
+async def _let_hosts_analyze() -> None:
+    """Let the logins of hosts ANALYZE, for tests of plans; without the right PostgreSQL skips it with a warning alone."""
+    from cluster.base.services import table
+    from cluster.data import roles
+
+    administrator = await asyncpg.connect(os.environ["HUB_POSTGRES_URL"])
+    try:
+        for schema in (roles.KERNEL, *table()):
+            if await administrator.fetchval("SELECT to_regnamespace($1)", f'"{schema}"') is not None:
+                await administrator.execute(
+                    f'GRANT MAINTAIN ON ALL TABLES IN SCHEMA "{schema}" TO "{roles.runtime(schema)}"'
+                )
+    finally:
+        await administrator.close()
 
 
 @pytest.fixture(scope="session")
