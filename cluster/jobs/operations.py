@@ -13,7 +13,8 @@ import asyncpg
 from cluster.base.ids import OrgId, UserId, new_id
 from cluster.base.problems import Conflict, Problem
 from cluster.base.telemetry import trace_id
-from cluster.data import Connection, Transaction
+from cluster.data import Connection, Transaction, uses
+from cluster.data.uses import Ref
 
 State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
@@ -79,10 +80,18 @@ UPDATE hub.operations SET cancel_requested_at = coalesce(cancel_requested_at, $2
 WHERE id = $1 AND state IN ('queued', 'running')
 """
 FIND = f"SELECT {_COLUMNS} FROM hub.operations WHERE id = $1"  # noqa: S608 (constant columns)
+# An operation lets go of its result.
 PURGE = """
-DELETE FROM hub.operations WHERE id = ANY(ARRAY(
-    SELECT id FROM hub.operations WHERE finished_at < now() - interval '30 days' ORDER BY finished_at LIMIT 10000
-))
+WITH gone AS (
+    DELETE FROM hub.operations WHERE id = ANY(ARRAY(
+        SELECT id FROM hub.operations WHERE finished_at < now() - interval '30 days' ORDER BY finished_at LIMIT 10000
+    )) RETURNING id
+), dropped AS (
+    DELETE FROM hub.uses WHERE by_kind = 'operation' AND by_id = ANY(ARRAY(SELECT id FROM gone)) RETURNING kind, id
+), idle AS (
+    UPDATE hub.things SET idle_since = now() FROM dropped WHERE things.kind = dropped.kind AND things.id = dropped.id
+)
+SELECT count(*) FROM gone
 """
 
 
@@ -117,13 +126,27 @@ async def succeed(
     id: UUID,
     *,
     result_url: str | None = None,
+    result_asset: UUID | None = None,
     report_url: str | None = None,
     counts: dict[str, int] | None = None,
     undo_until: datetime | None = None,
 ) -> bool:
-    """Finish an operation; return False, and change nothing, when it is finished already."""
+    """Finish an operation; return False, and change nothing, when it is finished already.
+
+    `result_asset`: the result is this file, which the operation uses as long as it is kept.
+
+    Raises:
+        ThingGone: the file is deleted, or of another organization than the operation.
+    """
+    if result_asset is not None:
+        result_url = f"/v1/assets/{result_asset}"
     args = (id, "succeeded", tx.now, counts or {}, result_url, report_url, undo_until, None)
-    return await tx.run(FINISH, *args) == 1
+    if await tx.run(FINISH, *args) != 1:
+        return False
+    if result_asset is not None:
+        org_id = await tx.value("SELECT org_id FROM hub.operations WHERE id = $1", id)
+        await uses.use(tx, by=Ref("operation", id), org_id=org_id, things=[Ref("asset", result_asset)])
+    return True
 
 
 async def fail(
@@ -199,4 +222,4 @@ def _owned(row: asyncpg.Record) -> OwnedOperation:
 
 async def purge(db: Connection) -> int:
     """Delete operations that finished 30 days ago and return how many."""
-    return await db.run(PURGE)
+    return await db.value(PURGE)

@@ -7,7 +7,8 @@ import pytest
 from cluster.base.ids import OrgId, UserId, new_id
 from cluster.base.principal import PLATFORM
 from cluster.base.problems import Invalid
-from cluster.data import read, write
+from cluster.data import read, uses, write
+from cluster.data.uses import Thing, ThingGone, ThingInUse
 from cluster.jobs import operations
 from cluster.jobs.operations import OperationFinished, OwnedOperation, Progress
 
@@ -100,3 +101,36 @@ async def test_finished_operations_are_kept_thirty_days(clean: None) -> None:
         assert await operations.find_operation(db, old) is None
     assert (await _find(fresh)).operation.state == "succeeded"
     assert (await _find(waiting)).operation.state == "queued"
+
+
+async def test_an_operation_uses_its_result_until_it_is_purged(clean: None) -> None:
+    org_id = OrgId(new_id())
+    result = Thing(kind="asset", id=new_id(), org_id=org_id, course_id=None, state="ready", version=1)
+    async with write(PLATFORM) as tx:
+        await uses.declare(tx, result)
+        id = await operations.start(tx, "course.export", owner_id=None, org_id=org_id)
+        assert await operations.succeed(tx, id, result_asset=result.id)
+    assert (await _find(id)).operation.result_url == f"/v1/assets/{result.id}"
+    with pytest.raises(ThingInUse):
+        async with write(PLATFORM) as tx:
+            await uses.remove(tx, result.ref)
+
+    async with write(PLATFORM) as tx:
+        await tx.run("UPDATE hub.operations SET finished_at = now() - interval '31 days' WHERE id = $1", id)
+        assert await operations.purge(tx) == 1
+
+    async with write(PLATFORM) as tx:
+        assert await uses.remove(tx, result.ref)
+
+
+async def test_succeed_rejects_a_result_of_another_organization(clean: None) -> None:
+    result = Thing(kind="asset", id=new_id(), org_id=OrgId(new_id()), course_id=None, state="ready", version=1)
+    async with write(PLATFORM) as tx:
+        await uses.declare(tx, result)
+        id = await operations.start(tx, "course.export", owner_id=None, org_id=OrgId(new_id()))
+
+    with pytest.raises(ThingGone):
+        async with write(PLATFORM) as tx:
+            await operations.succeed(tx, id, result_asset=result.id)
+
+    assert (await _find(id)).operation.state == "queued"
