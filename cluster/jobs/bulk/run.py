@@ -19,7 +19,7 @@ from cluster.data.objects import Bucket
 from cluster.jobs import operations
 from cluster.jobs.bulk import store
 from cluster.jobs.bulk.declare import Apply, Bulk, BulkWork, Line, Outcome, RowsRefused
-from cluster.jobs.job_run import JobRun
+from cluster.jobs.job_run import GiveUp, JobRun
 from cluster.jobs.tables import rows_of
 
 BATCH_ROWS = 500
@@ -32,8 +32,11 @@ async def advance(run: JobRun, operation_id: UUID, work: BulkWork[Any]) -> None:
 
     Raises:
         Unavailable, OSError, asyncpg.PostgresError: the next attempt goes on behind the last batch that committed.
+        GiveUp: the job has no caller; the platform, which may do everything, must not stand in for one.
     """
-    caller = run.caller or run.principal
+    caller = run.caller
+    if caller is None:
+        raise GiveUp("rows are done in the name of the caller who sent them, and this job has none")
     while (bulk := await _find(operation_id)) is not None and bulk.phase != "over":
         if bulk.phase == "take_back":
             await _take_back(run, caller, bulk, work)

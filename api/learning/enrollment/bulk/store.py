@@ -2,11 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from api.learning.enrollment.contract import Enrollment, EnrollmentId, State
-from api.learning.enrollment.rules import SEATED
 from cluster.base.ids import OrgId, UserId
 from cluster.data import Transaction
 
@@ -118,8 +116,3 @@ LOCK_BY_ID = (
 async def lock_by_id(tx: Transaction, ids: Sequence[UUID]) -> dict[UUID, Enrollment]:
     """Hold these enrolments."""
     return {found.id: found for found in await tx.all(Enrollment, LOCK_BY_ID, ids=ids)}
-
-
-def seats_of(enrollments: Sequence[Any]) -> int:
-    """Count the enrolments that take a seat."""
-    return sum(enrollment.state in SEATED for enrollment in enrollments)
