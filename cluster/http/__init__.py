@@ -4,6 +4,7 @@ from cluster.http.answers import Answer
 from cluster.http.bodies import Body, OrganizationId, Patch, View
 from cluster.http.conditions import IfMatch, set_etag
 from cluster.http.edge import Edge, Limits
+from cluster.http.kept import KeptAnswers
 from cluster.http.once import once
 from cluster.http.openapi import openapi
 from cluster.http.paging import Page, Paging, Several
@@ -17,6 +18,7 @@ __all__ = [
     "Caller",
     "Edge",
     "IfMatch",
+    "KeptAnswers",
     "Limits",
     "OrganizationId",
     "Page",

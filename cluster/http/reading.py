@@ -23,7 +23,7 @@ Solve = Callable[[Request, Response, list[Any]], Awaitable[dict[str, Any]]]
 
 def plain_read(route: APIRoute) -> Handler | None:
     """Return what answers `route`, None when it is not a plain read."""
-    calls = [each.call for each in _tree(route.dependant)]
+    calls = [each.call for each in dependants(route.dependant)]
     if (
         route.methods != {"GET"}
         or route.response_field is None
@@ -32,7 +32,7 @@ def plain_read(route: APIRoute) -> Handler | None:
         or route.is_json_stream
         # FastAPI asks a dependency once per request, however often it is named.
         or len(set(calls)) != len(calls)
-        or not all(_is_plain(each) for each in _tree(route.dependant))
+        or not all(_is_plain(each) for each in dependants(route.dependant))
     ):
         return None
     endpoint: Callable[..., Awaitable[Any]] = route.endpoint
@@ -69,10 +69,11 @@ def plain_read(route: APIRoute) -> Handler | None:
     return handle if is_body_allowed_for_status_code(status) else None
 
 
-def _tree(dependant: Dependant) -> Iterator[Dependant]:
+def dependants(dependant: Dependant) -> Iterator[Dependant]:
+    """Return what computes a route's arguments: itself, and all that it depends on."""
     yield dependant
     for each in dependant.dependencies:
-        yield from _tree(each)
+        yield from dependants(each)
 
 
 def _is_plain(dependant: Dependant) -> bool:

@@ -18,7 +18,8 @@ from cluster.data import idempotency
 from cluster.http.admission import sign_ins
 from cluster.http.bodies import JsonRequest, require_json
 from cluster.http.documentation import describe
-from cluster.http.reading import Handler, plain_read
+from cluster.http.kept import KeptAnswers
+from cluster.http.reading import Handler, dependants, plain_read
 from cluster.http.rendering import problem_of, problem_response
 
 Scope = MutableMapping[str, Any]
@@ -47,6 +48,7 @@ class Route(APIRoute):
         """Headers of every answer: that the route is going to end."""
         self.read: Handler | None = None
         """What answers a plain read; it needs nothing of FastAPI around it."""
+        self.kept: KeptAnswers | None = None
         super().__init__(*args, **options)
 
     def get_route_handler(self) -> Handler:
@@ -67,6 +69,8 @@ class Route(APIRoute):
             state: dict[str, Any] = request.scope.setdefault("state", {})
             state["route"] = template
             try:
+                if self.kept is not None:
+                    return await self.kept.answer(request, handle)
                 if not writes:
                     return await handle(request)
                 request = JsonRequest(request.scope, request.receive)
@@ -167,6 +171,7 @@ class Router:
         status_code: int = 200,
         deprecated_since: datetime | None = None,
         sunset: datetime | None = None,
+        kept: KeptAnswers | None = None,
         **options: Any,
     ) -> Callable[[Endpoint], Endpoint]:
         """Register the decorated function.
@@ -174,10 +179,11 @@ class Router:
         `raises` are the problems beyond the usual ones; `example` is a request body (default: the first example of
         the body's model, else made of its fields' examples); `public`: guests are welcome; `signs_in`: guests may guess
         passwords or make accounts here, so that an address may ask less often; `deprecated_since` and `sunset` are told
-        with every answer (RFC 9745, RFC 8594). Further options are FastAPI's (`response_model`, ...).
+        with every answer (RFC 9745, RFC 8594); `kept`: answers are kept for a second. Further options are FastAPI's
+        (`response_model`, ...).
 
         Raises:
-            ValueError: the example of the body is not valid.
+            ValueError: the example of the body is not valid, or `kept` stands on what is no plain read.
         """
         if signs_in:
             sign_ins.add((method, path))
@@ -195,6 +201,10 @@ class Router:
                 **options,
             )
             made = cast(Route, self.api.routes[-1])
+            by_headers = any(each.header_params for each in dependants(made.dependant))
+            if kept is not None and (made.read is None or by_headers):
+                raise ValueError(f"{path}: only answers of plain reads are kept, which ask for no header")
+            made.kept = kept
             if deprecated_since is not None:
                 made.notices["Deprecation"] = f"@{int(deprecated_since.timestamp())}"
             if sunset is not None:

@@ -3,6 +3,7 @@
 from api.learning.content.contract import OutlineChanged
 from api.learning.course import store
 from api.learning.course.catalog import store as catalog
+from api.learning.course.catalog.kept import forget_after
 from api.learning.course.contract import CourseId
 from api.learning.enrollment.contract import EnrollmentChanged
 from cluster.data import Transaction
@@ -25,3 +26,4 @@ async def on_enrollment_changed(tx: Transaction, envelope: Envelope, event: Enro
         active=event.state != "cancelled",
         version=envelope.version,
     )
+    forget_after(tx)

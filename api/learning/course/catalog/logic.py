@@ -1,13 +1,13 @@
 """Use cases of the catalogue: it is open to everybody; courses for an organization's members only to them."""
 
-from api.learning.course.catalog import store
+from api.learning.course.catalog import kept, store
 from api.learning.course.catalog.store import Category, Facet, Filters, Listing
 from api.learning.course.contract import CourseId, CourseNotFound
 from cluster.base.ids import OrgId
 from cluster.base.principal import Principal
 from cluster.base.problems import Unauthorized
 from cluster.data import read
-from cluster.people.access import permit, reach_of
+from cluster.people.access import permit
 
 
 async def get_listing(caller: Principal, course_id: CourseId) -> Listing:
@@ -41,6 +41,4 @@ async def list_categories() -> list[Category]:
 
 
 async def _organizations(caller: Principal) -> tuple[OrgId, ...]:
-    if caller.id is None:
-        return ()
-    return tuple(OrgId(org_id) for org_id in (await reach_of(caller, "catalog:read-organization")).org_ids)
+    return tuple(OrgId(org_id) for org_id in (await kept.reach(caller)).org_ids)

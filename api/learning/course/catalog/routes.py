@@ -7,6 +7,7 @@ from fastapi import Query, Response
 from pydantic import Field
 
 from api.learning.course.catalog import logic
+from api.learning.course.catalog.kept import ANSWERS
 from api.learning.course.catalog.store import Filters
 from api.learning.course.contract import CourseId, CourseNotFound, Visibility
 from api.learning.course.run.view import ListedRun
@@ -56,7 +57,7 @@ class FacetsView(View):
     languages: list[FacetView]
 
 
-@router.get("/v1/catalog", public=True)
+@router.get("/v1/catalog", public=True, kept=ANSWERS)
 async def list_catalog(
     caller: Caller,
     paging: Paging,
@@ -81,7 +82,7 @@ async def list_catalog(
     return paging.page(listings, key=lambda listing: listing.course_id, render=ListingView.of)
 
 
-@router.get("/v1/catalog/-/facets", public=True)
+@router.get("/v1/catalog/-/facets", public=True, kept=ANSWERS)
 async def list_facets(
     caller: Caller,
     response: Response,
@@ -101,14 +102,14 @@ async def list_facets(
     return FacetsView(categories=by_field["category"], tags=by_field["tag"], languages=by_field["language"])
 
 
-@router.get("/v1/catalog/-/categories", public=True)
+@router.get("/v1/catalog/-/categories", public=True, kept=ANSWERS)
 async def list_categories(response: Response) -> list[CategoryView]:
     """List the categories of the catalogue, in their display order."""
     response.headers["Cache-Control"] = "public, max-age=300"
     return [CategoryView.of(category) for category in await logic.list_categories()]
 
 
-@router.get("/v1/catalog/{course_id}", public=True, raises=(CourseNotFound,))
+@router.get("/v1/catalog/{course_id}", public=True, kept=ANSWERS, raises=(CourseNotFound,))
 async def get_listing(caller: Caller, course_id: CourseId, response: Response) -> ListingView:
     """Return a published course with its runs."""
     listing = await logic.get_listing(caller, course_id)

@@ -81,3 +81,45 @@ async def test_a_list_asks_for_the_callers_organizations_and_nothing_else(hub: H
     with hub.statements() as counted:
         done(await learner.get("/v1/catalog"))
     assert not [sql for sql in counted.sql if "enrollment." in sql]
+
+
+async def test_a_kept_answer_costs_no_statement(hub: Hub, published: Draft) -> None:
+    path = f"/v1/catalog/{published.id}"
+    first = done(await hub.guest.get(path))
+
+    with hub.statements() as counted:
+        second = done(await hub.guest.get(path))
+
+    assert (second, counted.sql) == (first, [])
+
+
+async def test_the_catalogue_shows_a_change_at_once(hub: Hub, published: Draft) -> None:
+    mine = {"organization_id": str(published.school.org_id)}
+    paths = (f"/v1/catalog/{published.id}", "/v1/catalog")
+    owner = published.owner
+
+    async def shown() -> tuple[int, list[str]]:
+        one = await hub.guest.get(paths[0])
+        listed = done(await hub.guest.get(paths[1], params=mine))["items"]
+        return one.status_code, [run["title"] for each in listed for run in each["runs"]]
+
+    before = await shown()
+    done(await owner.post("/v1/runs", {"course_id": published.id, "title": "Autumn"}), 201)
+    with_run = await shown()
+    done(await owner.post(f"/v1/courses/{published.id}/archive"))
+    archived = await shown()
+    done(await owner.post(f"/v1/courses/{published.id}/restore"))
+
+    assert [before[0], with_run[0], archived] == [200, 200, (404, [])]
+    assert with_run[1] == [*before[1], "Autumn"]
+    assert await shown() == with_run
+
+
+async def test_a_kept_answer_for_members_is_not_shown_to_others(hub: Hub, school: School) -> None:
+    internal = await _publish(hub, school, visibility="organization")
+    stranger = await hub.person("stranger")
+    path = f"/v1/catalog/{internal}"
+
+    answers = [(await who.get(path)).status_code for who in (school.owner, stranger, hub.guest, school.owner)]
+
+    assert answers == [200, 404, 404, 200]

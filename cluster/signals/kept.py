@@ -1,0 +1,117 @@
+"""Values that a process keeps for a moment: what is read often and changes rarely."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
+from time import monotonic
+from typing import Any, Generic, TypeVar
+
+from cluster.data import Transaction
+from cluster.signals import broadcast
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+MAX_AGE_S = 1.0
+
+
+class Kept(Generic[K, V]):
+    """Values by key, each kept for `ttl_s` at most; together they weigh at most `size`, and those used last stay.
+
+    A transaction that changes a value calls `drop`: this process forgets the value when it has committed, the others when the
+    broadcast on `topic` arrives, a few milliseconds later. Where broadcasts do not arrive, a value is `ttl_s` old at most.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        *,
+        size: int,
+        ttl_s: float = MAX_AGE_S,
+        weigh: Callable[[V], int] = lambda _: 1,
+        key: Callable[[str], K] | None = None,
+    ) -> None:
+        """Keep values of `topic`. `key` reads the text of a key as `drop` sends it; without one, `drop` names no key."""
+        self._topic = topic
+        self._size = size
+        self._ttl_s = ttl_s
+        self._weigh = weigh
+        self._key = key
+        self._values: OrderedDict[K, tuple[float, V, int]] = OrderedDict()
+        self._weight = 0
+        self._loading: dict[K, asyncio.Task[V]] = {}
+        broadcast.listen(topic, self._hear, on_gap=self._forget_all)
+
+    def find(self, key: K) -> V | None:
+        """Return the value if it is kept."""
+        kept = self._values.get(key)
+        if kept is None or kept[0] <= monotonic():
+            return None
+        self._values.move_to_end(key)
+        return kept[1]
+
+    async def get(self, key: K, load: Callable[[], Awaitable[V]]) -> V:
+        """Return the value, and load it when it is not kept: once for all who ask meanwhile. Errors are not kept."""
+        kept = self._values.get(key)
+        if kept is not None and kept[0] > monotonic():
+            self._values.move_to_end(key)
+            return kept[1]
+        loading = self._loading.get(key)
+        if loading is None:
+            loading = self._loading[key] = asyncio.create_task(self._load(key, load))
+        # A client that leaves does not take the answer from the others who wait for it.
+        return await asyncio.shield(loading)
+
+    def put(self, key: K, value: V) -> None:
+        """Keep a value from now on."""
+        self._remove(key)
+        weight = self._weigh(value)
+        self._values[key] = (monotonic() + self._ttl_s, value, weight)
+        self._weight += weight
+        while self._weight > self._size and len(self._values) > 1:
+            self._remove(next(iter(self._values)))
+
+    def forget(self, key: K | None = None) -> None:
+        """Forget a value in this process alone; without a key, all of them."""
+        if key is None:
+            self._values.clear()
+            self._loading.clear()
+            self._weight = 0
+        else:
+            self._remove(key)
+            # A value that is being loaded may be from before the change: it is not kept.
+            self._loading.pop(key, None)
+
+    def drop(self, tx: Transaction, key: K | None = None) -> None:
+        """Forget a value, without a key all of them, in every process once `tx` has committed."""
+        if key is not None and self._key is None:
+            raise TypeError(f"{self._topic}: without a way to read keys, everything is dropped")
+        broadcast.announce(tx, self._topic, {} if key is None else {"key": str(key)})
+
+        async def forget() -> None:
+            self.forget(key)
+
+        tx.after_commit(forget)
+
+    async def _load(self, key: K, load: Callable[[], Awaitable[V]]) -> V:
+        task = asyncio.current_task()
+        try:
+            value = await load()
+            if self._loading.get(key) is task:
+                self.put(key, value)
+            return value
+        finally:
+            if self._loading.get(key) is task:
+                del self._loading[key]
+
+    def _remove(self, key: K) -> None:
+        kept = self._values.pop(key, None)
+        if kept is not None:
+            self._weight -= kept[2]
+
+    async def _hear(self, message: dict[str, Any]) -> None:
+        text: str | None = message.get("key")
+        self.forget(None if text is None or self._key is None else self._key(text))
+
+    async def _forget_all(self) -> None:
+        self.forget()

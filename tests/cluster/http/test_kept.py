@@ -1,0 +1,95 @@
+"""Kept answers: one for all whom the same may be shown, and none for problems."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import httpx
+import pytest
+from fastapi import Header
+from pydantic import BaseModel
+
+from cluster.base.ids import UserId, new_id
+from cluster.base.principal import GUEST, Principal
+from cluster.base.problems import NotFound
+from cluster.http import KeptAnswers, Router, build_app
+
+
+class View(BaseModel):
+    turn: int
+
+
+class Program:
+    """Counts how often its routes work."""
+
+    def __init__(self) -> None:
+        self.turns = 0
+        self.caller: Principal = GUEST
+        kept = self.kept = KeptAnswers("test.answers", reach=self._reach)
+        router = Router("plain")
+
+        @router.get("/v1/plain", public=True, kept=kept)
+        async def listed(limit: int = 20) -> View:  # pyright: ignore[reportUnusedFunction]
+            self.turns += 1
+            return View(turn=self.turns)
+
+        @router.get("/v1/plain/none", public=True, kept=kept, raises=(NotFound,))
+        async def missing() -> View:  # pyright: ignore[reportUnusedFunction]
+            self.turns += 1
+            raise NotFound(f"turn {self.turns}")
+
+        self._app = build_app([router])
+
+    async def _reach(self, caller: Principal) -> object:
+        return caller.bound_org
+
+    async def get(self, path: str) -> httpx.Response:
+        async def app(scope, receive, send):  # type: ignore[no-untyped-def]
+            scope["state"] = {"principal": self.caller}
+            await self._app(scope, receive, send)
+
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://hub.test") as client:
+            return await client.get(path)
+
+
+@pytest.fixture
+def program() -> Iterator[Program]:
+    program = Program()
+    yield program
+    program.kept.forget()
+
+
+async def test_an_answer_is_kept_by_path_and_query(program: Program) -> None:
+    turns = [
+        (await program.get(path)).json()["turn"]
+        for path in ("/v1/plain", "/v1/plain?limit=5", "/v1/plain", "/v1/plain")
+    ]
+
+    assert turns == [1, 2, 1, 1]
+
+
+async def test_an_answer_is_kept_apart_by_kind_scopes_and_reach(program: Program) -> None:
+    one, other = (Principal(kind="person", id=UserId(new_id())) for _ in range(2))
+    bound = Principal(kind="person", id=one.id, bound_org=new_id())  # type: ignore[arg-type]
+    narrow = Principal(kind="person", id=one.id, scopes=frozenset({"catalog:read"}))
+    turns: list[int] = []
+
+    for program.caller in (GUEST, one, other, bound, narrow, GUEST, bound):
+        turns.append((await program.get("/v1/plain")).json()["turn"])
+
+    assert turns == [1, 2, 2, 3, 4, 1, 3]
+
+
+async def test_a_problem_is_not_kept(program: Program) -> None:
+    details = [(await program.get("/v1/plain/none")).json()["detail"] for _ in range(2)]
+
+    assert details == ["turn 1", "turn 2"]
+
+
+async def test_kept_answers_are_refused_for_reads_by_header() -> None:
+    router = Router("plain")
+
+    async def by_header(x_word: Annotated[str, Header()]) -> View:
+        return View(turn=len(x_word))
+
+    with pytest.raises(ValueError, match="/v1/plain"):
+        router.get("/v1/plain", kept=KeptAnswers("test.answers"))(by_header)
