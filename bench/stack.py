@@ -29,23 +29,24 @@ _TURN_S = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A running platform with one teacher, who is signed in, and one course."""
+    """A running platform with one teacher, who is signed in, and one course with its run."""
 
     url: str
     token: str
     course_id: str
+    run_id: str
 
 
 @asynccontextmanager
-async def running_stack() -> AsyncGenerator[Stack]:
-    """Run the platform, packed, on the servers of this process's settings."""
+async def running_stack(*, published: bool = False) -> AsyncGenerator[Stack]:
+    """Run the platform, packed, on the servers of this process's settings. A published course has a text of 2 kB."""
     url = settings().public_url
     progress("starting the platform")
     await migrate()
     client = httpx.AsyncClient(base_url=url, trust_env=False, timeout=30)
     try:
         async with _process("bench.serve", f"{url}/readyz"), client:
-            yield await _furnish(client, url)
+            yield await _furnish(client, url, published=published)
     finally:
         shutil.rmtree(temporary_folder(Path(os.environ["HUB_HOME"])), ignore_errors=True)
 
@@ -119,7 +120,7 @@ async def _answers(client: httpx.AsyncClient, url: str) -> bool:
         return False
 
 
-async def _furnish(client: httpx.AsyncClient, url: str) -> Stack:
+async def _furnish(client: httpx.AsyncClient, url: str, *, published: bool) -> Stack:
     async def post(path: str, **body: object) -> dict[str, str]:
         answer = await client.post(path, json=body)
         if not answer.is_success:
@@ -133,4 +134,21 @@ async def _furnish(client: httpx.AsyncClient, url: str) -> Stack:
     school = await post("/v1/organizations", name="Bench", slug=f"bench-{new_id().hex[-12:]}")
     summary = "Numbers, letters and what they have to do with each other. " * 4
     course = await post("/v1/courses", organization_id=school["id"], title="Algebra", summary=summary, tags=["algebra"])
-    return Stack(url, token, course["id"])
+    if published:
+        module = await post("/v1/blocks", course_id=course["id"], type="module", title="Numbers")
+        text = {"markdown": "A number says how many. " * 80}
+        lesson = await post(
+            "/v1/blocks", course_id=course["id"], type="lesson", title="Counting", parent_id=module["id"]
+        )
+        await post(
+            "/v1/blocks", course_id=course["id"], type="text", title="Counting", parent_id=lesson["id"], body=text
+        )
+        await post(f"/v1/courses/{course['id']}/publish")
+        await _appears(client, f"/v1/outlines/{course['default_run_id']}")
+    return Stack(url, token, course["id"], course["default_run_id"])
+
+
+async def _appears(client: httpx.AsyncClient, path: str) -> None:
+    async with asyncio.timeout(30):
+        while (await client.get(path)).status_code != 200:
+            await asyncio.sleep(0.2)

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from datetime import datetime
 from email.utils import format_datetime
+from functools import cached_property
 from typing import Annotated, Any, TypeVar, cast
 
 from fastapi import APIRouter, Depends, FastAPI
@@ -239,11 +240,25 @@ class ServiceApp(FastAPI):
     def _mounted(self, path: str) -> bool:
         return any(isinstance(route, MountedRoute) and route.covers(path) for route in self.router.routes)
 
+    @cached_property
+    def _reads(self) -> dict[tuple[int, str], list[BaseRoute]]:
+        """Return the routes that a GET may find, in their order, by the number of slashes and the area of its path."""
+        reads = [
+            route
+            for route in self.router.routes
+            if isinstance(route, MountedRoute) or (isinstance(route, Route) and "GET" in (route.methods or ()))
+        ]
+        by_shape = {_shape(route.path_format) for route in reads if isinstance(route, Route)}
+        return {
+            shape: [route for route in reads if isinstance(route, MountedRoute) or _shape(route.path_format) == shape]
+            for shape in by_shape
+        }
+
     def _plain_read(self, scope: Scope) -> Handler | None:
         """Return what answers, if the first route that takes this GET is a plain read."""
         path: str = scope["path"]
-        for route in self.router.routes:
-            if isinstance(route, Route) and "GET" in (route.methods or ()):
+        for route in self._reads.get(_shape(path), ()):
+            if isinstance(route, Route):
                 if found := route.path_regex.match(path):
                     convert = route.param_convertors
                     scope["path_params"] = {
@@ -253,6 +268,12 @@ class ServiceApp(FastAPI):
             elif isinstance(route, MountedRoute) and route.covers(path):
                 return None
         return None
+
+
+def _shape(path: str) -> tuple[int, str]:
+    """Return the number of slashes in a path or a template, and the segment after `/v1`."""
+    segments = path.split("/", 3)
+    return path.count("/"), segments[2] if len(segments) > 2 else ""
 
 
 def _without_body(send: Send) -> Send:
