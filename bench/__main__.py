@@ -40,6 +40,7 @@ MEASUREMENTS = {
     "noop": Measurement("what the edge costs a request", "bench.noop"),
     "course": Measurement("reading a course", "bench.course"),
     "reads": Measurement("reading what is published", "bench.reads"),
+    "writes": Measurement("creating a course", "bench.writes"),
     "events": Measurement("from the outbox to the effect", "bench.events", ("postgres", "valkey", "kafka")),
     "upload": Measurement("a film through tus into the file store", "bench.uploads", ("postgres", "valkey", "s3")),
     "film": Measurement("a film into its renditions", "bench.film", ()),

@@ -1,4 +1,4 @@
-"""Ask one address as fast as it answers, from a process of its own, over connections that stay open.
+"""Ask one address as fast as it answers, from a process of its own, over connections that stay open: GET, or POST with a body.
 
 `wrk` when it is installed, else a small client of our own. That one takes about as much CPU as a fast server, so its
 figures are lower; a measurement and its peers always meet the same client.
@@ -27,13 +27,14 @@ class Load:
     failed: int
 
 
-async def load(url: str, *, seconds: float, token: str = "") -> Load:
-    """Ask for `url` with CONNECTIONS connections and return how often it was answered.
+async def load(url: str, *, seconds: float, token: str = "", body: str = "") -> Load:
+    """Ask for `url` with CONNECTIONS connections and return how often it was answered. With a JSON `body` it is a POST.
 
     Raises:
         RuntimeError: the client failed.
     """
-    if wrk := shutil.which("wrk"):
+    wrk = None if body else shutil.which("wrk")
+    if wrk:
         argv = [
             wrk,
             "-t1",
@@ -44,7 +45,7 @@ async def load(url: str, *, seconds: float, token: str = "") -> Load:
             url,
         ]
     else:
-        argv = [sys.executable, "-m", "bench.load", url, str(seconds), token]
+        argv = [sys.executable, "-m", "bench.load", url, str(seconds), token, body]
     process = await asyncio.create_subprocess_exec(
         *argv, cwd=REPOSITORY, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
@@ -90,7 +91,7 @@ class _Connection(asyncio.Protocol):
         if length is None or len(body) < int(length[1]):
             return
         self.answered += 1
-        self.failed += not head.startswith(b"HTTP/1.1 200")
+        self.failed += not head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 201"))
         self._received = b""
         if self._transport is not None:
             self._transport.write(self._request)
@@ -104,11 +105,13 @@ class _Connection(asyncio.Protocol):
             self._transport.close()
 
 
-async def _load(url: str, seconds: float, token: str) -> Load:
+async def _load(url: str, seconds: float, token: str, body: str) -> Load:
     to = urlsplit(url)
     host, port = to.hostname or "127.0.0.1", to.port or 80
-    lines = [f"GET {to.path} HTTP/1.1", f"Host: {to.netloc}", f"Authorization: Bearer {token}", "", ""]
-    request = "\r\n".join(lines).encode()
+    lines = [f"{'POST' if body else 'GET'} {to.path} HTTP/1.1", f"Host: {to.netloc}", f"Authorization: Bearer {token}"]
+    if body:
+        lines += ["Content-Type: application/json", f"Content-Length: {len(body.encode())}"]
+    request = "\r\n".join([*lines, "", body]).encode()
     loop = asyncio.get_running_loop()
     begun = time.perf_counter()
     connections = [
@@ -127,4 +130,4 @@ async def _load(url: str, seconds: float, token: str) -> Load:
 if __name__ == "__main__":
     import uvloop
 
-    print(json.dumps(asdict(uvloop.run(_load(sys.argv[1], float(sys.argv[2]), sys.argv[3])))))
+    print(json.dumps(asdict(uvloop.run(_load(sys.argv[1], float(sys.argv[2]), sys.argv[3], sys.argv[4])))))
