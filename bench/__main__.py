@@ -44,6 +44,7 @@ MEASUREMENTS = {
     "events": Measurement("from the outbox to the effect", "bench.events", ("postgres", "valkey", "kafka")),
     "upload": Measurement("a film through tus into the file store", "bench.uploads", ("postgres", "valkey", "s3")),
     "film": Measurement("a film into its renditions", "bench.film", ()),
+    "imports": Measurement("what the code of a host costs", "bench.imports", ()),
     "up": Measurement("starting, memory and idling", "bench.up", ()),
 }
 
