@@ -14,7 +14,6 @@ _NOT_YET = {
     "organization",
     "rbac",
     "content",
-    "enrollment",
     "progress",
     "media",
     "video_processing",

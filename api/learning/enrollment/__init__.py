@@ -1,1 +1,1 @@
-"""Who learns where: one enrolment per person and run, for ever, whose state moves."""
+"""Enrolments: one per person and run, for ever, whose state moves."""

@@ -1,4 +1,4 @@
-"""Answers `EnrollmentCalls`, and who learns where for everybody's access."""
+"""Answers `EnrollmentCalls`, and the relation `learner` for access."""
 
 from uuid import UUID
 
@@ -23,8 +23,8 @@ class Calls(EnrollmentCalls, LearnerSource, Snapshots):
 
     async def learns_in(self, user_id: UserId, run_id: UUID) -> bool:
         async with read() as db:
-            return await store.learns_in(db, user_id, run_id)
+            return await store.find_learner(db, user_id, run_id)
 
     async def runs_of(self, user_id: UserId) -> list[UUID]:
         async with read() as db:
-            return await store.runs_of(db, user_id)
+            return await store.list_runs_of(db, user_id)

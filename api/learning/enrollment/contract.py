@@ -1,4 +1,4 @@
-"""What other services may know of enrollment: ids, values, events, problems and the calls it answers."""
+"""The contract of enrollment: ids, values, events, jobs, problems and the calls it answers."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,7 +33,7 @@ class Enrollment:
 
 
 class EnrollmentCalls(Protocol):
-    """What enrollment answers to higher ranks."""
+    """The calls that enrollment answers to higher ranks."""
 
     async def find_enrollment(self, enrollment_id: EnrollmentId) -> Enrollment | None: ...
 
@@ -42,7 +42,7 @@ class EnrollmentCalls(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnrollmentEvent:
-    """What every event of an enrolment names."""
+    """The fields of every event of an enrolment."""
 
     enrollment_id: EnrollmentId
     org_id: OrgId
@@ -62,13 +62,13 @@ class EnrollmentChanged(EnrollmentEvent):
 @event("enrollment.created", subject="enrollment_id")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnrollmentCreated(EnrollmentEvent):
-    """Somebody enrolled."""
+    """A person enrolled, or was enrolled."""
 
 
 @event("enrollment.reactivated", subject="enrollment_id")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnrollmentReactivated(EnrollmentEvent):
-    """Somebody who had left came back, to the state that they left in."""
+    """A person who had left came back, to the state that they left in."""
 
     state: State
 
@@ -76,25 +76,25 @@ class EnrollmentReactivated(EnrollmentEvent):
 @event("enrollment.cancelled", subject="enrollment_id")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnrollmentCancelled(EnrollmentEvent):
-    """Somebody left, or was taken out."""
+    """A person left, or their enrolment was cancelled by staff."""
 
 
 @event("enrollment.suspended", subject="enrollment_id")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnrollmentSuspended(EnrollmentEvent):
-    """Somebody is kept out for a while."""
+    """An enrolment was suspended."""
 
 
 @event("enrollment.resumed", subject="enrollment_id")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnrollmentResumed(EnrollmentEvent):
-    """Somebody is let in again."""
+    """A suspended enrolment was resumed."""
 
 
 @event("enrollment.completed", subject="enrollment_id")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnrollmentCompleted(EnrollmentEvent):
-    """Somebody has done all that the course required, for the first time."""
+    """A person has done all that the course required, for the first time."""
 
     revision: int
 
@@ -102,7 +102,7 @@ class EnrollmentCompleted(EnrollmentEvent):
 @job("enrollment.bulk", attempts=10, timeout_s=300, lane="bulk")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BulkEnrol(BulkJob):
-    """Enrols many people, or takes back that they were."""
+    """Enrols many people, or undoes it."""
 
 
 class EnrollmentNotFound(NotFound):

@@ -1,4 +1,4 @@
-"""What enrollment hears: somebody finished, and whom an organization shuts out."""
+"""Handlers of enrollment: a completion is noted, and the people that an organization shuts out are projected."""
 
 from api.core.organization.contract import MemberUpdated, OrganizationUpdated
 from api.learning.enrollment import logic, store

@@ -1,4 +1,4 @@
-"""Durable work of enrollment: many rows."""
+"""Durable work of enrollment: bulk."""
 
 from api.learning.enrollment.bulk.logic import WORK
 from api.learning.enrollment.contract import BulkEnrol

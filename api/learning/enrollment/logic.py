@@ -32,7 +32,7 @@ from cluster.base.principal import Principal
 from cluster.base.problems import NotFound
 from cluster.data import Transaction, read, write
 from cluster.events import emit
-from cluster.people.access import permit, reach_of, within
+from cluster.people.access import Guarded, permit, permitted, reach_of, within
 from cluster.people.calls import client
 from cluster.signals import broadcast
 
@@ -40,9 +40,9 @@ from cluster.signals import broadcast
 async def enrol(
     caller: Principal, *, run_id: RunId | None, course_id: CourseId | None, now: datetime
 ) -> tuple[Enrollment, bool]:
-    """Enrol the caller in a run, or in a course's only open run; returns the enrolment and whether it is new.
+    """Enrol the caller in a run, or in a course's only open run; return the enrolment and whether it is new.
 
-    Enrolling again answers the same enrolment; who left comes back to it.
+    Enrolling again answers the same enrolment. A person who left comes back to it.
 
     Raises:
         NotEnrollable: there is no such published run or course.
@@ -59,8 +59,8 @@ async def enrol(
             return known, False
     open_run = await _choose(caller, run_id, course_id, now)
     async with read() as db:
-        if await store.is_shut_out(db, open_run.run.org_id, user_id):
-            raise ShutOut("it is suspended, or it suspended or removed you: ask who manages its members")
+        if await store.find_shut_out(db, open_run.run.org_id, user_id):
+            raise ShutOut("it is suspended, or it suspended or removed you: ask the people who manage its members")
     left = next((each for each in mine if each.run_id == open_run.run.id), None)
     if left is not None:
         return await _come_back(caller, left, open_run), False
@@ -99,13 +99,11 @@ async def _come_back(caller: Principal, left: Enrollment, open_run: OpenRun) -> 
 
 
 class _TwinWasFirst(Exception):
-    """Another request of this person enrolled them at this moment."""
+    """Raised when another request of this person enrolled them meanwhile."""
 
 
 async def get_enrollment(caller: Principal, enrollment_id: EnrollmentId) -> Enrollment:
-    async with read() as db:
-        guarded = await store.find_enrollment(db, enrollment_id)
-    return await permit(caller, "enrollment:read", guarded, missing=EnrollmentNotFound)
+    return await permitted(caller, "enrollment:read", store.find_enrollment, enrollment_id, missing=EnrollmentNotFound)
 
 
 async def list_enrollments(
@@ -130,41 +128,43 @@ async def list_enrollments(
             states=states,
             ids=ids,
             before=before,
-            limit=limit + 1,
+            limit=limit,
         )
 
 
 async def cancel(caller: Principal, enrollment_id: EnrollmentId) -> Enrollment:
-    """Leave a run; what was learned is kept. Leaving twice is the same as once."""
-    enrollment = await _permitted(caller, "enrollment:cancel", enrollment_id)
+    """Leave a run; progress is kept. Leaving twice is the same as once."""
+    enrollment = await permitted(
+        caller, "enrollment:cancel", store.find_enrollment, enrollment_id, missing=EnrollmentNotFound
+    )
     async with write(caller, result=enrollment_id) as tx:
         cancelled = await store.update_state(tx, enrollment_id, before=rules.SEATED, after="cancelled")
         if cancelled is not None:
-            await store.give_seat_back(tx, enrollment.run_id)
+            await store.update_seats(tx, enrollment.run_id, -1)
             tell(tx, EnrollmentCancelled, cancelled)
             announce_access(tx, cancelled)
     return cancelled or await get_enrollment(caller, enrollment_id)
 
 
-async def leave_all(actor: Principal, user_id: UserId, org_id: OrgId | None) -> None:
+async def leave_all(caller: Principal, user_id: UserId, org_id: OrgId | None) -> None:
     """Leave all runs for a person, those of one organization or every one."""
     async with read() as db:
         seated = await store.list_seated(db, user_id, org_id)
     for enrollment_id in seated:
-        await cancel(actor, enrollment_id)
+        await cancel(caller, enrollment_id)
 
 
 async def suspend(caller: Principal, enrollment_id: EnrollmentId) -> Enrollment:
-    """Keep somebody out for a while; the seat stays theirs.
+    """Suspend a learner, who keeps their seat.
 
     Raises:
         NotInThatState: they left, or are suspended.
     """
-    await _permitted(caller, "enrollment:suspend", enrollment_id)
+    await permitted(caller, "enrollment:suspend", store.find_enrollment, enrollment_id, missing=EnrollmentNotFound)
     async with write(caller, result=enrollment_id) as tx:
         suspended = await store.update_state(tx, enrollment_id, before=rules.LEARNING, after="suspended")
         if suspended is None:
-            raise NotInThatState("only who learns can be suspended")
+            raise NotInThatState("only an active or completed enrolment can be suspended")
         tell(tx, EnrollmentSuspended, suspended)
         announce_access(tx, suspended)
     return suspended
@@ -176,17 +176,17 @@ async def resume(caller: Principal, enrollment_id: EnrollmentId) -> Enrollment:
     Raises:
         NotInThatState: they are not suspended.
     """
-    await _permitted(caller, "enrollment:suspend", enrollment_id)
+    await permitted(caller, "enrollment:suspend", store.find_enrollment, enrollment_id, missing=EnrollmentNotFound)
     async with write(caller, result=enrollment_id) as tx:
         resumed = await store.update_state(tx, enrollment_id, before=("suspended",), after="active")
         if resumed is None:
-            raise NotInThatState("only who is suspended can be let in again")
+            raise NotInThatState("only a suspended enrolment can be resumed")
         tell(tx, EnrollmentResumed, resumed)
     return resumed
 
 
 async def complete(tx: Transaction, enrollment_id: EnrollmentId, revision: int) -> None:
-    """Note that everything required was done. It stays so, whatever the course becomes."""
+    """Note that everything required was done. A later change of the course does not undo it."""
     completed = await store.update_completed(tx, enrollment_id, revision)
     if completed is not None:
         tell(tx, EnrollmentCompleted, completed, revision=revision)
@@ -203,7 +203,7 @@ async def _choose(caller: Principal, run_id: RunId | None, course_id: CourseId |
     if not runs:
         raise _not_enrollable(run_id)
     if runs[0].visibility == "organization":
-        # Before anything is told of it, and in the words for what does not exist.
+        # Strangers get the same answer as for a run that does not exist.
         try:
             await permit(caller, "catalog:read-organization", within(org_id=runs[0].run.org_id))
         except NotFound:
@@ -225,23 +225,17 @@ def _not_enrollable(run_id: RunId | None) -> NotEnrollable:
 
 
 async def _permit_in(caller: Principal, org_id: OrgId) -> None:
-    """Check that the caller may enrol in this organization's courses: a session or a token may be for another's alone.
+    """Check that the caller may enrol in this organization's courses: their session may be bound to another one.
 
     Raises:
         Forbidden
     """
-    await permit(caller, "enrollment:create", within(org_id=org_id, public=True))
+    await permit(caller, "enrollment:create", Guarded(None, org_id=org_id, see="catalog:read"))
 
 
 async def _take_seat(tx: Transaction, open_run: OpenRun) -> None:
-    if not await store.take_seat(tx, open_run.run.id, open_run.run.seats):
+    if not await store.upsert_seat(tx, open_run.run.id, open_run.run.seats):
         raise RunFull("all seats are taken; choose another run")
-
-
-async def _permitted(caller: Principal, permission: str, enrollment_id: EnrollmentId) -> Enrollment:
-    async with read() as db:
-        guarded = await store.find_enrollment(db, enrollment_id)
-    return await permit(caller, permission, guarded, missing=EnrollmentNotFound)
 
 
 def announce_access(tx: Transaction, enrollment: Enrollment) -> None:
@@ -250,16 +244,16 @@ def announce_access(tx: Transaction, enrollment: Enrollment) -> None:
 
 
 def tell(tx: Transaction, kind: Callable[..., EnrollmentEvent], enrollment: Enrollment, **more: object) -> None:
-    """Tell the state first: whoever reacts to what happened finds it projected."""
+    """Emit the state, then the fact: a reaction to the fact finds the state projected."""
     emit(tx, state_of(enrollment), version=enrollment.version)
-    emit(tx, kind(**_named(enrollment), **more), version=enrollment.version)
+    emit(tx, kind(**_ids(enrollment), **more), version=enrollment.version)
 
 
 def state_of(enrollment: Enrollment) -> EnrollmentChanged:
-    return EnrollmentChanged(**_named(enrollment), state=enrollment.state)
+    return EnrollmentChanged(**_ids(enrollment), state=enrollment.state)
 
 
-def _named(enrollment: Enrollment) -> dict[str, Any]:
+def _ids(enrollment: Enrollment) -> dict[str, Any]:
     return {
         "enrollment_id": enrollment.id,
         "org_id": enrollment.org_id,

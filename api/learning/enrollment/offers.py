@@ -1,4 +1,4 @@
-"""What enrollment contributes: who may see and change enrolments."""
+"""What enrollment contributes: permissions, the upload of rosters, the relation `learner`."""
 
 from api.media.media.contract import UploadPurpose
 from cluster.events import Snapshots

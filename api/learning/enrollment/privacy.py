@@ -1,4 +1,4 @@
-"""Personal data that enrollment keeps: who learns where."""
+"""Personal data that enrollment keeps: enrolments, and memberships that are shut out."""
 
 from api.learning.enrollment import logic
 from cluster.jobs import JobRun
@@ -46,5 +46,5 @@ PERSONAL_DATA = (
 
 
 async def erase(run: JobRun, request: Erasing) -> None:
-    """Leave every run, so that seats come back and everybody hears of it before the rows go."""
+    """Leave every run before the rows are deleted, so that seats come back and events tell of it."""
     await logic.leave_all(run.principal, request.user_id, request.org_id)

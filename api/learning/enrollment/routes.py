@@ -1,12 +1,10 @@
 """HTTP of enrollment."""
 
 from datetime import UTC, datetime
-from functools import partial
 from typing import Annotated, Literal
-from uuid import UUID
 
 from fastapi import Query, Response
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import ConfigDict, model_validator
 
 from api.learning.course.contract import CourseId, RunId
 from api.learning.enrollment import logic
@@ -23,8 +21,8 @@ from api.learning.enrollment.contract import (
     ShutOut,
     State,
 )
-from cluster.base.ids import OrgId, UserId
-from cluster.http import Body, Caller, Page, Paging, Router, Several, once
+from cluster.base.ids import UserId
+from cluster.http import Answer, Body, Caller, OrganizationId, Page, Paging, Router, Several, View
 
 router = Router("enrollment")
 router.include_router(bulk)
@@ -45,11 +43,11 @@ class NewEnrollment(Body):
         return self
 
 
-class EnrollmentView(BaseModel):
+class EnrollmentView(View):
     """The enrolment of a learner in a run."""
 
     id: EnrollmentId
-    organization_id: OrgId
+    organization_id: OrganizationId
     course_id: CourseId
     run_id: RunId
     user_id: UserId
@@ -57,6 +55,9 @@ class EnrollmentView(BaseModel):
     completed_at: datetime | None
     completed_revision: int | None
     created_at: datetime
+
+
+ENROLLMENT = Answer(get=logic.get_enrollment, view=EnrollmentView, path="/v1/enrollments/{id}")
 
 
 @router.post(
@@ -76,81 +77,53 @@ async def enrol(caller: Caller, new: NewEnrollment, response: Response) -> Enrol
             response.status_code = 200
         return enrollment
 
-    enrollment = await once(response, work, partial(logic.get_enrollment, caller))
-    response.headers["Location"] = f"/v1/enrollments/{enrollment.id}"
-    return _view(enrollment)
+    return await ENROLLMENT.created(response, caller, work())
 
 
 @router.get("/v1/enrollments")
 async def list_enrollments(
     caller: Caller,
     paging: Paging,
-    course_id: UUID | None = None,
-    run_id: UUID | None = None,
-    user_id: Annotated[Literal["me"] | UUID | None, Query(description="A person's id, or `me`")] = None,
+    course_id: CourseId | None = None,
+    run_id: RunId | None = None,
+    user_id: Annotated[Literal["me"] | UserId | None, Query(description="A person's id, or `me`")] = None,
     state: Several[State] = None,
-    id: Several[UUID] = None,
+    id: Several[EnrollmentId] = None,
 ) -> Page[EnrollmentView]:
     """List the enrolments that the caller may see, newest first."""
     after = paging.after(course=course_id, run=run_id, user=user_id, state=state, id=id)
-    person = None
-    if user_id is not None:
-        person = caller.person() if user_id == "me" else UserId(user_id)
     enrollments = await logic.list_enrollments(
         caller,
         course_id=course_id,
         run_id=run_id,
-        user_id=person,
+        user_id=caller.person() if user_id == "me" else user_id,
         states=state,
-        ids=None if id is None else [EnrollmentId(each) for each in id],
+        ids=id,
         before=EnrollmentId(after[0]) if after else None,
-        limit=paging.limit,
+        limit=paging.rows,
     )
-    return paging.page(enrollments, render=_view)
+    return paging.page(enrollments, render=EnrollmentView.of)
 
 
 @router.get("/v1/enrollments/{enrollment_id}", raises=(EnrollmentNotFound,))
-async def get_enrollment(caller: Caller, enrollment_id: UUID) -> EnrollmentView:
+async def get_enrollment(caller: Caller, enrollment_id: EnrollmentId, response: Response) -> EnrollmentView:
     """Return an enrolment."""
-    return _view(await logic.get_enrollment(caller, EnrollmentId(enrollment_id)))
+    return ENROLLMENT.show(response, await logic.get_enrollment(caller, enrollment_id))
 
 
 @router.post("/v1/enrollments/{enrollment_id}/cancel", raises=(EnrollmentNotFound,))
-async def cancel(caller: Caller, enrollment_id: UUID, response: Response) -> EnrollmentView:
+async def cancel(caller: Caller, enrollment_id: EnrollmentId, response: Response) -> EnrollmentView:
     """Cancel an enrolment. Progress is kept, and a new enrolment in the run continues it."""
-    enrollment = await once(
-        response, logic.cancel(caller, EnrollmentId(enrollment_id)), partial(logic.get_enrollment, caller)
-    )
-    return _view(enrollment)
+    return await ENROLLMENT.once(response, caller, logic.cancel(caller, enrollment_id))
 
 
 @router.post("/v1/enrollments/{enrollment_id}/suspend", raises=(EnrollmentNotFound, NotInThatState))
-async def suspend(caller: Caller, enrollment_id: UUID, response: Response) -> EnrollmentView:
+async def suspend(caller: Caller, enrollment_id: EnrollmentId, response: Response) -> EnrollmentView:
     """Suspend an enrolment. The learner keeps their seat."""
-    enrollment = await once(
-        response, logic.suspend(caller, EnrollmentId(enrollment_id)), partial(logic.get_enrollment, caller)
-    )
-    return _view(enrollment)
+    return await ENROLLMENT.once(response, caller, logic.suspend(caller, enrollment_id))
 
 
 @router.post("/v1/enrollments/{enrollment_id}/resume", raises=(EnrollmentNotFound, NotInThatState))
-async def resume(caller: Caller, enrollment_id: UUID, response: Response) -> EnrollmentView:
+async def resume(caller: Caller, enrollment_id: EnrollmentId, response: Response) -> EnrollmentView:
     """Resume a suspended enrolment."""
-    enrollment = await once(
-        response, logic.resume(caller, EnrollmentId(enrollment_id)), partial(logic.get_enrollment, caller)
-    )
-    return _view(enrollment)
-
-
-def _view(enrollment: Enrollment) -> EnrollmentView:
-    return EnrollmentView(
-        id=enrollment.id,
-        organization_id=enrollment.org_id,
-        course_id=CourseId(enrollment.course_id),
-        run_id=RunId(enrollment.run_id),
-        user_id=enrollment.user_id,
-        state=enrollment.state,
-        completed_at=enrollment.completed_at,
-        completed_revision=enrollment.completed_revision,
-        created_at=enrollment.created_at,
-    )
+    return await ENROLLMENT.once(response, caller, logic.resume(caller, enrollment_id))

@@ -1,12 +1,12 @@
 """The states of an enrolment.
 
 active <-> suspended        active, suspended, completed -> cancelled -> what it was before
-active -> completed         completion is sticky: who comes back is completed still, and who is let in again too
+active -> completed         completion is final: a person who comes back, or is resumed, is completed again
 """
 
 from api.learning.enrollment.contract import State
 
 LEARNING: tuple[State, ...] = ("active", "completed")
-"""In these states somebody may open what the run teaches."""
+"""In these states a person may open the content of the run."""
 SEATED: tuple[State, ...] = ("active", "completed", "suspended")
-"""In these states somebody takes a seat."""
+"""In these states a person takes a seat."""

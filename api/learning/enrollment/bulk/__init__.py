@@ -1,1 +1,1 @@
-"""Bulk: many people are enrolled in a run, or taken out of it, by its staff."""
+"""Bulk: the staff of a run enrols many people, or cancels their enrolments, by one request."""

@@ -8,6 +8,7 @@ from uuid import UUID
 from api.core.auth.contract import AuthCalls
 from api.core.organization.contract import OrganizationCalls
 from api.learning.course.contract import CourseCalls, OpenRun, RunId
+from api.learning.enrollment import store as enrollments
 from api.learning.enrollment.bulk import store
 from api.learning.enrollment.bulk.rows import EnrolRow, key_of
 from api.learning.enrollment.bulk.store import Move
@@ -163,7 +164,7 @@ async def _apply(
                 moves[person] = Move(enrollment.id, enrollment.version, "active")
     await store.delete_enrollments(tx, [new[person].id for person in full if person in new])
     moved = {each.user_id: each for each in await store.update_states(tx, list(moves.values()))}
-    await store.update_seats(tx, run.id, change)
+    await enrollments.update_seats(tx, run.id, change)
     outcomes: list[Outcome] = []
     done.clear()
     for person in people:
@@ -226,7 +227,7 @@ async def _plan_back(caller: Principal, bulk: Bulk, lines: Sequence[Line]) -> Ta
                 moves.append(Move(now.id, now.version, back))
         for moved in await store.update_states(tx, moves):
             _tell(tx, moved)
-        await store.update_seats(tx, run.id, change)
+        await enrollments.update_seats(tx, run.id, change)
         return kept
 
     return take_back

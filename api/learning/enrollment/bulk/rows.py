@@ -1,4 +1,4 @@
-"""A row of a bulk enrolment: who, and whether they are to learn or to leave."""
+"""A row of a bulk enrolment: a person, and the state that their enrolment is to have."""
 
 from typing import Annotated, Literal
 

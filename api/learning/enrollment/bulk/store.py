@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from api.learning.enrollment.contract import Enrollment, EnrollmentId, State
+from api.learning.enrollment.store import ENROLLMENT
 from cluster.base.ids import OrgId, UserId
 from cluster.data import Transaction
-
-_ENROLLMENT = "id, org_id, course_id, run_id, user_id, state, completed_at, completed_revision, version, created_at"
 
 # In the order of people, so that two batches wait for each other instead of deadlocking.
 INSERT_ENROLLMENTS = (
@@ -17,7 +16,7 @@ INSERT_ENROLLMENTS = (
     FROM unnest($ids::uuid[], $user_ids::uuid[]) AS wanted (id, user_id) ORDER BY user_id
     ON CONFLICT (user_id, run_id) DO NOTHING
     RETURNING """
-    + _ENROLLMENT
+    + ENROLLMENT
 )
 
 
@@ -38,7 +37,7 @@ async def insert_enrollments(
 
 LOCK_ENROLLMENTS = (
     "SELECT "
-    + _ENROLLMENT
+    + ENROLLMENT
     + """ FROM enrollment.enrollments
     WHERE run_id = $run_id AND user_id = ANY($user_ids::uuid[]) ORDER BY user_id FOR UPDATE"""
 )
@@ -68,14 +67,6 @@ async def lock_seats(tx: Transaction, run_id: UUID) -> int:
     return await tx.value(LOCK_SEATS, run_id=run_id)
 
 
-UPDATE_SEATS = "UPDATE enrollment.seats SET taken = taken + $change WHERE run_id = $run_id"
-
-
-async def update_seats(tx: Transaction, run_id: UUID, change: int) -> None:
-    """Take more seats, or give some back."""
-    await tx.run(UPDATE_SEATS, run_id=run_id, change=change)
-
-
 @dataclass(frozen=True, slots=True)
 class Move:
     """An enrolment whose state moves, if its version is still this one."""
@@ -94,7 +85,7 @@ UPDATE_STATES = """UPDATE enrollment.enrollments
         version = enrollments.version + 1, updated_at = $now
     FROM unnest($ids::uuid[], $versions::bigint[], $states::text[]) AS wanted (id, version, state)
     WHERE enrollments.id = wanted.id AND enrollments.version = wanted.version
-    RETURNING """ + ", ".join(f"enrollments.{column}" for column in _ENROLLMENT.split(", "))
+    RETURNING """ + ", ".join(f"enrollments.{column}" for column in ENROLLMENT.split(", "))
 
 
 async def update_states(tx: Transaction, moves: Sequence[Move]) -> list[Enrollment]:
@@ -109,7 +100,7 @@ async def update_states(tx: Transaction, moves: Sequence[Move]) -> list[Enrollme
 
 
 LOCK_BY_ID = (
-    "SELECT " + _ENROLLMENT + " FROM enrollment.enrollments WHERE id = ANY($ids::uuid[]) ORDER BY user_id FOR UPDATE"
+    "SELECT " + ENROLLMENT + " FROM enrollment.enrollments WHERE id = ANY($ids::uuid[]) ORDER BY user_id FOR UPDATE"
 )
 
 

@@ -133,14 +133,14 @@ async def test_news_of_members_and_organizations_may_come_in_any_order(hub: Hub)
     async with write(PLATFORM) as tx:
         assert await store.upsert_member(tx, org_id, user_id, shut_out=True, version=2)
         assert not await store.upsert_member(tx, org_id, user_id, shut_out=False, version=1)
-        assert await store.is_shut_out(tx, org_id, user_id)
+        assert await store.find_shut_out(tx, org_id, user_id)
         assert await store.upsert_member(tx, org_id, user_id, shut_out=False, version=3)
         assert not await store.upsert_member(tx, org_id, user_id, shut_out=False, version=4)
         assert await store.upsert_organization(tx, org_id, suspended=True, version=2)
         assert not await store.upsert_organization(tx, org_id, suspended=False, version=1)
-        assert await store.is_shut_out(tx, org_id, user_id)
+        assert await store.find_shut_out(tx, org_id, user_id)
         assert await store.upsert_organization(tx, org_id, suspended=False, version=3)
-        assert not await store.is_shut_out(tx, org_id, user_id)
+        assert not await store.find_shut_out(tx, org_id, user_id)
 
 
 async def test_snapshot_of_organization_tells_what_enrollment_projects(
