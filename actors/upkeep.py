@@ -13,7 +13,7 @@ from prometheus_client import Gauge
 from actors.loops import Loop
 from cluster.base.telemetry import REGISTRY
 from cluster.data import Connection, idempotency, read
-from cluster.jobs import operations, things
+from cluster.jobs import bulk, operations, things
 from cluster.jobs import run as job_runs
 
 INBOX_DAYS = 14
@@ -122,10 +122,14 @@ def _purges() -> list[Callable[[], Awaitable[bool]]]:
         async with read() as db:
             return await purge(db) >= _PURGE_AT_ONCE
 
+    async def abandoned_bulks() -> bool:
+        return await bulk.sweep() == bulk.SWEPT_AT_ONCE
+
     async def unused_things() -> bool:
         return await things.sweep() >= things.BATCH
 
     return [
+        abandoned_bulks,
         unused_things,
         inbox,
         jobs,

@@ -1,6 +1,7 @@
 """Operations: long work that a request answered with 202 and `Location: /v1/operations/{id}`.
 
-Whoever works on one calls `progress` now and then; it tells when somebody asked to cancel.
+Work on one calls `progress` now and then, which tells when somebody asked to cancel. An operation that is undone runs again,
+backwards: its state then says how the undo ended.
 """
 
 from dataclasses import dataclass
@@ -68,12 +69,21 @@ WHERE id = $1 AND state IN ('queued', 'running') RETURNING cancel_requested_at I
 """
 FINISH = """
 UPDATE hub.operations SET state = $2, finished_at = $3, counts = counts || $4, result_url = $5, report_url = $6,
-    undo_until = $7, problem = $8, done = CASE WHEN $2 = 'succeeded' THEN coalesce(total, done) ELSE done END
+    undo_until = coalesce($7, undo_until), problem = coalesce(problem, $8),
+    done = CASE WHEN $2 = 'succeeded' THEN coalesce(total, done) ELSE done END
 WHERE id = $1 AND state IN ('queued', 'running')
 """
+# With `undo_until`, which a first run lacks until it ends: that tells an undo from it.
+REOPEN = """
+UPDATE hub.operations SET state = 'running', finished_at = NULL, problem = NULL, cancel_requested_at = NULL
+WHERE id = $1 AND undo_until IS NOT NULL AND state NOT IN ('queued', 'running')
+"""
 UNDONE = """
-UPDATE hub.operations SET undo_until = NULL, counts = CASE WHEN $2 = '{}'::jsonb THEN counts ELSE $2 END
-WHERE id = $1 AND state IN ('succeeded', 'cancelled')
+UPDATE hub.operations SET state = 'succeeded', finished_at = $2, undo_until = NULL WHERE id = $1 AND state = 'running'
+"""
+COUNTS = "UPDATE hub.operations SET counts = $2 WHERE id = $1"
+NOTE_PROBLEM = """
+UPDATE hub.operations SET problem = $2 WHERE id = $1 AND state IN ('queued', 'running') AND problem IS NULL
 """
 REQUEST_CANCEL = """
 UPDATE hub.operations SET cancel_requested_at = coalesce(cancel_requested_at, $2)
@@ -156,9 +166,10 @@ async def fail(
     *,
     report_url: str | None = None,
     counts: dict[str, int] | None = None,
+    undo_until: datetime | None = None,
 ) -> bool:
-    """Finish an operation with what went wrong; return False when it is finished already."""
-    args = (id, "failed", tx.now, counts or {}, None, report_url, None, problem.document(trace_id()))
+    """Finish an operation with what went wrong, or with what was noted before; return False when it is finished already."""
+    args = (id, "failed", tx.now, counts or {}, None, report_url, undo_until, problem.document(trace_id()))
     return await tx.run(FINISH, *args) == 1
 
 
@@ -185,9 +196,32 @@ async def request_cancel(tx: Transaction, id: UUID) -> None:
         raise OperationFinished("it ended before it could be cancelled; read it to see how")
 
 
-async def update_undone(tx: Transaction, id: UUID, counts: dict[str, int]) -> None:
-    """Say that what succeeded is being taken back; it cannot be undone a second time."""
-    await tx.run(UNDONE, id, counts)
+WAS_CANCELLED = "SELECT cancel_requested_at IS NOT NULL AND problem IS NULL FROM hub.operations WHERE id = $1"
+
+
+async def was_cancelled(db: Connection, id: UUID) -> bool:
+    """Tell whether the work stopped because somebody asked to, and not by a problem."""
+    return bool(await db.value(WAS_CANCELLED, id))
+
+
+async def note_problem(tx: Transaction, id: UUID, problem: Problem) -> None:
+    """Keep what went wrong while work is taken back, for `fail` at its end; the first problem stays."""
+    await tx.run(NOTE_PROBLEM, id, problem.document(trace_id()))
+
+
+async def update_counts(tx: Transaction, id: UUID, counts: dict[str, int]) -> None:
+    """Replace the counts."""
+    await tx.run(COUNTS, id, counts)
+
+
+async def reopen(tx: Transaction, id: UUID) -> None:
+    """Have a finished operation run again, to undo it. `fail` and `cancelled` keep its `undo_until`: the undo may be repeated."""
+    await tx.run(REOPEN, id)
+
+
+async def undone(tx: Transaction, id: UUID) -> None:
+    """Finish an undo; the operation cannot be undone a second time."""
+    await tx.run(UNDONE, id, tx.now)
 
 
 async def get_operation(db: Connection, id: UUID) -> Operation:

@@ -1,6 +1,6 @@
 """What a service declares to have many rows done: a model, a natural key, a plan, and how to take rows back."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 from uuid import UUID
@@ -29,6 +29,12 @@ class CannotBeUndone(Conflict):
     title = "This operation cannot be undone any more"
 
 
+class ChangedSince(Conflict):
+    """An undo leaves a row as it is."""
+
+    title = "Somebody changed this since"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BulkJob:
     """Base of the arguments of a service's bulk job."""
@@ -52,6 +58,8 @@ class Bulk:
     object_key: str | None
     phase: Phase
     position: int
+    undoing: bool
+    """Somebody asked to undo it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +89,7 @@ class Line:
 
 
 Apply = Callable[[Transaction], Awaitable[Sequence[Outcome]]]
-TakeBack = Callable[[Transaction], Awaitable[set[int]]]
+TakeBack = Callable[[Transaction], Awaitable[Mapping[int, Problem]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +101,8 @@ class BulkWork(Generic[R]):
     key: Callable[[R], str]
     """The natural key: a second row with the same one is refused."""
     plan: Callable[[Principal, Bulk, Sequence[R]], Awaitable[Apply]]
-    """Ask other services about a batch, and return what does it in a transaction: an outcome for each row, none raised."""
+    """Ask other services about a batch, and return what does it in a transaction: an outcome for each row, none raised.
+    A problem that it raises ends the operation: a right was taken away, or the place of the rows is gone."""
     plan_back: Callable[[Principal, Bulk, Sequence[Line]], Awaitable[TakeBack]]
-    """Ask other services about rows to undo, and return what undoes them: the numbers of rows that stay as they are,
-    because somebody changed them since."""
+    """Ask other services about rows to undo, and return what undoes them in a transaction. It returns the rows that stay as
+    they are, by number, each with the reason, as `ChangedSince`."""

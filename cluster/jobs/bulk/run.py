@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -17,14 +16,14 @@ from cluster.base.validation import field_errors
 from cluster.data import Transaction, read, write
 from cluster.data.objects import Bucket
 from cluster.jobs import operations
-from cluster.jobs.bulk import store
+from cluster.jobs.bulk import end, store
 from cluster.jobs.bulk.declare import Apply, Bulk, BulkWork, Line, Outcome, RowsRefused
-from cluster.jobs.job_run import GiveUp, JobRun
+from cluster.jobs.bulk.end import UNDO_FOR
+from cluster.jobs.job_run import GiveUp, JobRun, LeaseLost
 from cluster.jobs.tables import rows_of
 
 BATCH_ROWS = 500
 MAX_ROWS = 200_000
-UNDO_FOR = timedelta(days=30)
 
 
 async def advance(run: JobRun, operation_id: UUID, work: BulkWork[Any]) -> None:
@@ -34,14 +33,28 @@ async def advance(run: JobRun, operation_id: UUID, work: BulkWork[Any]) -> None:
         Unavailable, OSError, asyncpg.PostgresError: the next attempt goes on behind the last batch that committed.
         GiveUp: the job has no caller; the platform, which may do everything, must not stand in for one.
     """
-    caller = run.caller
-    if caller is None:
-        raise GiveUp("rows are done in the name of the caller who sent them, and this job has none")
+    try:
+        if run.caller is None:
+            raise GiveUp("rows are done in the name of the caller who sent them, and this job has none")
+        await _advance(run, run.caller, operation_id, work)
+    except Exception as error:
+        if run.is_final(error) and not isinstance(error, LeaseLost):
+            await end.give_up(run.principal, operation_id, end.broken())
+        raise
+
+
+async def _advance(run: JobRun, caller: Principal, operation_id: UUID, work: BulkWork[Any]) -> None:
     while (bulk := await _find(operation_id)) is not None and bulk.phase != "over":
-        if bulk.phase == "take_back":
-            await _take_back(run, caller, bulk, work)
-        else:
-            await _go_through(run, caller, bulk, work)
+        try:
+            if bulk.phase == "take_back":
+                await _take_back(run, caller, bulk, work)
+            else:
+                await _go_through(run, caller, bulk, work)
+        except Problem as problem:
+            # The request as a whole cannot go on: a right was taken away, or the place of its rows is gone.
+            if problem.status >= 500:
+                raise
+            await end.refuse(caller, operation_id, problem)
 
 
 async def _find(operation_id: UUID) -> Bulk | None:
@@ -51,24 +64,13 @@ async def _find(operation_id: UUID) -> Bulk | None:
 
 async def _go_through(run: JobRun, caller: Principal, bulk: Bulk, work: BulkWork[Any]) -> None:
     """Check or apply the rows that are left, and move on to the next phase."""
-    try:
-        rows, total = await _rows(bulk, work.row)
-    except Problem as problem:
-        if problem.status >= 500:
-            raise
-        return await _refuse(caller, bulk, problem)
+    rows, total = await _rows(bulk, work.row)
     position = bulk.position
     for _ in islice(rows, position):
         pass
     while batch := list(islice(rows, BATCH_ROWS)):
-        try:
-            if not await _do_batch(caller, bulk, work, position, batch, total):
-                return
-        except Problem as problem:
-            # The request as a whole cannot go on: a right was taken away, or what it is for is gone.
-            if problem.status >= 500:
-                raise
-            return await _refuse(caller, bulk, problem)
+        if not await _do_batch(caller, bulk, work, position, batch, total):
+            return
         position += len(batch)
         await run.extend()
     await _end_phase(caller, bulk, position)
@@ -103,17 +105,24 @@ async def _do_batch(
         if await tx.maybe(Bulk, store.LOCK_BULK, bulk, position=position) is None:
             return False
         if await operations.progress(tx, bulk.operation_id, position, total=total):
-            # What is done stays where rows stand alone, and can be undone; else it is taken back.
-            undo_until = None if bulk.phase == "check" or bulk.all_or_nothing else tx.now + UNDO_FOR
-            after = "take_back" if bulk.all_or_nothing and bulk.phase == "apply" else "over"
-            await operations.cancelled(tx, bulk.operation_id, undo_until=undo_until, **await _report(tx, bulk))
-            await tx.run(store.UPDATE_BULK, bulk, phase=after, position=position)
+            await _cancel(tx, bulk)
             return False
         for row, outcome in zip(good, await _applied(tx, bulk, apply), strict=True):
             row.outcome = outcome
         await _insert_lines(tx, bulk, rows)
         await tx.run(store.UPDATE_BULK, bulk, position=position + len(batch))
     return True
+
+
+async def _cancel(tx: Transaction, bulk: Bulk) -> None:
+    """Stop. Rows of all_or_nothing that are done are taken back first; others stay, and can be undone."""
+    if bulk.phase == "apply" and bulk.all_or_nothing:
+        await tx.run(store.UPDATE_BULK, bulk, phase="take_back", position=0)
+        return
+    undo_until = tx.now + UNDO_FOR if bulk.phase == "apply" else None
+    _, report_url = await end.report(tx, bulk.operation_id)
+    await tx.run(store.UPDATE_BULK, bulk, phase="over")
+    await operations.cancelled(tx, bulk.operation_id, report_url=report_url, undo_until=undo_until)
 
 
 @dataclass(slots=True)
@@ -185,22 +194,23 @@ async def _end_phase(caller: Principal, bulk: Bulk, position: int) -> None:
     async with write(caller) as tx:
         if await tx.maybe(Bulk, store.LOCK_BULK, bulk, position=position) is None:
             return
-        report = await _report(tx, bulk)
-        failed = report["counts"].get("failed", 0)
+        counts, report_url = await end.report(tx, bulk.operation_id)
+        failed = counts.get("failed", 0)
         if bulk.phase == "check" and not bulk.dry_run and not failed:
             await tx.run(store.DELETE_LINES, bulk)
             await tx.run(store.UPDATE_BULK, bulk, phase="apply", position=0)
             return
         if bulk.phase == "apply" and bulk.all_or_nothing and failed:
+            await operations.note_problem(tx, bulk.operation_id, _TAKEN_BACK)
             await tx.run(store.UPDATE_BULK, bulk, phase="take_back", position=0)
             return
         await tx.run(store.UPDATE_BULK, bulk, phase="over", position=position)
         if bulk.all_or_nothing and failed and not bulk.dry_run:
             problem = RowsRefused(f"mend the {failed} rows that the report names, then send all again")
-            await operations.fail(tx, bulk.operation_id, problem, **report)
+            await operations.fail(tx, bulk.operation_id, problem, report_url=report_url)
         else:
             undo_until = None if bulk.dry_run else tx.now + UNDO_FOR
-            await operations.succeed(tx, bulk.operation_id, undo_until=undo_until, **report)
+            await operations.succeed(tx, bulk.operation_id, undo_until=undo_until, report_url=report_url)
 
 
 async def _take_back(run: JobRun, caller: Principal, bulk: Bulk, work: BulkWork[Any]) -> None:
@@ -211,29 +221,28 @@ async def _take_back(run: JobRun, caller: Principal, bulk: Bulk, work: BulkWork[
     async with write(caller) as tx:
         if await tx.maybe(Bulk, store.LOCK_BULK, bulk) is None:
             return
-        if take_back is not None:
-            kept = await take_back(tx)
-            await tx.run(store.UPDATE_LINES, bulk, rows=[line.row for line in lines], kept=sorted(kept))
-            await tx.run(store.UPDATE_BULK, bulk, position=bulk.position + len(lines))
+        if take_back is None:
+            await _end_take_back(tx, bulk)
+        elif bulk.undoing and await operations.progress(tx, bulk.operation_id, 0):
+            await _cancel(tx, bulk)
         else:
-            await tx.run(store.UPDATE_BULK, bulk, phase="over")
-            report = await _report(tx, bulk)
-            if not await operations.fail(tx, bulk.operation_id, _TAKEN_BACK, **report):
-                await operations.update_undone(tx, bulk.operation_id, report["counts"])
+            kept = await take_back(tx)
+            problems = [kept[line.row].document(trace_id()) if line.row in kept else None for line in lines]
+            await tx.run(store.UPDATE_LINES, bulk, rows=[line.row for line in lines], problems=problems)
+            await tx.run(store.UPDATE_BULK, bulk, position=bulk.position + len(lines))
     await run.extend()
 
 
+async def _end_take_back(tx: Transaction, bulk: Bulk) -> None:
+    """Finish the undo, or the operation that was taken back by itself: cancelled, or failed with the problem noted then."""
+    _, report_url = await end.report(tx, bulk.operation_id)
+    await tx.run(store.UPDATE_BULK, bulk, phase="over")
+    if bulk.undoing:
+        await operations.undone(tx, bulk.operation_id)
+    elif await operations.was_cancelled(tx, bulk.operation_id):
+        await operations.cancelled(tx, bulk.operation_id, report_url=report_url)
+    else:
+        await operations.fail(tx, bulk.operation_id, _TAKEN_BACK, report_url=report_url)
+
+
 _TAKEN_BACK = RowsRefused("a row failed that could be done when it was checked; the report names it. Send all again")
-
-
-async def _refuse(caller: Principal, bulk: Bulk, problem: Problem) -> None:
-    """Finish an operation that cannot go on. What was done stays where rows stand alone, else it is taken back."""
-    async with write(caller) as tx:
-        after = "take_back" if bulk.all_or_nothing and bulk.phase == "apply" else "over"
-        await tx.run(store.UPDATE_BULK, bulk, phase=after, position=0)
-        await operations.fail(tx, bulk.operation_id, problem, **await _report(tx, bulk))
-
-
-async def _report(tx: Transaction, bulk: Bulk) -> dict[str, Any]:
-    counts = {row["state"]: row["count"] for row in await tx.rows(store.COUNT_LINES, bulk)}
-    return {"counts": counts, "report_url": f"/v1/operations/{bulk.operation_id}/report"}

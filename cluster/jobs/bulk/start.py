@@ -59,13 +59,13 @@ async def undo(tx: Transaction, operation_id: UUID) -> None:
     """Take back what an operation did, in the name of `tx.principal`.
 
     Raises:
-        CannotBeUndone: it is no bulk, still runs, is taken back already, or its 30 days are over.
+        CannotBeUndone: it is no bulk, it runs, it was undone, or its 30 days are over.
     """
     found = await tx.rows(store.LOCK_UNDO, operation_id=operation_id)
     if not found:
-        raise CannotBeUndone("only what succeeded can be undone, until its undo_until")
+        raise CannotBeUndone("only an operation that is finished can be undone, until its undo_until")
     await tx.run(store.UPDATE_BULK, operation_id=operation_id, phase="take_back", position=0)
-    await operations.update_undone(tx, operation_id, {})
+    await operations.reopen(tx, operation_id)
     room(found[0]["service"], "contract")
     declared = job_type(found[0]["job_kind"])
     enqueue_as(tx, declared, declared.python(operation_id=operation_id), as_=tx.principal)

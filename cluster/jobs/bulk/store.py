@@ -6,9 +6,8 @@ from uuid import UUID
 from cluster.data import Connection
 from cluster.jobs.bulk.declare import Line, RowState
 
-_BULK = (
-    """operation_id, job_kind, org_id, context, all_or_nothing, dry_run, items, bucket, object_key, phase, position"""
-)
+_BULK = """operation_id, job_kind, org_id, context, all_or_nothing, dry_run, items, bucket, object_key, phase, position,
+    EXISTS (SELECT FROM hub.operations WHERE id = operation_id AND state = 'running' AND undo_until IS NOT NULL) AS undoing"""
 INSERT_BULK = """
 INSERT INTO hub.bulks (operation_id, job_kind, service, org_id, context, all_or_nothing, dry_run, items, bucket,
                        object_key, phase, created_at)
@@ -54,8 +53,23 @@ LIST_DONE = (
     ORDER BY row DESC LIMIT $limit"""
 )
 UPDATE_LINES = """
-UPDATE hub.bulk_rows SET state = CASE WHEN row = ANY($kept::int[]) THEN 'kept' ELSE 'taken_back' END
-WHERE operation_id = $operation_id AND row = ANY($rows::int[])
+UPDATE hub.bulk_rows SET
+    state = CASE WHEN wanted.problem IS NULL THEN 'taken_back' ELSE 'kept' END,
+    problem = wanted.problem
+FROM unnest($rows::int[], $problems::jsonb[]) AS wanted (row, problem)
+WHERE operation_id = $operation_id AND bulk_rows.row = wanted.row
+"""
+LOCK_UNFINISHED = (
+    "SELECT " + _BULK + " FROM hub.bulks WHERE operation_id = $operation_id AND phase <> 'over' FOR UPDATE"
+)
+# A job's arguments stand in its row. The kind leads to the few that are not finished.
+LIST_ABANDONED = """
+SELECT operation_id FROM hub.bulks JOIN hub.operations ON operations.id = operation_id
+WHERE phase <> 'over' AND operations.state IN ('queued', 'running') AND NOT EXISTS (
+    SELECT FROM hub.jobs WHERE jobs.kind = bulks.job_kind AND jobs.state IN ('queued', 'running')
+        AND jobs.args ->> 'operation_id' = operation_id::text
+)
+ORDER BY operation_id LIMIT $limit
 """
 LOCK_UNDO = """
 SELECT hub.bulks.job_kind, hub.bulks.service FROM hub.bulks JOIN hub.operations ON id = operation_id
