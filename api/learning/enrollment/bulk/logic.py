@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from math import inf
 from uuid import UUID
 
 from api.core.auth.contract import AuthCalls
 from api.core.organization.contract import OrganizationCalls
-from api.learning.course.contract import CourseCalls, OpenRun, RunId
+from api.learning.course.contract import CourseCalls, CourseId, OpenRun, RunId
 from api.learning.enrollment import store as enrollments
 from api.learning.enrollment.bulk import store
 from api.learning.enrollment.bulk.rows import EnrolRow, key_of
@@ -18,6 +19,7 @@ from api.learning.enrollment.contract import (
     EnrollmentCancelled,
     EnrollmentCreated,
     EnrollmentId,
+    EnrollmentNotFound,
     EnrollmentReactivated,
     NotEnrollable,
     NotMember,
@@ -30,9 +32,10 @@ from api.learning.enrollment.rules import SEATED
 from api.media.media.contract import AssetId, AssetNotFound, AssetNotReady, MediaCalls
 from cluster.base.ids import OrgId, UserId, new_id
 from cluster.base.principal import Principal
+from cluster.base.problems import Problem
 from cluster.data import Transaction, write
 from cluster.jobs import bulk
-from cluster.jobs.bulk import Apply, Bulk, BulkWork, Line, Outcome, TakeBack
+from cluster.jobs.bulk import Apply, Bulk, BulkWork, ChangedSince, Line, Outcome, TakeBack
 from cluster.people.access import Guarded, permit
 from cluster.people.calls import client
 
@@ -64,7 +67,7 @@ async def begin(
             BulkEnrol,
             operation_id=operation_id,
             org_id=found.run.org_id,
-            context={"run_id": str(run_id)},
+            context={"run_id": str(run_id), "course_id": str(found.run.course_id)},
             items=items,
             file=file,
             all_or_nothing=all_or_nothing,
@@ -140,8 +143,7 @@ async def _apply(
     new = {enrollment.user_id: enrollment for enrollment in inserted}
     named = sorted({person for person in people if person is not None})
     before = {each.user_id: each for each in await store.lock_enrollments(tx, run.id, named)}
-    taken = await store.lock_seats(tx, run.id)
-    free = len(rows) if run.seats is None else run.seats - taken
+    free = await _free_seats(tx, run.id, run.seats)
     moves: dict[UserId, Move] = {}
     full: set[UserId] = set()
     done: set[UserId] = set()
@@ -206,31 +208,49 @@ def _tell(tx: Transaction, moved: Enrollment) -> None:
 
 
 async def _plan_back(caller: Principal, bulk: Bulk, lines: Sequence[Line]) -> TakeBack:
-    """Return what undoes a batch: a person who was enrolled leaves, one who was taken out comes back if there is a seat."""
-    run = (await _run(caller, RunId(UUID(bulk.context["run_id"])))).run
+    """Return what undoes a batch: enrolments are cancelled, and people whose enrolment was cancelled come back.
 
-    async def take_back(tx: Transaction) -> set[int]:
+    The run may have ended, and its course may be archived.
+    """
+    run_id, course_id = RunId(UUID(bulk.context["run_id"])), CourseId(UUID(bulk.context["course_id"]))
+    here = Guarded(None, org_id=bulk.org_id, course_id=course_id, run_id=run_id, see="catalog:read")
+    await permit(caller, "enrollment:manage", here)
+    run = next((run for run in await client(CourseCalls).runs_of_course(course_id) if run.id == run_id), None)
+
+    async def take_back(tx: Transaction) -> dict[int, Problem]:
         held = await store.lock_by_id(tx, [line.id for line in lines if line.id is not None])
-        taken = await store.lock_seats(tx, run.id)
+        free = await _free_seats(tx, run_id, None if run is None else run.seats)
+        kept: dict[int, Problem] = {}
         moves: list[Move] = []
-        kept: set[int] = set()
         change = 0
         for line in lines:
             now = None if line.id is None else held.get(line.id)
-            back: State = "cancelled" if line.before is None else line.before["state"]
-            step = 0 if now is None else (back in SEATED) - (now.state in SEATED)
-            no_seat = step > 0 and run.seats is not None and taken + change >= run.seats
-            if now is None or now.version != line.after["version"] or no_seat:
-                kept.add(line.row)
+            before: State = "cancelled" if line.before is None else line.before["state"]
+            if now is None:
+                kept[line.row] = EnrollmentNotFound("it was erased since")
+            elif now.version != line.after["version"]:
+                kept[line.row] = ChangedSince(f"it is {now.state} now; change it by itself if it should not be")
+            elif before in SEATED and run is None:
+                kept[line.row] = NotEnrollable("the run was deleted since")
             else:
+                step = (before in SEATED) - (now.state in SEATED)
+                if step > 0 and change >= free:
+                    kept[line.row] = RunFull("others took the seat since")
+                    continue
                 change += step
-                moves.append(Move(now.id, now.version, back))
+                moves.append(Move(now.id, now.version, before))
         for moved in await store.update_states(tx, moves):
             _tell(tx, moved)
-        await enrollments.update_seats(tx, run.id, change)
+        await enrollments.update_seats(tx, run_id, change)
         return kept
 
     return take_back
+
+
+async def _free_seats(tx: Transaction, run_id: RunId, seats: int | None) -> float:
+    """Hold the seats of a run and return how many are free."""
+    taken = await store.lock_seats(tx, run_id)
+    return inf if seats is None else seats - taken
 
 
 WORK = BulkWork(row=EnrolRow, key=key_of, plan=_plan, plan_back=_plan_back)
