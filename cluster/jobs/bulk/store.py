@@ -26,8 +26,13 @@ UPDATE hub.bulks SET phase = $phase, position = $position,
     items = CASE WHEN $phase = 'over' AND items IS NOT NULL THEN '[]' ELSE items END
 WHERE operation_id = $operation_id
 """
+# A probe of the index for each key, whatever the statistics of a table that grows just now say. The sum keeps the planner
+# from reading the operation in the order of its rows.
 LIST_KEYS = """
-SELECT key, min(row) AS row FROM hub.bulk_rows WHERE operation_id = $operation_id AND key = ANY($keys::text[]) GROUP BY key
+SELECT wanted.key, line.row
+FROM unnest($keys::text[]) AS wanted (key), LATERAL (
+    SELECT row FROM hub.bulk_rows WHERE operation_id = $operation_id AND bulk_rows.key = wanted.key ORDER BY row + 0 LIMIT 1
+) AS line
 """
 INSERT_LINES = """
 INSERT INTO hub.bulk_rows (operation_id, row, org_id, user_id, key, state, id, problem, before, after)
@@ -46,11 +51,15 @@ LIST_LINES = (
     WHERE operation_id = $operation_id AND row > $after::bigint AND ($states::text[] IS NULL OR state = ANY($states))
     ORDER BY row LIMIT $limit"""
 )
+# Each half in the order of the index by state: those undone are not read again.
 LIST_DONE = (
-    "SELECT "
+    "(SELECT "
     + _LINE
-    + """ FROM hub.bulk_rows WHERE operation_id = $operation_id AND state IN ('created', 'changed')
-    ORDER BY row DESC LIMIT $limit"""
+    + " FROM hub.bulk_rows WHERE operation_id = $operation_id AND state = 'created' ORDER BY row DESC LIMIT $limit) "
+    "UNION ALL (SELECT "
+    + _LINE
+    + " FROM hub.bulk_rows WHERE operation_id = $operation_id AND state = 'changed' ORDER BY row DESC LIMIT $limit) "
+    "ORDER BY row DESC LIMIT $limit"
 )
 UPDATE_LINES = """
 UPDATE hub.bulk_rows SET

@@ -12,9 +12,11 @@ from cluster.base.ids import OrgId, UserId, new_id
 from cluster.base.principal import Principal
 from cluster.base.problems import Forbidden, Problem
 from cluster.data import Transaction, read, write
+from cluster.data.named import resolve
+from cluster.data.postgres import pool
 from cluster.http import Body
 from cluster.jobs import JobRun, bulk, operations
-from cluster.jobs.bulk import Apply, Bulk, BulkJob, BulkWork, CannotBeUndone, Line, Outcome, TakeBack
+from cluster.jobs.bulk import Apply, Bulk, BulkJob, BulkWork, CannotBeUndone, Line, Outcome, TakeBack, store
 from cluster.jobs.bulk import run as bulk_run
 from cluster.jobs.operations import Operation
 from cluster.jobs.run import run_due_jobs
@@ -273,6 +275,40 @@ async def test_an_outage_leaves_the_operation_under_way(work: Work) -> None:
 
     assert (await operation(id)).state == "queued"
     assert await job_states() == ["queued"]
+
+
+async def plan_of(sql: str, **named: object) -> str:
+    """Return the plan for these arguments in the middle of a large table, of which PostgreSQL has no statistics yet."""
+    text, names = resolve(sql)
+    async with pool().acquire() as raw:
+        lines = await raw.fetch(f"EXPLAIN {text}", *(named[name] for name in names))
+    return "\n".join(line[0] for line in lines)
+
+
+@pytest.fixture
+async def half_done(work: Work) -> UUID:
+    id = await sent("a")
+    await run(
+        "INSERT INTO hub.bulk_rows (operation_id, row, org_id, key, state) SELECT $1, n, $2, 'key-' || n, 'created' "
+        "FROM generate_series(1, 20000) AS n",
+        id,
+        ORG,
+    )
+    return id
+
+
+async def test_rows_of_a_key_are_found_without_reading_the_operation(half_done: UUID) -> None:
+    plan = await plan_of(store.LIST_KEYS, operation_id=half_done, keys=[f"key-{n}" for n in range(500)])
+
+    assert "Filter" not in plan, plan
+    assert plan.count("bulk_rows_keys") == 1, plan
+
+
+async def test_rows_to_undo_are_found_without_reading_those_undone(half_done: UUID) -> None:
+    plan = await plan_of(store.LIST_DONE, operation_id=half_done, limit=500)
+
+    assert "Filter" not in plan, plan
+    assert plan.count("Scan Backward using bulk_rows_states") == 2, plan
 
 
 @pytest.mark.parametrize("end", ["dead", "cancelled"])
