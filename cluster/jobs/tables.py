@@ -3,42 +3,72 @@
 Source: RFC 4180; the byte order mark of Unicode (section 23.8); Windows-1252 where a file is no UTF-8.
 """
 
+import codecs
 import csv
 import io
 from collections.abc import Iterator
+from typing import BinaryIO
 
 from cluster.base.problems import FieldError, Invalid
 
 MAX_COLUMNS = 200
+_PIECE_BYTES = 64 * 1024
 _SEPARATORS = (",", ";", "\t")
 
 
-def decode(content: bytes) -> str:
-    """Return the text of a file: UTF-16 with its mark, UTF-8 with or without, else Windows-1252."""
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return content.decode("utf-16", errors="replace")
+def encoding_of(file: BinaryIO) -> str:
+    """Return the encoding of a file: UTF-16 with its mark, UTF-8 with or without, else Windows-1252."""
+    file.seek(0)
+    if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16"
+    file.seek(0)
+    decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        return content.decode("utf-8-sig")
+        while piece := file.read(_PIECE_BYTES):
+            decoder.decode(piece)
+        decoder.decode(b"", final=True)
     except UnicodeDecodeError:
-        return content.decode("cp1252", errors="replace")
+        return "cp1252"
+    return "utf-8-sig"
 
 
-def rows_of(content: bytes, *, columns: frozenset[str], required: frozenset[str]) -> Iterator[dict[str, str]]:
-    """Yield each row as its non-empty cells by column. Names of columns are compared without case and outer spaces.
+def rows_of(
+    file: BinaryIO, encoding: str, *, columns: frozenset[str], required: frozenset[str]
+) -> Iterator[dict[str, str]]:
+    """Yield each row of a file as its non-empty cells by column, and read no more of the file than that needs.
+
+    Names of columns are compared without case and outer spaces.
 
     Raises:
-        Invalid: there is no header, or it lacks a required column, has an unknown one, or one twice.
+        Invalid: there is no header, or it lacks a required column, has an unknown one, or one twice; or a row cannot be read.
     """
-    text = decode(content)
-    first = text.partition("\n")[0]
-    separator = max(_SEPARATORS, key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=False)
-    header = [name.strip().lower().replace(" ", "_") for name in next(reader, [])]
-    _check_header(header, columns, required)
-    for cells in reader:
-        row = {name: cell.strip().replace("\0", "") for name, cell in zip(header, cells, strict=False) if cell.strip()}
-        if row:
-            yield row
+    number = 0
+    text = io.TextIOWrapper(file, encoding, errors="replace", newline="")
+    try:
+        text.seek(0)
+        first = text.readline(_PIECE_BYTES)
+        text.seek(0)
+        separator = max(_SEPARATORS, key=first.count)
+        reader = csv.reader(text, delimiter=separator, strict=False)
+        header = [name.strip().lower().replace(" ", "_") for name in next(reader, [])]
+        _check_header(header, columns, required)
+        for cells in reader:
+            row = {name: value for name, each in zip(header, cells, strict=False) if (value := _plain(each))}
+            if row:
+                number += 1
+                yield row
+    except csv.Error as error:
+        limit = f"a cell has more than {csv.field_size_limit():,} characters"
+        fault = FieldError(
+            f"/rows/{number + 1}", "row-unreadable", f"{limit}: look for a quotation mark that is not closed"
+        )
+        raise Invalid(fault.detail, errors=(fault,)) from error
+    finally:
+        text.detach()
+
+
+def _plain(cell: str) -> str:
+    return cell.strip().replace("\0", "")
 
 
 def _check_header(header: list[str], columns: frozenset[str], required: frozenset[str]) -> None:

@@ -1,10 +1,11 @@
 """Work off a bulk, from where it stands to its end."""
 
 import asyncio
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import Any, BinaryIO
 from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
@@ -14,13 +15,13 @@ from cluster.base.problems import FieldError, Invalid, Problem
 from cluster.base.telemetry import trace_id
 from cluster.base.validation import field_errors
 from cluster.data import Transaction, read, write
-from cluster.data.objects import Bucket
+from cluster.data.objects import Bucket, ObjectMissing
 from cluster.jobs import operations
 from cluster.jobs.bulk import end, store
 from cluster.jobs.bulk.declare import Apply, Bulk, BulkWork, Line, Outcome, RowsRefused
 from cluster.jobs.bulk.end import UNDO_FOR
 from cluster.jobs.job_run import GiveUp, JobRun, LeaseLost
-from cluster.jobs.tables import rows_of
+from cluster.jobs.tables import encoding_of, rows_of
 
 BATCH_ROWS = 500
 MAX_ROWS = 200_000
@@ -63,29 +64,36 @@ async def _find(operation_id: UUID) -> Bulk | None:
 
 
 async def _go_through(run: JobRun, caller: Principal, bulk: Bulk, work: BulkWork[Any]) -> None:
-    """Check or apply the rows that are left, and move on to the next phase."""
-    rows, total = await _rows(bulk, work.row)
-    position = bulk.position
-    for _ in islice(rows, position):
-        pass
-    while batch := list(islice(rows, BATCH_ROWS)):
-        if not await _do_batch(caller, bulk, work, position, batch, total):
-            return
-        position += len(batch)
-        await run.extend()
+    """Check or apply the rows that are left, and move on to the next phase. A file is read from disk, batch by batch."""
+    with tempfile.TemporaryFile() as file:
+        rows, total = await _rows(bulk, work.row, file)
+        position = bulk.position
+        for _ in islice(rows, position):
+            pass
+        while batch := list(islice(rows, BATCH_ROWS)):
+            if not await _do_batch(caller, bulk, work, position, batch, total):
+                return
+            position += len(batch)
+            await run.extend()
     await _end_phase(caller, bulk, position)
 
 
-async def _rows(bulk: Bulk, model: type[BaseModel]) -> tuple[Iterator[dict[str, Any]], int]:
+async def _rows(bulk: Bulk, model: type[BaseModel], file: BinaryIO) -> tuple[Iterator[dict[str, Any]], int]:
+    """Return the rows and their number. A table in S3 is copied into `file` first."""
     if bulk.items is not None:
         return iter(bulk.items), len(bulk.items)
     assert bulk.bucket is not None and bulk.object_key is not None  # noqa: PT018 (a constraint of the table)
-    content = await Bucket(bulk.bucket).read(bulk.object_key)
+    try:
+        async for piece in Bucket(bulk.bucket).get(bulk.object_key):
+            file.write(piece)
+    except ObjectMissing:
+        raise Invalid("the file was deleted; upload it again", pointer="/asset_id") from None
+    encoding = await asyncio.to_thread(encoding_of, file)
     columns = frozenset(model.model_fields)
     required = frozenset(name for name, field in model.model_fields.items() if field.is_required())
 
     def rows() -> Iterator[dict[str, Any]]:
-        return rows_of(content, columns=columns, required=required)
+        return rows_of(file, encoding, columns=columns, required=required)
 
     total = await asyncio.to_thread(lambda: sum(1 for _ in rows()))
     if not 0 < total <= MAX_ROWS:

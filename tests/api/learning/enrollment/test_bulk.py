@@ -203,6 +203,19 @@ async def test_a_file_with_an_unknown_column_is_refused_whole(hub: Hub, publishe
     ]
 
 
+async def test_a_file_with_an_open_quotation_mark_is_refused_whole(hub: Hub, published: Draft) -> None:
+    asset_id = await upload(published, b'external_id\r\none\r\n"two\r\n' + b"three\r\n" * 30_000)
+    await hub.settle()
+    body = {"run_id": published.course["default_run_id"], "asset_id": asset_id}
+
+    operation = await ended(hub, published, done(await published.owner.post("/v1/enrollments/-/bulk", body), 202))
+
+    assert (operation["state"], operation["counts"]) == ("failed", {})
+    assert [(each["pointer"], each["code"]) for each in operation["problem"]["errors"]] == [
+        ("/rows/2", "row-unreadable")
+    ]
+
+
 async def test_a_killed_worker_repeats_no_row_and_leaves_none_out(
     hub: Hub, published: Draft, monkeypatch: pytest.MonkeyPatch
 ) -> None:
