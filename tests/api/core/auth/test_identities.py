@@ -8,8 +8,10 @@ from typing import Any, cast
 
 import jwt
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from api.core.auth.addresses import parse_address
+from api.core.auth.addresses import key_of, parse_address
 from api.core.auth.contract import EmailInvalid, PasswordRefused
 from api.core.auth.mail import logic as mails
 from api.core.auth.passwords import check_password
@@ -192,6 +194,18 @@ def test_addresses_are_compared_as_people_expect(text: str, key: str) -> None:
         assert address.key == key
     else:
         assert address.key.startswith("ада@xn--")
+
+
+@given(st.from_regex(r"[A-Za-z0-9._%+-]{1,20}@[A-Za-z0-9.-]{1,20}", fullmatch=True))
+@example("Ada.L+1@School.Example")
+@example("ada@XN--BCHER-KVA.example")
+def test_a_plain_address_is_compared_as_if_it_were_parsed(text: str) -> None:
+    try:
+        key = parse_address(text).key
+    except EmailInvalid:
+        key = text.casefold()
+
+    assert key_of(text) == key
 
 
 @pytest.mark.parametrize(
