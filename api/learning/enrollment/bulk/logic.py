@@ -141,8 +141,8 @@ async def _apply(
         tx, org_id=run.org_id, course_id=run.course_id, run_id=run.id, people=coming
     )
     new = {enrollment.user_id: enrollment for enrollment in inserted}
-    named = sorted({person for person in people if person is not None})
-    before = {each.user_id: each for each in await store.lock_enrollments(tx, run.id, named)}
+    known = sorted({person for person in people if person is not None and person not in new})
+    before = new | {each.user_id: each for each in await store.lock_enrollments(tx, run.id, known)}
     free = await _free_seats(tx, run.id, run.seats)
     moves: dict[UserId, Move] = {}
     full: set[UserId] = set()
