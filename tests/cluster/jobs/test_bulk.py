@@ -1,5 +1,6 @@
 """A bulk whose plan fails ends its operation with what went wrong; what was done can be undone."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -18,8 +19,10 @@ from cluster.http import Body
 from cluster.jobs import JobRun, bulk, operations
 from cluster.jobs.bulk import Apply, Bulk, BulkJob, BulkWork, CannotBeUndone, Line, Outcome, TakeBack, store
 from cluster.jobs.bulk import run as bulk_run
+from cluster.jobs.lanes import Slots
 from cluster.jobs.operations import Operation
-from cluster.jobs.run import run_due_jobs
+from cluster.jobs.run import run as run_job
+from cluster.jobs.run import run_due_jobs, take
 from tests.kernel import registries_kept, rows, run
 
 pytestmark = pytest.mark.usefixtures("kernel", "empty", "registry")
@@ -47,6 +50,8 @@ class Work:
         self.fails_at, self.fails_until = 1, 1_000
         self.batches = 0
         self.kept: dict[int, Problem] = {}
+        self.waits_at = 0
+        self.waits, self.go_on = asyncio.Event(), asyncio.Event()
         self.bulk_work = BulkWork(row=Named, key=lambda row: row.name, plan=self.plan, plan_back=self.plan_back)
 
     async def perform(self, job_run: JobRun, args: Chores) -> None:
@@ -54,6 +59,9 @@ class Work:
 
     async def plan(self, caller: Principal, found: Bulk, named: Sequence[Named]) -> Apply:
         self._fail()
+        if self.batches == self.waits_at:
+            self.waits.set()
+            await self.go_on.wait()
 
         async def apply(tx: Transaction) -> list[Outcome]:
             made: list[Outcome] = []
@@ -243,6 +251,26 @@ async def test_a_table_whose_right_comes_back_is_taken_back_whole(work: Work) ->
 
     assert await outcome(id) == ("failed", {"taken_back": 2}, "forbidden", False)
     assert await written() == []
+
+
+@pytest.mark.parametrize("all_or_nothing", [False, True])
+async def test_a_worker_that_lost_its_lease_repeats_no_row(work: Work, all_or_nothing: bool) -> None:
+    id = await sent("a", "b", "c", "d", "e", all_or_nothing=all_or_nothing)
+    work.waits_at = 5 if all_or_nothing else 2
+    [taken] = await take({"probe.chores": 1}, Slots(shared=1))
+    slow = asyncio.create_task(run_job(taken))
+    await work.waits.wait()
+    half_way = await written()
+    await run("UPDATE hub.jobs SET due_at = now()")
+
+    await run_due_jobs()
+    by_the_other = await outcome(id)
+    work.go_on.set()
+    await slow
+
+    assert half_way == ["a", "b"]
+    assert await outcome(id) == by_the_other == ("succeeded", {"created": 5}, None, True)
+    assert (await written(), await job_states()) == (["a", "b", "c", "d", "e"], ["succeeded"])
 
 
 async def test_a_fault_of_ours_fails_the_operation_with_the_last_attempt(work: Work) -> None:
