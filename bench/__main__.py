@@ -45,6 +45,7 @@ MEASUREMENTS = {
     "upload": Measurement("a film through tus into the file store", "bench.uploads", ("postgres", "valkey", "s3")),
     "film": Measurement("a film into its renditions", "bench.film", ()),
     "imports": Measurement("what the code of a host costs", "bench.imports", ()),
+    "bulk": Measurement("a roster of many people", "bench.bulk", ("postgres", "valkey", "s3")),
     "up": Measurement("starting, memory and idling", "bench.up", ()),
 }
 
