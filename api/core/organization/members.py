@@ -76,6 +76,7 @@ async def _update(tx: Transaction, present: Member, *, state: MemberState, chang
         external_id=changes.get("external_id", present.external_id),
         email=changes.get("email", present.email),
         state=state,
+        removed=present.removed,
     )
     tell(tx, member)
     if present.state != member.state:

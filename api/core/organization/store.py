@@ -304,7 +304,7 @@ async def insert_member(
 UPDATE_MEMBER = """
 UPDATE organization.members
 SET display_name = $2, external_id = $3, email = $4, state = $5, version = version + 1, updated_at = $6,
-    left_at = CASE WHEN $5 = 'left' THEN $6::timestamptz END, removed = $7
+    left_at = CASE WHEN $5 = 'left' THEN coalesce(left_at, $6::timestamptz) END, removed = $7
 WHERE id = $1
 RETURNING id, org_id, user_id, display_name, external_id, email, state, version, joined_at, updated_at, left_at, removed
 """
@@ -318,7 +318,7 @@ async def update_member(
     external_id: str | None,
     email: str | None,
     state: MemberState,
-    removed: bool = False,
+    removed: bool,
 ) -> Member:
     """Store a member's changes.
 

@@ -236,3 +236,16 @@ async def test_what_is_kept_of_members_is_changed_by_version(hub: Hub) -> None:
     taken = await school.owner.patch(f"/v1/members/{other['id']}", {"external_id": "1815"}, headers={"If-Match": '"1"'})
     problem(taken, 409, "external-id-taken")
     problem(await ada.patch(path, {"display_name": "Me"}, headers={"If-Match": '"3"'}), 403)
+
+
+async def test_change_member_keeps_when_and_how_a_person_left(hub: Hub) -> None:
+    school, eve = await hub.school(), await hub.person("eve")
+    member = await join(school, eve)
+    path = f"/v1/members/{member['id']}"
+    left = await school.owner.post(f"{path}/remove")
+
+    changed = done(await school.owner.patch(path, {"display_name": "E."}, headers={"If-Match": left.headers["etag"]}))
+
+    assert changed == done(left) | {"display_name": "E."}
+    told = [envelope.payload for envelope in await hub.events("member.updated")]
+    assert [each["removed"] for each in told if each["member_id"] == member["id"]][-1] is True
