@@ -279,8 +279,6 @@ def _modules_with(check: str, service: str) -> list[str]:
 CHECKED = sorted({walked.service for walked in WALKED})
 NOT_NOTICED = {
     "api.core.auth.identity.logic": "has no ids: everybody asks about themselves",
-    "api.core.organization.calls": "answers other services",
-    "api.core.organization.jobs": "does what was permitted before",
     "api.learning.enrollment.calls": "answers other services",
     "api.media.video_processing.calls": "answers other services",
     "api.media.video_streaming.standing": "asks for whoever holds an address; tests of its own take rights away",

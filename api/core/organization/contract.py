@@ -7,6 +7,7 @@ from uuid import UUID
 from cluster.base.ids import OrgId, UserId
 from cluster.base.problems import Conflict, Forbidden, NotFound, TooManyRequests
 from cluster.events import event
+from cluster.jobs import job
 
 MemberId = NewType("MemberId", UUID)
 InvitationId = NewType("InvitationId", UUID)
@@ -24,7 +25,7 @@ class OrganizationCreated:
 @event("organization.updated", subject="org_id")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrganizationUpdated:
-    """Told at every change, also beside what names the change: a projection needs nothing else."""
+    """The state of an organization, told with every change of it."""
 
     org_id: OrgId
     state: OrganizationState = "active"
@@ -61,9 +62,9 @@ class MemberJoined:
 @event("member.updated", subject="member_id")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemberUpdated:
-    """Told at every change, also beside what names the change: a projection needs nothing else.
+    """The state of a membership, told with every change of it.
 
-    `removed`: of who left: they were removed, or left while they were suspended.
+    `removed`: the person was removed, or left while suspended.
     """
 
     member_id: MemberId
@@ -103,6 +104,27 @@ class InvitationAccepted:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvitationRevoked:
     invitation_id: InvitationId
+    org_id: OrgId
+
+
+@job("organization.grant_invited", attempts=20, timeout_s=30, lane="quick")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrantInvited:
+    """Give the roles of an accepted invitation."""
+
+    invitation_id: InvitationId
+    user_id: UserId
+
+    @property
+    def dedupe(self) -> str:
+        return f"{self.invitation_id} {self.user_id}"
+
+
+@job("organization.discard_unfounded", attempts=20, timeout_s=30)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscardUnfounded:
+    """End the grants of an organization that was not created."""
+
     org_id: OrgId
 
 
@@ -156,6 +178,8 @@ class AddressNotVerified(Forbidden):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Organization:
+    """An organization as other services know it."""
+
     id: OrgId
     slug: str
     name: str
@@ -164,7 +188,7 @@ class Organization:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownMember:
-    """An active member, as other services find them."""
+    """An active member as other services know it."""
 
     user_id: UserId
     external_id: str | None

@@ -1,21 +1,21 @@
-"""What organization hears: somebody became an owner."""
+"""What organization hears: a person became an owner."""
 
 from datetime import timedelta
 
 from api.core.organization import store
-from api.core.organization.jobs import DiscardUnfounded
+from api.core.organization.contract import DiscardUnfounded
 from api.core.rbac.contract import GrantCreated
 from cluster.data import Transaction
 from cluster.events import Envelope, on
 from cluster.jobs import enqueue
 
-FOUNDING_LASTS = timedelta(minutes=10)
-"""Far longer than a request may take: an organization that is not there by then will not come."""
+FOUNDING_TIMEOUT = timedelta(minutes=10)
+"""Far longer than a request may take: an organization that does not exist by then is not created any more."""
 
 
 @on(GrantCreated)
 async def on_grant_created(tx: Transaction, envelope: Envelope, event: GrantCreated) -> None:
-    """Look later whether the organization of a new owner came to be."""
-    if event.role != "org_owner" or event.org_id is None or await store.find_organization(tx, event.org_id) is not None:
+    """Check later whether the organization of a new owner was created."""
+    if event.role != "org_owner" or event.org_id is None or await store.find_summary(tx, event.org_id) is not None:
         return
-    enqueue(tx, DiscardUnfounded(org_id=event.org_id), at=tx.now + FOUNDING_LASTS, dedupe=str(event.org_id))
+    enqueue(tx, DiscardUnfounded(org_id=event.org_id), at=tx.now + FOUNDING_TIMEOUT, dedupe=str(event.org_id))

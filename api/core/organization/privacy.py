@@ -1,6 +1,6 @@
-"""Personal data that organization keeps: who its people are to it."""
+"""Personal data that organization keeps: memberships, invitations, and who founded an organization."""
 
-from api.core.organization import members
+from api.core.organization.member import logic
 from cluster.jobs import JobRun
 from cluster.people.erasure import Erasing
 from cluster.people.privacy import ERASED, FreeText, PersonalData
@@ -72,5 +72,5 @@ FREE_TEXT = (FreeText(table="organization.organizations", columns=("name",), hol
 
 
 async def erase(run: JobRun, request: Erasing) -> None:
-    """End memberships, with their rights, and take the person's address out of the invitations that they used."""
-    await members.let_go(run.principal, request.user_id, request.org_id)
+    """End memberships and their grants, and delete the person's address in the invitations that they used."""
+    await logic.end_memberships(run.principal, request.user_id, request.org_id)

@@ -1,11 +1,10 @@
-"""HTTP of organizations."""
+"""HTTP of organizations. Members and invitations have routes of their own."""
 
 from datetime import datetime
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import Query
-from pydantic import BaseModel, Field
+from pydantic import Field
 from starlette.responses import Response
 
 from api.core.organization import logic
@@ -17,18 +16,17 @@ from api.core.organization.contract import (
     SuspendedOrganization,
     TooManyFoundings,
 )
-from api.core.organization.invitation_routes import router as invitations
-from api.core.organization.member_routes import router as members
+from api.core.organization.invitation.routes import router as invitations
+from api.core.organization.member.routes import router as members
 from api.core.organization.rules import SHOWN_LINE
-from api.core.organization.store import StoredOrganization
 from api.core.rbac.contract import BeyondOwnRights, SuccessorIsSuspended
 from cluster.base.ids import OrgId, UserId
 from cluster.base.problems import Stale
-from cluster.http import Body, Caller, IfMatch, Page, Paging, Patch, Router, Several, once, set_etag
+from cluster.http import Answer, Body, Caller, IfMatch, Page, Paging, Patch, Router, Several, View
 
 router = Router("organization")
-router.include_router(members)
-router.include_router(invitations)
+for part in (members, invitations):
+    router.include_router(part)
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=SHOWN_LINE)]
 Slug = Annotated[str, Field(max_length=100)]
@@ -48,7 +46,7 @@ class Successor(Body):
     user_id: UserId
 
 
-class OrganizationView(BaseModel):
+class OrganizationView(View):
     id: OrgId
     name: str
     slug: str
@@ -56,16 +54,7 @@ class OrganizationView(BaseModel):
     created_at: datetime
 
 
-def render(organization: StoredOrganization, response: Response | None = None) -> OrganizationView:
-    if response is not None:
-        set_etag(response, organization.version)
-    return OrganizationView(
-        id=organization.id,
-        name=organization.name,
-        slug=organization.slug,
-        state=organization.state,
-        created_at=organization.created_at,
-    )
+ORGANIZATION = Answer(get=logic.get_organization, view=OrganizationView, etag="version", path="/v1/organizations/{id}")
 
 
 @router.get("/v1/organizations")
@@ -73,14 +62,14 @@ async def list_organizations(
     caller: Caller,
     paging: Paging,
     slug: Annotated[str | None, Query(max_length=63)] = None,
-    id: Several[UUID] = None,
+    id: Several[OrgId] = None,
 ) -> Page[OrganizationView]:
     """List the organizations of the caller, newest first."""
     after = paging.after(slug=slug, id=id)
-    rows = await logic.list_organizations(
-        caller, slug=slug, ids=id, after=after[0] if after else None, limit=paging.limit + 1
+    organizations = await logic.list_organizations(
+        caller, slug=slug, ids=id, before=OrgId(after[0]) if after else None, limit=paging.rows
     )
-    return paging.page(rows, render=render)
+    return paging.page(organizations, render=OrganizationView.of)
 
 
 @router.post(
@@ -91,19 +80,14 @@ async def list_organizations(
 )
 async def create_organization(caller: Caller, new: NewOrganization, response: Response) -> OrganizationView:
     """Create an organization. The caller becomes its owner."""
-    organization = await once(
-        response,
-        logic.create_organization(caller, name=new.name, slug=new.slug),
-        again=lambda id: logic.get_organization(caller, OrgId(id)),
-    )
-    response.headers["Location"] = f"/v1/organizations/{organization.id}"
-    return render(organization, response)
+    work = logic.create_organization(caller, name=new.name, slug=new.slug)
+    return await ORGANIZATION.created(response, caller, work)
 
 
 @router.get("/v1/organizations/{organization_id}", raises=(OrganizationNotFound, SuspendedOrganization))
-async def get_organization(caller: Caller, organization_id: UUID, response: Response) -> OrganizationView:
+async def get_organization(caller: Caller, organization_id: OrgId, response: Response) -> OrganizationView:
     """Return an organization of the caller."""
-    return render(await logic.get_organization(caller, OrgId(organization_id)), response)
+    return ORGANIZATION.show(response, await logic.get_organization(caller, organization_id))
 
 
 @router.patch(
@@ -112,37 +96,23 @@ async def get_organization(caller: Caller, organization_id: UUID, response: Resp
     example={"name": "Analytical School of London"},
 )
 async def change_organization(
-    caller: Caller, organization_id: UUID, patch: OrganizationPatch, version: IfMatch, response: Response
+    caller: Caller, organization_id: OrgId, patch: OrganizationPatch, version: IfMatch, response: Response
 ) -> OrganizationView:
     """Change the name or slug of an organization. The old slug becomes available at once."""
-    organization = await once(
-        response,
-        logic.change_organization(caller, OrgId(organization_id), version, patch.changes()),
-        again=lambda id: logic.get_organization(caller, OrgId(id)),
-    )
-    return render(organization, response)
+    work = logic.change_organization(caller, organization_id, patch.changes(), version)
+    return await ORGANIZATION.once(response, caller, work)
 
 
 @router.post("/v1/organizations/{organization_id}/suspend", raises=(OrganizationNotFound,))
-async def suspend(caller: Caller, organization_id: UUID, response: Response) -> OrganizationView:
+async def suspend(caller: Caller, organization_id: OrgId, response: Response) -> OrganizationView:
     """Suspend an organization: its members lose access. Only for the platform's administrators."""
-    organization = await once(
-        response,
-        logic.suspend(caller, OrgId(organization_id)),
-        again=lambda id: logic.get_organization(caller, OrgId(id)),
-    )
-    return render(organization, response)
+    return await ORGANIZATION.once(response, caller, logic.suspend(caller, organization_id))
 
 
 @router.post("/v1/organizations/{organization_id}/resume", raises=(OrganizationNotFound,))
-async def resume(caller: Caller, organization_id: UUID, response: Response) -> OrganizationView:
+async def resume(caller: Caller, organization_id: OrgId, response: Response) -> OrganizationView:
     """Resume a suspended organization. Only for the platform's administrators."""
-    organization = await once(
-        response,
-        logic.resume(caller, OrgId(organization_id)),
-        again=lambda id: logic.get_organization(caller, OrgId(id)),
-    )
-    return render(organization, response)
+    return await ORGANIZATION.once(response, caller, logic.resume(caller, organization_id))
 
 
 @router.post(
@@ -150,11 +120,6 @@ async def resume(caller: Caller, organization_id: UUID, response: Response) -> O
     raises=(OrganizationNotFound, MemberNotActive, SuccessorIsOwner, SuccessorIsSuspended, BeyondOwnRights),
     example={"user_id": "0198c0de-0000-7000-8000-000000000002"},
 )
-async def transfer(caller: Caller, organization_id: UUID, to: Successor, response: Response) -> OrganizationView:
+async def transfer(caller: Caller, organization_id: OrgId, to: Successor, response: Response) -> OrganizationView:
     """Transfer the ownership of an organization to another member. The former owner becomes an administrator."""
-    organization = await once(
-        response,
-        logic.transfer(caller, OrgId(organization_id), to.user_id),
-        again=lambda id: logic.get_organization(caller, OrgId(id)),
-    )
-    return render(organization, response)
+    return await ORGANIZATION.once(response, caller, logic.transfer(caller, organization_id, to.user_id))

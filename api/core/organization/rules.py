@@ -1,10 +1,8 @@
-"""Decide what counts: slugs, invitations, memberships."""
+"""Decisions of organization that need no database: names, slugs, and how many organizations a person may found."""
 
 import re
-from datetime import datetime
 
-from api.core.organization.contract import InvitationOver, TooManyFoundings
-from api.core.organization.store import Invitation
+from api.core.organization.contract import TooManyFoundings
 from cluster.base.problems import FieldError, Invalid
 
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -13,9 +11,9 @@ _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 MAX_FOUNDED_PER_DAY = 10
 
 _HIDDEN = r"\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
-"""Control characters, line breaks, and what turns the direction of writing or shows nothing: a name must look like what it is."""
+"""Control characters, line breaks, and characters that turn the direction of writing or show nothing: a name must look as it is."""
 SHOWN_LINE = rf"^[^{_HIDDEN}]*[^\s\u200c\u200d\u115f\u1160\u2800\u3164\uffa0{_HIDDEN}][^{_HIDDEN}]*$"
-"""One line in which something shows."""
+"""One line with at least one visible character."""
 
 RESERVED_SLUGS = frozenset(
     {"admin", "api", "app", "assets", "auth", "blog", "catalog", "docs", "help", "hub", "login", "mail", "me", "new"}
@@ -32,11 +30,11 @@ RESERVED_SLUGS = frozenset(
         "www",
     }
 )
-"""Names that a path or a host of the platform itself may need."""
+"""Slugs that a path or a host of the platform itself may need."""
 
 
 def check_slug(slug: str) -> None:
-    """Return when an organization may be called so.
+    """Check that an organization may have this slug.
 
     Raises:
         Invalid
@@ -52,7 +50,7 @@ def check_slug(slug: str) -> None:
 
 
 def check_founded(count: int) -> None:
-    """Return when somebody who founded so many organizations within a day may found another.
+    """Check that a person who founded `count` organizations within a day may found another.
 
     Raises:
         TooManyFoundings
@@ -62,17 +60,3 @@ def check_founded(count: int) -> None:
             f"a person may make {MAX_FOUNDED_PER_DAY} organizations within 24 hours: make the next one later",
             retry_after_s=24 * 3600,
         )
-
-
-def check_counts(invitation: Invitation, now: datetime) -> None:
-    """Return when the invitation still leads somewhere.
-
-    Raises:
-        InvitationOver
-    """
-    if invitation.revoked_at is not None:
-        raise InvitationOver("it was withdrawn; ask for a new one")
-    if invitation.expires_at <= now:
-        raise InvitationOver("it has expired; ask for a new one")
-    if invitation.uses >= invitation.max_uses:
-        raise InvitationOver("it was used as often as it may; ask for a new one")

@@ -9,8 +9,9 @@ import asyncpg
 import pytest
 
 from api.core.auth.session.store import LIST_SESSIONS
-from api.core.organization.invitation_store import LIST_INVITATIONS
-from api.core.organization.store import LIST_MEMBERS, LIST_ORGANIZATIONS, ORGANIZATIONS_OF
+from api.core.organization.invitation.store import LIST_INVITATIONS
+from api.core.organization.member.store import LIST_MEMBERS, LIST_ORGANIZATIONS_OF
+from api.core.organization.store import LIST_ORGANIZATIONS
 from api.core.rbac.store import HELD_ROLES, LIST_GRANTS
 from api.core.user.store import LIST_USERS
 from api.platform.audit.store import LIST_ENTRIES
@@ -109,7 +110,7 @@ CASES: dict[str, tuple[str, list[Any] | dict[str, Any]]] = {
     "what was done to one thing": (LIST_ENTRIES, {"chain": ORG, "targets": ["course-7"], "limit": 21}),
     "what was done never": (LIST_ENTRIES, {"chain": ORG, "actions": ["course.deleted"], "limit": 21}),
     "what one holds": (HELD_ROLES, [PERSON]),
-    "where one is a member": (ORGANIZATIONS_OF, [PERSON]),
+    "where one is a member": (LIST_ORGANIZATIONS_OF, [PERSON]),
 }
 
 

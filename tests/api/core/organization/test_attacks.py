@@ -7,8 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from api.core.organization import invitation_store, invitations, jobs
-from api.core.organization.store import Invitation
+from api.core.organization.invitation import logic, store
+from api.core.organization.invitation.store import Invitation
 from cluster.base.ids import UserId
 from cluster.data import read
 from cluster.data.postgres import pool
@@ -58,7 +58,7 @@ async def test_an_address_that_nobody_can_have_is_refused_in_words(hub: Hub, ver
 async def test_who_is_removed_while_they_accept_keeps_no_role(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     school, eve = await hub.school(), await hub.person("eve")
     token = await invite(school, roles=["org_admin"])
-    give = jobs.grant_roles
+    give = logic.grant_roles
 
     async def too_late(invitation: Invitation, user_id: UserId) -> None:
         wanted = {"organization_id": str(school.org_id), "user_id": str(user_id)}
@@ -66,7 +66,7 @@ async def test_who_is_removed_while_they_accept_keeps_no_role(hub: Hub, monkeypa
         done(await school.owner.post(f"/v1/members/{member['id']}/remove"))
         await give(invitation, user_id)
 
-    monkeypatch.setattr(invitations, "grant_roles", too_late)
+    monkeypatch.setattr(logic, "grant_roles", too_late)
     await accept(eve, token)
     assert await client(GrantSource).grants_of(eve.id) == []
 
@@ -78,14 +78,14 @@ async def test_a_role_given_while_they_are_removed_does_not_stay(hub: Hub) -> No
     )
     member = done(await accept(eve, created["token"]))
     async with read() as db:
-        invitation = await invitation_store.find_by_token(db, invitations._sha256(created["token"]))  # pyright: ignore[reportPrivateUsage]
+        invitation = await store.find_by_token(db, logic.token_sha256(created["token"]))
     assert invitation is not None
     async with pool().acquire() as raw, raw.transaction():
         await raw.execute("SELECT FROM organization.members WHERE id = $1 FOR UPDATE", UUID(member["id"]))
         remove = asyncio.create_task(school.owner.post(f"/v1/members/{member['id']}/remove"))
         await until_they_wait(1)
         # Their rights were taken; a slow twin of the acceptance gives them again before the membership ends.
-        await jobs.grant_roles(invitation, eve.id)
+        await logic.grant_roles(invitation, eve.id)
     assert done(await remove)["state"] == "left"
     assert await client(GrantSource).grants_of(eve.id) == []
 

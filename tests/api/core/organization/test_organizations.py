@@ -5,6 +5,7 @@ import asyncio
 from api.core.organization import rules
 from api.core.rbac.contract import RbacCalls
 from cluster.base.ids import OrgId, new_id
+from cluster.data.named import resolve
 from cluster.data.postgres import pool
 from cluster.people.access import GrantSource, MemberSource, forget
 from cluster.people.calls import client
@@ -157,7 +158,7 @@ async def test_transfer_makes_another_member_the_owner(hub: Hub) -> None:
 
 
 async def test_what_permit_asks_is_one_indexed_statement(hub: Hub) -> None:
-    from api.core.organization.store import ORGANIZATIONS_OF
+    from api.core.organization.member.store import LIST_ORGANIZATIONS_OF
 
     school = await hub.school()
     with hub.statements() as counted:
@@ -165,7 +166,9 @@ async def test_what_permit_asks_is_one_indexed_statement(hub: Hub) -> None:
     assert counted.count == 1
     async with pool().acquire() as raw, raw.transaction():
         await raw.execute("SET LOCAL enable_seqscan = off")
-        plan = "\n".join(row[0] for row in await raw.fetch("EXPLAIN " + ORGANIZATIONS_OF, school.owner.id))
+        plan = "\n".join(
+            row[0] for row in await raw.fetch("EXPLAIN " + resolve(LIST_ORGANIZATIONS_OF)[0], school.owner.id)
+        )
     assert "members_of_user" in plan
     assert "Seq Scan" not in plan
 
@@ -199,14 +202,15 @@ async def test_a_role_of_ones_own_cannot_make_an_owner(hub: Hub) -> None:
 
 
 async def test_a_page_of_members_comes_from_an_index(hub: Hub) -> None:
-    from api.core.organization.store import LIST_MEMBERS
+    from api.core.organization.member.store import LIST_MEMBERS
 
     school = await hub.school()
     org = school.org_id
     async with pool().acquire() as raw, raw.transaction():
         await raw.execute("SET LOCAL enable_seqscan = off")
         await raw.execute("SET LOCAL plan_cache_mode = force_custom_plan")
-        rows = await raw.fetch("EXPLAIN " + LIST_MEMBERS, False, [org], None, org, None, None, None, None, None, 21)
+        sql = "EXPLAIN " + resolve(LIST_MEMBERS)[0]
+        rows = await raw.fetch(sql, False, [org], None, org, None, None, None, None, None, 21)
     plan = "\n".join(row[0] for row in rows)
     assert "Index" in plan
     assert "Seq Scan" not in plan

@@ -2,12 +2,10 @@
 
 from datetime import datetime, timedelta
 from typing import Annotated, Self
-from uuid import UUID
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import Field, model_validator
 from starlette.responses import Response
 
-from api.core.organization import invitations
 from api.core.organization.contract import (
     AddressNotVerified,
     InvitationId,
@@ -16,13 +14,12 @@ from api.core.organization.contract import (
     MemberIsSuspended,
     SuspendedOrganization,
 )
-from api.core.organization.member_routes import MemberView
-from api.core.organization.member_routes import render as render_member
-from api.core.organization.store import Invitation
+from api.core.organization.invitation import logic
+from api.core.organization.member.view import MemberView
 from api.core.rbac.contract import BeyondOwnRights, RoleDoesNotFit, RoleUnknown
 from cluster.base.ids import OrgId, UserId
 from cluster.base.settings import settings
-from cluster.http import Body, Caller, Page, Paging, Router, Several, once
+from cluster.http import Answer, Body, Caller, OrganizationId, Page, Paging, Router, Several, View
 
 router = Router("organization")
 
@@ -47,9 +44,9 @@ class Token(Body):
     token: Annotated[str, Field(min_length=1, max_length=200)]
 
 
-class InvitationView(BaseModel):
+class InvitationView(View):
     id: InvitationId
-    organization_id: OrgId
+    organization_id: OrganizationId
     email: str | None
     roles: list[str]
     max_uses: int
@@ -67,38 +64,26 @@ class CreatedInvitationView(InvitationView):
     url: str
 
 
-class PreviewView(BaseModel):
+class PreviewView(View):
     organization_id: OrgId
     organization_name: str
     email_is_named: bool
     expires_at: datetime
 
 
-def render(invitation: Invitation) -> InvitationView:
-    return InvitationView(
-        id=invitation.id,
-        organization_id=invitation.org_id,
-        email=invitation.email,
-        roles=invitation.roles,
-        max_uses=invitation.max_uses,
-        uses=invitation.uses,
-        created_by=invitation.created_by,
-        created_at=invitation.created_at,
-        expires_at=invitation.expires_at,
-        revoked_at=invitation.revoked_at,
-    )
+INVITATION = Answer(get=logic.get_invitation, view=InvitationView)
 
 
 @router.get("/v1/invitations")
 async def list_invitations(
-    caller: Caller, paging: Paging, organization_id: UUID | None = None, id: Several[UUID] = None
+    caller: Caller, paging: Paging, organization_id: OrgId | None = None, id: Several[InvitationId] = None
 ) -> Page[InvitationView]:
     """List the invitations of organizations where the caller may invite, newest first. Tokens are not shown again."""
     after = paging.after(organization_id=organization_id, id=id)
-    rows = await invitations.list_invitations(
-        caller, org_id=organization_id, ids=id, after=after[0] if after else None, limit=paging.limit + 1
+    invitations = await logic.list_invitations(
+        caller, org_id=organization_id, ids=id, before=InvitationId(after[0]) if after else None, limit=paging.rows
     )
-    return paging.page(rows, render=render)
+    return paging.page(invitations, render=InvitationView.of)
 
 
 @router.post(
@@ -109,19 +94,19 @@ async def list_invitations(
 )
 async def invite(caller: Caller, new: NewInvitation, response: Response) -> CreatedInvitationView:
     """Create an invitation: its link makes the holder a member. The answer holds a secret: an Idempotency-Key has no effect."""
-    invitation, token = await invitations.invite(
+    invitation, token = await logic.invite(
         caller,
         new.organization_id,
         email=new.email,
         roles=new.roles,
         max_uses=new.max_uses,
-        lasts=timedelta(days=new.expires_in_days),
+        lifetime=timedelta(days=new.expires_in_days),
     )
     response.headers["Location"] = f"/v1/invitations/{invitation.id}"
     response.headers["Cache-Control"] = "no-store"
     # After the #: browsers send that part to no server, so no log has it.
     url = f"{settings().public_url}/join#{token}"
-    return CreatedInvitationView(**render(invitation).model_dump(), token=token, url=url)
+    return CreatedInvitationView(**InvitationView.of(invitation).model_dump(), token=token, url=url)
 
 
 @router.post(
@@ -132,7 +117,7 @@ async def invite(caller: Caller, new: NewInvitation, response: Response) -> Crea
 )
 async def preview(body: Token) -> PreviewView:
     """Return the organization and address of an invitation, without signing in."""
-    invitation, organization = await invitations.preview(body.token)
+    invitation, organization = await logic.preview(body.token)
     return PreviewView(
         organization_id=organization.id,
         organization_name=organization.name,
@@ -148,21 +133,16 @@ async def preview(body: Token) -> PreviewView:
 )
 async def accept(caller: Caller, body: Token) -> MemberView:
     """Accept an invitation and become a member. Repeating the request changes nothing, so it needs no Idempotency-Key."""
-    return render_member(await invitations.accept(caller, body.token))
+    return MemberView.of(await logic.accept(caller, body.token))
 
 
 @router.get("/v1/invitations/{invitation_id}", raises=(InvitationNotFound,))
-async def get_invitation(caller: Caller, invitation_id: UUID) -> InvitationView:
+async def get_invitation(caller: Caller, invitation_id: InvitationId, response: Response) -> InvitationView:
     """Return an invitation."""
-    return render(await invitations.get_invitation(caller, InvitationId(invitation_id)))
+    return INVITATION.show(response, await logic.get_invitation(caller, invitation_id))
 
 
 @router.post("/v1/invitations/{invitation_id}/revoke", raises=(InvitationNotFound,))
-async def revoke(caller: Caller, invitation_id: UUID, response: Response) -> InvitationView:
+async def revoke(caller: Caller, invitation_id: InvitationId, response: Response) -> InvitationView:
     """Revoke an invitation. People who accepted it stay members."""
-    invitation = await once(
-        response,
-        invitations.revoke(caller, InvitationId(invitation_id)),
-        again=lambda id: invitations.get_invitation(caller, InvitationId(id)),
-    )
-    return render(invitation)
+    return await INVITATION.once(response, caller, logic.revoke(caller, invitation_id))

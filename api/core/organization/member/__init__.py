@@ -1,0 +1,1 @@
+"""Members: what an organization keeps of its people, and how memberships end."""
