@@ -11,7 +11,6 @@ from cluster.base.settings import REPOSITORY
 
 _NOT_YET = {
     "gateway",
-    "rbac",
     "content",
     "progress",
     "media",

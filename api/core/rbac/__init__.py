@@ -1,1 +1,1 @@
-"""Who may do what where: built-in and custom roles, and the grants that give them to people at a place."""
+"""Rights: built-in and custom roles, and the grants that give them to people at a place."""

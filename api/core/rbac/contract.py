@@ -101,7 +101,7 @@ class PermissionUnknown(Invalid):
 
 
 class BeyondOwnRights(Forbidden):
-    """Nobody gives, takes or shapes what they do not hold themselves."""
+    """The caller gives, ends or changes permissions that they do not hold themselves."""
 
     title = "This exceeds your own permissions"
 
@@ -127,7 +127,7 @@ class TooManyRoles(Conflict):
 
 
 class RbacCalls(Protocol):
-    """For services that own what roles are granted on. They check the caller's rights; every call may be repeated."""
+    """For services that own the places of grants. They check the rights of their callers; every call may be repeated."""
 
     async def grant(
         self,
@@ -140,7 +140,7 @@ class RbacCalls(Protocol):
         expires_at: datetime | None = None,
         extends: bool = True,
     ) -> GrantId:
-        """Give a role (a built-in one's name, a custom one's id) somewhere, and learn whose place that is.
+        """Grant a role (a built-in one's name, a custom one's id) at a place, and note the organization of the place.
 
         `extends=False`: a grant that stands keeps the end that it has.
 
@@ -158,7 +158,7 @@ class RbacCalls(Protocol):
         org_id: OrgId | None,
         revoked_by: UserId | None = None,
     ) -> bool:
-        """Take it away again; False when there was nothing.
+        """End the grant of a role at a place; False when there is none.
 
         Raises:
             LastOwner
@@ -166,7 +166,7 @@ class RbacCalls(Protocol):
         ...
 
     async def revoke_all(self, user_id: UserId, org_id: OrgId, revoked_by: UserId | None = None) -> int:
-        """Take away all that a person has in an organization, and return how many grants that were.
+        """End all grants of a person in an organization, and return how many that were.
 
         Raises:
             LastOwner
@@ -178,7 +178,7 @@ class RbacCalls(Protocol):
         ...
 
     async def discard(self, org_id: OrgId) -> int:
-        """End all grants of an organization that never came to be, owners' too."""
+        """End all grants of an organization that was not created, its owner's too."""
         ...
 
     async def transfer_ownership(self, org_id: OrgId, owner: UserId, successor: UserId) -> None:
@@ -200,8 +200,8 @@ class RbacCalls(Protocol):
 
     async def resume(self, org_id: OrgId, user_id: UserId | None = None) -> None: ...
 
-    async def lacking(self, principal: Principal, role: str, org_id: OrgId) -> list[str]:
-        """Return the permissions of a role that `principal` does not hold in the organization itself, and for good.
+    async def lacking(self, caller: Principal, role: str, org_id: OrgId) -> list[str]:
+        """Return the permissions of a role that `caller` does not hold in the organization itself, and without an end.
 
         Raises:
             RoleUnknown, RoleDoesNotFit
@@ -210,14 +210,14 @@ class RbacCalls(Protocol):
 
     async def lacking_against(
         self,
-        principal: Principal,
+        caller: Principal,
         user_id: UserId,
         org_id: OrgId,
         course_id: UUID | None = None,
         roles: list[str] | None = None,
     ) -> list[str]:
-        """Return the permissions that a person was granted at a place and `principal` does not hold there.
+        """Return the permissions that a person was granted at a place and `caller` does not hold there.
 
-        The place is the organization itself, or its course. `roles`: only what these built-in roles gave.
+        The place is the organization itself, or its course. `roles`: only the permissions of these built-in roles.
         """
         ...

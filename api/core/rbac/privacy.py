@@ -1,6 +1,6 @@
-"""Personal data that rbac keeps: who may do what, and who let them."""
+"""Personal data that rbac keeps: grants, the people who gave them, and suspensions."""
 
-from api.core.rbac import logic
+from api.core.rbac.grant import logic
 from cluster.jobs import JobRun
 from cluster.people.erasure import Erasing
 from cluster.people.privacy import FreeText, PersonalData
@@ -42,5 +42,5 @@ FREE_TEXT = (FreeText(table="rbac.roles", columns=("name", "title"), holds="what
 
 
 async def erase(run: JobRun, request: Erasing) -> None:
-    """End what was granted, so that everybody hears of it before the rows go."""
-    await logic.end_of_person(run.principal, request.user_id, request.org_id)
+    """End the person's grants, so that events tell of it before the rows are deleted."""
+    await logic.revoke_for_erasure(run.principal, request.user_id, request.org_id)

@@ -12,7 +12,8 @@ from api.core.auth.session.store import LIST_SESSIONS
 from api.core.organization.invitation.store import LIST_INVITATIONS
 from api.core.organization.member.store import LIST_MEMBERS, LIST_ORGANIZATIONS_OF
 from api.core.organization.store import LIST_ORGANIZATIONS
-from api.core.rbac.store import HELD_ROLES, LIST_GRANTS
+from api.core.rbac.grant.store import LIST_GRANTS
+from api.core.rbac.held_role.store import LIST_HELD_ROLES
 from api.core.user.store import LIST_USERS
 from api.platform.audit.store import LIST_ENTRIES
 from cluster.base.settings import settings
@@ -109,7 +110,7 @@ CASES: dict[str, tuple[str, list[Any] | dict[str, Any]]] = {
     "what one of its people did": (LIST_ENTRIES, {"chain": ORG, "actor": "person:7", "limit": 21}),
     "what was done to one thing": (LIST_ENTRIES, {"chain": ORG, "targets": ["course-7"], "limit": 21}),
     "what was done never": (LIST_ENTRIES, {"chain": ORG, "actions": ["course.deleted"], "limit": 21}),
-    "what one holds": (HELD_ROLES, [PERSON]),
+    "what one holds": (LIST_HELD_ROLES, [PERSON]),
     "where one is a member": (LIST_ORGANIZATIONS_OF, [PERSON]),
 }
 

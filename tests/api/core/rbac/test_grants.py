@@ -6,11 +6,13 @@ from typing import Any
 from uuid import UUID
 
 from api.core.rbac.contract import RbacCalls
-from api.core.rbac.logic import end_expired
-from api.core.rbac.store import HELD_ROLES, LOCK_OWNERS
+from api.core.rbac.grant.logic import end_expired
+from api.core.rbac.grant.store import LOCK_OWNERS
+from api.core.rbac.held_role.store import LIST_HELD_ROLES
 from cluster.base.ids import OrgId, UserId, new_id
 from cluster.base.principal import platform
 from cluster.base.registry import offers, offers_by_service
+from cluster.data.named import resolve
 from cluster.data.postgres import pool
 from cluster.people.access import GrantSource, Permission, Role, permissions_of_role
 from cluster.people.calls import client
@@ -225,8 +227,8 @@ async def test_what_permit_asks_is_one_indexed_statement(hub: Hub) -> None:
     assert counted.count == 1
     async with pool().acquire() as raw, raw.transaction():
         await raw.execute("SET LOCAL enable_seqscan = off")
-        held = "\n".join(row[0] for row in await raw.fetch("EXPLAIN " + HELD_ROLES, school.owner.id))
-        owners = "\n".join(row[0] for row in await raw.fetch("EXPLAIN " + LOCK_OWNERS, school.org_id))
+        held = "\n".join(row[0] for row in await raw.fetch("EXPLAIN " + resolve(LIST_HELD_ROLES)[0], school.owner.id))
+        owners = "\n".join(row[0] for row in await raw.fetch("EXPLAIN " + resolve(LOCK_OWNERS)[0], school.org_id))
     assert "grants_of_user" in held
     assert "Seq Scan" not in held
     assert "grants_owners" in owners

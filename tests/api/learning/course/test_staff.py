@@ -3,8 +3,9 @@ from typing import Any
 
 import pytest
 
-from api.core.rbac import logic as rbac
 from api.core.rbac.contract import GrantId
+from api.core.rbac.grant import logic as rbac
+from api.core.rbac.grant.store import NewGrant
 from cluster.base.ids import new_id
 from cluster.base.principal import Principal
 from cluster.people.access import GrantSource, permissions_of_role
@@ -87,7 +88,7 @@ async def test_concurrent_creates_with_one_key_leave_no_grant_without_a_course(
     answers: list[Any] = []
     grant = rbac.grant
 
-    async def grant_slowly(actor: Principal, new: rbac.NewGrant, **more: Any) -> GrantId:
+    async def grant_slowly(actor: Principal, new: NewGrant, **more: Any) -> GrantId:
         """Let the twin come between the grant and the course."""
         monkeypatch.setattr(rbac, "grant", grant)
         answers.append(await asyncio.create_task(school.owner.post("/v1/courses", body, headers=headers)))

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from api.core.rbac import logic as rbac
+from api.core.rbac.place import logic as rbac
 from api.learning.content.contract import ContentCalls
 from api.learning.content.outline import logic as outlines
 from api.learning.course import store

@@ -1,4 +1,4 @@
-"""Decide where a role may be granted and who must stay an owner."""
+"""Decisions of grants that need no database: where a role may be granted, until when, and whether an owner stays."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -12,7 +12,7 @@ _WIDTH: dict[ScopeKind, int] = {"platform": 4, "organization": 3, "unit": 2, "co
 
 
 def check_fits(role: str, role_scope: ScopeKind, granted_at: ScopeKind) -> None:
-    """Return when a role made for `role_scope` may be granted at `granted_at`: there, or wider up to the organization.
+    """Check that a role made for `role_scope` may be granted at `granted_at`: there, or wider up to the organization.
 
     Raises:
         RoleDoesNotFit
@@ -30,7 +30,7 @@ def check_fits(role: str, role_scope: ScopeKind, granted_at: ScopeKind) -> None:
 
 
 def check_an_owner_stays(owners: Collection[UserId], leaving: UserId) -> None:
-    """Return when somebody else stays an owner after `leaving` is none any more.
+    """Check that somebody else is an owner when `leaving` is none any more.
 
     Raises:
         LastOwner
@@ -40,7 +40,7 @@ def check_an_owner_stays(owners: Collection[UserId], leaving: UserId) -> None:
 
 
 def check_end(role: str, expires_at: datetime | None, now: datetime) -> None:
-    """Return when a grant of this role may end by itself then.
+    """Check that a grant of this role may end by itself then.
 
     Raises:
         RoleDoesNotFit: owners stay until they are replaced.

@@ -1,0 +1,1 @@
+"""Places: the organization of each unit, course and run."""

@@ -1,0 +1,1 @@
+"""Suspensions: grants of a member, or of everybody in an organization, that rest."""
