@@ -1,1 +1,1 @@
-"""The door: directory and health of all services, the merged API document and its page, keys for verifying tokens, operations."""
+"""Directory and health of all services, the merged API document and its page, keys for verifying tokens, operations."""

@@ -1,4 +1,4 @@
-"""Pages that the gateway serves from its own files; none of them asks another address for anything."""
+"""Pages that the gateway serves from its own files; none of them loads anything from another address."""
 
 import gzip
 import html
@@ -74,7 +74,7 @@ def problem_index() -> Response:
 
 
 def problem_page(slug: str) -> Response:
-    """Say what a problem type means (RFC 9457, section 3.1.1: the type leads to its documentation).
+    """Explain a problem type (RFC 9457, section 3.1.1: the type leads to its documentation).
 
     Raises:
         ProblemTypeNotFound: there is none of this name.

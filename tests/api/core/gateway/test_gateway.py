@@ -67,7 +67,7 @@ async def test_the_directory_lists_every_service_with_its_health(hub: Hub) -> No
 
 
 async def test_a_service_that_does_not_answer_is_unhealthy(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(logic, "_round", None)
+    monkeypatch.setattr(logic, "_last_check", None)
     monkeypatch.setattr(calls, "_hosted", set(table()) - {"audit"})
     monkeypatch.setattr(calls, "_base", lambda _service: "http://127.0.0.1:9")  # pyright: ignore[reportUnknownLambdaType]
     listed = done(await hub.guest.get("/v1/gateway/-/services"))["items"]
@@ -82,7 +82,7 @@ async def test_guests_who_ask_together_cost_one_round(hub: Hub, monkeypatch: pyt
         await asyncio.sleep(0)
         return True
 
-    monkeypatch.setattr(logic, "_round", None, raising=False)
+    monkeypatch.setattr(logic, "_last_check", None, raising=False)
     monkeypatch.setattr(calls, "is_healthy", answers)
     await asyncio.gather(*(hub.guest.get("/v1/gateway/-/services") for _ in range(10)))
     assert sorted(asked) == sorted(table())

@@ -1,0 +1,1 @@
+"""Operations: the state of long work, its report, and requests to cancel or undo it."""
