@@ -17,7 +17,7 @@ from cluster.base.settings import settings
 from cluster.data import objects, postgres, roles
 from cluster.http import Edge, build_app, problem_response, text_response
 from cluster.http.names import host_name, is_loopback
-from cluster.people import access, calls, identity
+from cluster.people import calls, identity, relations
 from cluster.signals import broadcast, redis
 
 Scope = MutableMapping[str, Any]
@@ -42,7 +42,7 @@ async def open_process(services: tuple[str, ...], *, name: str, connections: int
     url = await roles.ensure_login(services)
     await postgres.connect(url, size=connections, application=name, wait_s=wait_s)
     await redis.connect()
-    broadcast.listen("access", access.hear, on_gap=access.forget_everybody)
+    broadcast.listen("access", relations.hear, on_gap=relations.forget_everybody)
     await broadcast.start()
     await identity.start()
     registry.load(services, "snapshots")

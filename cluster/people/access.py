@@ -1,37 +1,58 @@
 """Access: what a principal may do to one resource (`permit`) and which resources a list may show it (`reach_of`).
 
-Relations are leaves: rbac answers grants, organization answers membership, enrollment answers who learns in a run. Each reads its
-own tables and calls nobody. A yes may be kept for some seconds; a no is never final from a cache.
+A permission holds by roles that rbac granted and by relations that follow from facts; `cluster.people.relations` asks for both.
 """
 
-import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Generic, TypeVar
 from uuid import UUID
 
-from cluster.base.ids import OrgId, UserId
+from cluster.base.ids import UserId
 from cluster.base.principal import Principal
 from cluster.base.problems import Forbidden, NotFound
 from cluster.base.registry import offers
 from cluster.data import Connection, read
-from cluster.people.calls import client
-from cluster.signals import broadcast
+from cluster.people.relations import (
+    AddressSource,
+    GrantedScope,
+    GrantSource,
+    LearnerSource,
+    MemberSource,
+    Relations,
+    ScopeKind,
+)
+
+__all__ = [
+    "RELATIONS",
+    "AddressSource",
+    "GrantSource",
+    "GrantedScope",
+    "Guarded",
+    "LearnerSource",
+    "MemberSource",
+    "Permission",
+    "Reach",
+    "Role",
+    "ScopeKind",
+    "lacking",
+    "lapsing",
+    "lasts_until",
+    "permissions_of_role",
+    "permit",
+    "permitted",
+    "reach_of",
+    "roles_with",
+    "within",
+]
 
 T = TypeVar("T")
 K = TypeVar("K")
-ScopeKind = Literal["platform", "organization", "unit", "course", "run"]
 
 RELATIONS = ("anyone", "signed_in", "self", "member", "learner")
 """Roles that nobody grants: they follow from facts."""
-
-_GRANTS_TTL_S = 30.0
-_RELATION_TTL_S = 5.0
-_TRUST_S = 1.5
-"""Answers are kept only while broadcasts are known to arrive this promptly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,45 +71,6 @@ class Role:
     name: str
     title: str
     scope: ScopeKind
-
-
-@dataclass(frozen=True, slots=True)
-class GrantedScope:
-    """What somebody was granted at one place. `scope_id` is None for the platform."""
-
-    scope: ScopeKind
-    scope_id: UUID | None
-    org_id: OrgId | None
-    permissions: tuple[str, ...]
-    expires_at: datetime | None = None
-
-
-class GrantSource(Protocol):
-    """Answered by rbac."""
-
-    async def grants_of(self, user_id: UserId) -> list[GrantedScope]: ...
-
-
-class MemberSource(Protocol):
-    """Answered by organization."""
-
-    async def organizations_of(self, user_id: UserId) -> list[OrgId]: ...
-
-
-class LearnerSource(Protocol):
-    """Answered by enrollment."""
-
-    async def learns_in(self, user_id: UserId, run_id: UUID) -> bool: ...
-
-    async def runs_of(self, user_id: UserId) -> list[UUID]: ...
-
-
-class AddressSource(Protocol):
-    """Answered by auth."""
-
-    async def owns_address(self, user_id: UserId, email: str) -> bool:
-        """Tell whether this is the person's address, and verified: an unverified one grants nothing."""
-        ...
 
 
 class Guarded(Generic[T]):
@@ -238,7 +220,7 @@ async def reach_of(principal: Principal, permission: str) -> Reach:
     user_id = principal.person()
     if principal.scopes is not None and permission not in principal.scopes:
         return Reach()
-    relations = _Relations(principal)
+    relations = Relations(principal)
     grants = [grant for grant in await relations.grants() if permission in grant.permissions]
     orgs = {grant.org_id for grant in grants if grant.scope == "organization"}
     if "member" in roles:
@@ -256,12 +238,12 @@ async def reach_of(principal: Principal, permission: str) -> Reach:
     )
 
 
-def _relations(principal: Principal, *, fresh: bool = False) -> "_Relations | None":
+def _relations(principal: Principal, *, fresh: bool = False) -> Relations | None:
     """Return whom to ask about a principal; guests and the platform stand in no relation."""
-    return None if principal.id is None else _Relations(principal, fresh=fresh)
+    return None if principal.id is None else Relations(principal, fresh=fresh)
 
 
-async def _holds(principal: Principal, permission: str, where: "Guarded[T]", relations: "_Relations | None") -> bool:
+async def _holds(principal: Principal, permission: str, where: Guarded[T], relations: Relations | None) -> bool:
     if principal.kind == "platform":
         return True
     roles = roles_with(permission)
@@ -280,7 +262,7 @@ async def _holds(principal: Principal, permission: str, where: "Guarded[T]", rel
     return await relations.has_grant(lambda grant: permission in grant.permissions and _covers(grant, where))
 
 
-def _is_cut_off(principal: Principal, where: "Guarded[T]") -> bool:
+def _is_cut_off(principal: Principal, where: Guarded[T]) -> bool:
     """Tell whether the session is bound to an organization and this lies elsewhere.
 
     What lies in no organization is elsewhere too, but for the person's own account.
@@ -289,7 +271,7 @@ def _is_cut_off(principal: Principal, where: "Guarded[T]") -> bool:
     return bound is not None and where.org_id != bound and (where.org_id is not None or where.owner_id != principal.id)
 
 
-async def _touches(principal: Principal, where: "Guarded[T]", relations: "_Relations | None") -> bool:
+async def _touches(principal: Principal, where: Guarded[T], relations: Relations | None) -> bool:
     if relations is None or _is_cut_off(principal, where):
         return False
     if await relations.has_grant(lambda grant: _covers(grant, where)):
@@ -297,7 +279,7 @@ async def _touches(principal: Principal, where: "Guarded[T]", relations: "_Relat
     return where.org_id is not None and await relations.is_member(where.org_id)
 
 
-def _covers(grant: GrantedScope, where: "Guarded[T]") -> bool:
+def _covers(grant: GrantedScope, where: Guarded[T]) -> bool:
     match grant.scope:
         case "platform":
             return True
@@ -331,99 +313,3 @@ def roles_with(permission: str) -> frozenset[str]:
 def permissions_of_role(role: str) -> tuple[str, ...]:
     """Return the permissions of a built-in role, sorted."""
     return tuple(sorted(name for name, roles in _permissions().items() if role in roles))
-
-
-# What the owners answered lately, by user and question: (kept until, answer). Whatever changes about a user drops all of
-# it. Bounded, because a replica sees every user of the platform.
-_kept: OrderedDict[UUID, dict[object, tuple[float, Any]]] = OrderedDict()
-_MAX_USERS = 20_000
-
-
-class _Relations:
-    """What the owners of relations say of a principal while one decision is made.
-
-    A kept yes counts; before a no the owner is asked, once. What holds outside the organization that a session is bound to is
-    not seen here at all.
-    """
-
-    __slots__ = ("_asked", "_fresh", "_principal", "_user_id")
-
-    def __init__(self, principal: Principal, *, fresh: bool = False) -> None:
-        self._principal = principal
-        self._user_id = principal.person()
-        self._fresh = fresh
-        self._asked: dict[object, Any] = {}
-
-    async def grants(self, *, certain: bool = False) -> list[GrantedScope]:
-        source, bound = client(GrantSource), self._principal.bound_org
-        grants = await self._answer("grants", lambda: source.grants_of(self._user_id), _GRANTS_TTL_S, certain)
-        return [
-            grant
-            for grant in grants
-            if (bound is None or grant.org_id == bound)
-            and (grant.expires_at is None or grant.expires_at > datetime.now(UTC))
-        ]
-
-    async def organizations(self, *, certain: bool = False) -> list[OrgId]:
-        source, bound = client(MemberSource), self._principal.bound_org
-        orgs = await self._answer(
-            "organizations", lambda: source.organizations_of(self._user_id), _RELATION_TTL_S, certain
-        )
-        return orgs if bound is None else [org_id for org_id in orgs if org_id == bound]
-
-    async def has_grant(self, counts: Callable[[GrantedScope], bool]) -> bool:
-        return any(map(counts, await self.grants())) or any(map(counts, await self.grants(certain=True)))
-
-    async def is_member(self, org_id: UUID) -> bool:
-        return org_id in await self.organizations() or org_id in await self.organizations(certain=True)
-
-    async def learns_in(self, run_id: UUID) -> bool:
-        source = client(LearnerSource)
-
-        async def ask() -> bool:
-            return await source.learns_in(self._user_id, run_id)
-
-        return await self._answer(run_id, ask, _RELATION_TTL_S) or await self._answer(
-            run_id, ask, _RELATION_TTL_S, certain=True
-        )
-
-    async def runs(self) -> list[UUID]:
-        """Return where the person learns; which organizations these runs belong to is not known here."""
-        return [] if self._principal.bound_org is not None else await client(LearnerSource).runs_of(self._user_id)
-
-    async def _answer(
-        self, question: object, ask: Callable[[], Awaitable[T]], ttl_s: float, certain: bool = False
-    ) -> T:
-        if question in self._asked:
-            return self._asked[question]
-        kept = None if certain or self._fresh else _kept.get(self._user_id, {}).get(question)
-        # Where broadcasts do not arrive, nobody tells us that a right was taken away: then the owner is asked each time.
-        if kept is not None and kept[0] > time.monotonic() and broadcast.fresh_within(_TRUST_S):
-            _kept.move_to_end(self._user_id)
-            return kept[1]
-        # `forget` takes this dictionary away, so that an answer from before the change is not kept after it.
-        answers = _kept.setdefault(self._user_id, {})
-        _kept.move_to_end(self._user_id)
-        if len(_kept) > _MAX_USERS:
-            _kept.popitem(last=False)
-        answer = self._asked[question] = await ask()
-        answers[question] = (time.monotonic() + ttl_s, answer)
-        return answer
-
-
-def forget(user_id: UUID) -> None:
-    """Drop what was kept about a user: their grants, memberships or enrolments changed."""
-    _kept.pop(user_id, None)
-
-
-async def hear(message: dict[str, Any]) -> None:
-    """Drop what a broadcast on `access` says has changed: about one user, or about everybody in an organization."""
-    if "user_id" in message:
-        forget(UUID(message["user_id"]))
-    else:
-        await forget_everybody()
-
-
-async def forget_everybody() -> None:
-    """Drop everything that was kept: changes may have been missed."""
-    _kept.clear()

@@ -10,8 +10,8 @@ from api.core.rbac.contract import RbacCalls
 from api.media.video_processing.film.sample import Recipe as FilmRecipe
 from api.media.video_processing.film.sample import make_film
 from cluster.data import read
-from cluster.people.access import forget
 from cluster.people.calls import client
+from cluster.people.relations import forget
 from tests.harness import PASSWORD, Hub, Person, School, done
 
 _number = itertools.count(1)

@@ -9,8 +9,8 @@ import pytest
 from cluster.base.ids import OrgId, UserId, new_id
 from cluster.base.principal import GUEST, Principal
 from cluster.base.problems import Forbidden, NotFound, Unauthorized
-from cluster.people import access, calls
-from cluster.people.access import GrantedScope, Guarded, permissions_of_role, permit, reach_of, within
+from cluster.people import calls, relations
+from cluster.people.access import GrantedScope, Guarded, Reach, lacking, permissions_of_role, permit, reach_of, within
 from cluster.signals import broadcast
 
 ORG = OrgId(new_id())
@@ -51,9 +51,9 @@ async def owners(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Owners]:
     made = Owners()
     monkeypatch.setattr(calls, "_local", dict.fromkeys(("rbac", "organization", "enrollment"), made))
     monkeypatch.setattr(broadcast, "fresh_within", lambda _seconds: True)  # pyright: ignore[reportUnknownLambdaType,reportUnknownArgumentType]
-    await access.forget_everybody()
+    await relations.forget_everybody()
     yield made
-    await access.forget_everybody()
+    await relations.forget_everybody()
 
 
 def somebody(**more: object) -> Principal:
@@ -66,7 +66,7 @@ async def test_a_yes_is_kept_and_ends_with_the_news_of_a_revocation(owners: Owne
         await permit(person, "course:edit", within(org_id=ORG))
     assert owners.asked == 1
     owners.granted = False
-    access.forget(person.person())
+    relations.forget(person.person())
     with pytest.raises(NotFound):
         await permit(person, "course:edit", within(org_id=ORG))
 
@@ -89,7 +89,7 @@ async def test_an_answer_from_before_a_revocation_is_not_kept_after_it(owners: O
     while not owners.asked:  # noqa: ASYNC110 (turns of the loop, not a wait)
         await asyncio.sleep(0)
     owners.granted = False
-    access.forget(person.person())
+    relations.forget(person.person())
     owners.answer_now.set()
     await under_way
     with pytest.raises(NotFound):
@@ -124,7 +124,7 @@ async def test_scopes_cut_what_a_person_holds(owners: Owners) -> None:
     with pytest.raises(Forbidden):
         await permit(reader, "course:edit", within(org_id=ORG))
     assert (await reach_of(reader, "course:read")).org_ids == (ORG,)
-    assert await reach_of(reader, "course:edit") == access.Reach()
+    assert await reach_of(reader, "course:edit") == Reach()
 
 
 async def test_before_a_cold_no_each_owner_is_asked_once(owners: Owners) -> None:
@@ -135,7 +135,7 @@ async def test_before_a_cold_no_each_owner_is_asked_once(owners: Owners) -> None
     with pytest.raises(Forbidden):
         await permit(somebody(), "run:attend", Guarded("film", org_id=ORG, run_id=new_id(), public=True))
     assert owners.asked == 3
-    lacked = await access.lacking(somebody(), permissions_of_role("org_admin"), within(org_id=ORG))
+    lacked = await lacking(somebody(), permissions_of_role("org_admin"), within(org_id=ORG))
     assert lacked == list(permissions_of_role("org_admin"))
     assert owners.asked <= 5
 
@@ -159,9 +159,9 @@ async def test_lists_of_a_bound_session_show_what_lies_in_its_organization(owner
     assert (await reach_of(free, learning)).run_ids == tuple(owners.runs)
     assert (await reach_of(bound, learning)).run_ids == ()
     assert (await reach_of(free, "enrollment:create")).everywhere
-    assert await reach_of(bound, "enrollment:create") == access.Reach(org_ids=(ORG,))
+    assert await reach_of(bound, "enrollment:create") == Reach(org_ids=(ORG,))
     assert (await reach_of(free, "grant:read")).own == free.id
-    assert await reach_of(bound, "grant:read") == access.Reach(org_ids=(ORG,))
+    assert await reach_of(bound, "grant:read") == Reach(org_ids=(ORG,))
     assert set((await reach_of(free, "organization:read")).org_ids) == set(owners.members)
     assert (await reach_of(bound, "organization:read")).org_ids == (ORG,)
 
@@ -182,7 +182,7 @@ async def test_a_bound_session_has_its_persons_account_and_nothing_else_outside(
 async def test_permit_keeps_the_answers_about_whoever_asked_last(
     owners: Owners, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(access, "_MAX_USERS", 2)
+    monkeypatch.setattr(relations, "_MAX_USERS", 2)
     first, second, third = somebody(), somebody(), somebody()
     for caller in (first, second, first, third):
         await permit(caller, "course:edit", within(org_id=ORG))

@@ -7,8 +7,9 @@ from api.core.rbac.contract import RbacCalls
 from cluster.base.ids import OrgId, new_id
 from cluster.data.named import resolve
 from cluster.data.postgres import pool
-from cluster.people.access import GrantSource, MemberSource, forget
+from cluster.people.access import GrantSource, MemberSource
 from cluster.people.calls import client
+from cluster.people.relations import forget
 from tests.harness import Hub, Person, done, problem
 
 

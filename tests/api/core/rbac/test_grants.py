@@ -14,6 +14,7 @@ from cluster.base.principal import platform
 from cluster.base.registry import offers, offers_by_service
 from cluster.data.named import resolve
 from cluster.data.postgres import pool
+from cluster.people import relations
 from cluster.people.access import GrantSource, Permission, Role, permissions_of_role
 from cluster.people.calls import client
 from tests.harness import Hub, Person, School, done, problem
@@ -36,9 +37,7 @@ async def grant(school: School, person: Person, role: str, **more: Any) -> dict[
 
 
 async def hub_forgets(person: Person) -> None:
-    from cluster.people import access
-
-    access.forget(person.id)
+    relations.forget(person.id)
 
 
 async def a_course(school: School, author: Person) -> UUID:
