@@ -19,7 +19,7 @@ from prometheus_client import Gauge
 from actors.loops import Idle, Loop
 from cluster import events
 from cluster.base.telemetry import REGISTRY
-from cluster.events import Envelope, inbox, kafka
+from cluster.events import Envelope, drainer, inbox, kafka
 
 log = logging.getLogger(__name__)
 
@@ -171,7 +171,7 @@ class Drainer:
 
     async def step(self) -> float:
         """Give every service with due keys some seconds; return how long to rest."""
-        due = await inbox.due(self._services)
+        due = await drainer.due(self._services)
         results = await asyncio.gather(*(self._drain(service) for service in due), return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
@@ -182,7 +182,7 @@ class Drainer:
         until = time.monotonic() + _DRAIN_S
         while time.monotonic() < until:
             async with self._turn:
-                if not await inbox.drain_once((service,)):
+                if not await drainer.drain_once((service,)):
                     return
             self.loop.beat()
 

@@ -1,4 +1,4 @@
-"""Events: declare, emit, listen. `inbox`, `parked`, `subscriptions` and `kafka` are for workers."""
+"""Events: declare, emit, listen. `inbox`, `drainer`, `handling`, `parked`, `subscriptions` and `kafka` are for workers."""
 
 from cluster.events.declare import (
     Actor,

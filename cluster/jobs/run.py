@@ -27,7 +27,7 @@ from cluster.base.principal import Principal, platform
 from cluster.base.telemetry import REGISTRY, span_from
 from cluster.data import Connection, read
 from cluster.events import Actor
-from cluster.events.inbox import describe
+from cluster.events.handling import describe
 from cluster.jobs.declare import JobType, job_type, job_types, perform_of
 from cluster.jobs.job_run import JobRun, LeaseLost
 from cluster.jobs.lanes import SLOTS, Lane, Slots

@@ -7,7 +7,7 @@ from uuid import UUID
 from cluster import events
 from cluster.base.ids import OrgId, new_id
 from cluster.data import Transaction
-from cluster.events import Envelope, inbox
+from cluster.events import Envelope, drainer
 from tests.kernel import rows, run
 
 
@@ -91,4 +91,4 @@ async def parked_keys() -> dict[str, tuple[int, bool]]:
 async def drain_now() -> bool:
     """Drain one key as if its time had come."""
     await run("UPDATE hub.parked_keys SET retry_at = now() WHERE NOT dead")
-    return await inbox.drain_once(["listener"])
+    return await drainer.drain_once(["listener"])

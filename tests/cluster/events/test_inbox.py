@@ -10,8 +10,9 @@ from cluster import events
 from cluster.base.ids import new_id
 from cluster.data import Transaction
 from cluster.data.postgres import pool
-from cluster.events import Envelope, inbox, parked
-from cluster.events.inbox import MAX_ATTEMPTS, Receipt
+from cluster.events import Envelope, drainer, handling, inbox, parked
+from cluster.events.drainer import MAX_ATTEMPTS
+from cluster.events.inbox import Receipt
 from tests.cluster.events.probe import FAULTS, Counted, Echoed, counted, drain_now, echoes, effects, parked_keys
 from tests.kernel import committed, registries_kept, rows, run
 
@@ -128,7 +129,7 @@ async def test_a_lost_connection_parks_nothing() -> None:
 
 
 async def test_a_handler_that_hangs_is_parked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inbox, "HANDLER_LIMIT_S", 0.05)
+    monkeypatch.setattr(handling, "HANDLER_LIMIT_S", 0.05)
 
     async def hang(tx: Transaction, envelope: Envelope, event: object) -> None:
         await tx.run("SELECT pg_sleep(30)")
@@ -235,7 +236,7 @@ async def ignore(tx: Transaction, envelope: Envelope, event: Echoed) -> None:
 
 async def test_receive_commits_about_a_second_of_handlers_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
-    monkeypatch.setattr(inbox, "monotonic", clock)
+    monkeypatch.setattr(handling, "monotonic", clock)
     calls: list[tuple[int, int]] = []
 
     async def slow(tx: Transaction, envelope: Envelope, event: Counted) -> None:
@@ -256,7 +257,7 @@ async def test_receive_commits_about_a_second_of_handlers_at_a_time(monkeypatch:
 
 async def test_drainer_commits_about_a_second_of_handlers_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, key = Clock(), new_id()
-    monkeypatch.setattr(inbox, "monotonic", clock)
+    monkeypatch.setattr(handling, "monotonic", clock)
     failing = True
     calls: list[tuple[int, int]] = []
 
@@ -271,7 +272,7 @@ async def test_drainer_commits_about_a_second_of_handlers_at_a_time(monkeypatch:
         await inbox.receive("slow", [counted(key, n) for n in range(7)])
         failing = False
         await run("UPDATE hub.parked_keys SET retry_at = now()")
-        while await inbox.drain_once(["slow"]):
+        while await drainer.drain_once(["slow"]):
             pass
 
     assert [n for n, _ in calls] == list(range(7))

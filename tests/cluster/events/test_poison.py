@@ -10,7 +10,7 @@ from actors.consumers import Drainer
 from cluster import events
 from cluster.base.ids import new_id
 from cluster.data import Transaction
-from cluster.events import Envelope, inbox
+from cluster.events import Envelope, drainer, handling, inbox
 from cluster.events.inbox import Receipt
 from tests.cluster.events.probe import Counted, counted
 from tests.kernel import registries_kept, rows, run
@@ -45,7 +45,7 @@ def registry() -> Iterator[None]:
 
 async def drain() -> bool:
     await run("UPDATE hub.parked_keys SET retry_at = now() WHERE NOT dead")
-    return await inbox.drain_once(["strict"])
+    return await drainer.drain_once(["strict"])
 
 
 async def children() -> list[int]:
@@ -83,9 +83,9 @@ async def test_a_parked_key_that_commit_refuses_does_not_delay_other_keys() -> N
     await run("INSERT INTO probe.parents VALUES ($1)", BAD + 1)
     await run("UPDATE hub.parked_keys SET retry_at = now() - interval '1 s' WHERE key = $1", str(bad))
     await run("UPDATE hub.parked_keys SET retry_at = now() WHERE key = $1", str(good))
-    assert await inbox.drain_once(["strict"])
-    assert await inbox.drain_once(["strict"])
-    assert not await inbox.drain_once(["strict"])
+    assert await drainer.drain_once(["strict"])
+    assert await drainer.drain_once(["strict"])
+    assert not await drainer.drain_once(["strict"])
     assert await keys() == [(str(bad), 2)]
     assert await children() == [BAD + 1]
 
@@ -132,7 +132,7 @@ async def test_whatever_a_handler_does_its_event_is_parked(fault: Fault) -> None
 async def test_slow_handlers_do_not_delay_the_parked_keys_of_other_services(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(inbox, "HANDLER_LIMIT_S", 0.5)
+    monkeypatch.setattr(handling, "HANDLER_LIMIT_S", 0.5)
     failing = True
 
     async def hang(tx: Transaction, envelope: Envelope, event: Counted) -> None:
