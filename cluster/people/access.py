@@ -95,9 +95,12 @@ class Guarded(Generic[T]):
         self.run_id = run_id
         self.owner_id = owner_id
         self.see = see
-        """The permission that lets one know of its existence: with it a refusal is 403, without it 404."""
+        """The permission that lets one know of its existence: with it a refusal is 403, without it 404.
+
+        None: everybody with a relation to its place may know of it.
+        """
         self.public = public
-        """Everybody may know that it exists."""
+        """Superseded by `see`: content and enrollment still use it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,10 +115,15 @@ class Reach:
 
 
 def within(
-    *, org_id: UUID | None = None, course_id: UUID | None = None, run_id: UUID | None = None, public: bool = False
+    *,
+    org_id: UUID | None = None,
+    course_id: UUID | None = None,
+    run_id: UUID | None = None,
+    see: str | None = None,
+    public: bool = False,
 ) -> Guarded[None]:
-    """Name a place for something that does not exist yet."""
-    return Guarded(None, org_id=org_id, course_id=course_id, run_id=run_id, public=public)
+    """Name a place for something that does not exist yet. `within()` is the platform itself, of which everybody may know."""
+    return Guarded(None, org_id=org_id, course_id=course_id, run_id=run_id, see=see, public=public)
 
 
 async def permit(
@@ -142,9 +150,7 @@ async def permit(
         return guarded._value  # pyright: ignore[reportPrivateUsage]
     if principal.kind == "guest":
         principal.person()
-    if guarded.public or (guarded.see is not None and await _holds(principal, guarded.see, guarded, relations)):
-        raise Forbidden(f"this needs the permission {permission}", permission=permission)
-    if guarded.see is None and await _touches(principal, guarded, relations):
+    if await _is_visible(principal, guarded, relations):
         raise Forbidden(f"this needs the permission {permission}", permission=permission)
     raise missing()
 
@@ -269,6 +275,21 @@ def _is_cut_off(principal: Principal, where: Guarded[T]) -> bool:
     """
     bound = principal.bound_org
     return bound is not None and where.org_id != bound and (where.org_id is not None or where.owner_id != principal.id)
+
+
+async def _is_visible(principal: Principal, guarded: Guarded[T], relations: Relations | None) -> bool:
+    if guarded.public or _is_platform(guarded):
+        return True
+    if guarded.see is not None:
+        return await _holds(principal, guarded.see, guarded, relations)
+    return await _touches(principal, guarded, relations)
+
+
+def _is_platform(where: Guarded[T]) -> bool:
+    """Tell whether this names the platform itself: no resource, and no place in it."""
+    resource = where._value  # pyright: ignore[reportPrivateUsage]
+    named = (resource, where.org_id, where.course_id, where.run_id, where.owner_id)
+    return all(each is None for each in named)
 
 
 async def _touches(principal: Principal, where: Guarded[T], relations: Relations | None) -> bool:

@@ -84,7 +84,7 @@ async def create_organization(caller: Principal, *, name: str, slug: str) -> Sto
     Raises:
         SlugTaken, Invalid, TooManyFoundings
     """
-    await permit(caller, "organization:create", within(public=True))
+    await permit(caller, "organization:create", within())
     founder = caller.person()
     rules.check_slug(slug)
     async with read() as db:

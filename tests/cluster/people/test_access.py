@@ -97,7 +97,7 @@ async def test_an_answer_from_before_a_revocation_is_not_kept_after_it(owners: O
 
 
 async def test_who_does_not_learn_yet_is_asked_about_again(owners: Owners) -> None:
-    person, run = somebody(), Guarded("film", org_id=ORG, run_id=new_id(), public=True)
+    person, run = somebody(), Guarded("film", org_id=ORG, run_id=new_id(), see="catalog:read")
     permission = next(name for name in sorted(permissions_of_role("learner")))
     owners.granted, owners.learning = False, False
     with pytest.raises(Forbidden):
@@ -133,7 +133,7 @@ async def test_before_a_cold_no_each_owner_is_asked_once(owners: Owners) -> None
         await permit(somebody(), "course:edit", within(org_id=ORG))
     assert owners.asked == 1
     with pytest.raises(Forbidden):
-        await permit(somebody(), "run:attend", Guarded("film", org_id=ORG, run_id=new_id(), public=True))
+        await permit(somebody(), "run:attend", Guarded("film", org_id=ORG, run_id=new_id(), see="catalog:read"))
     assert owners.asked == 3
     lacked = await lacking(somebody(), permissions_of_role("org_admin"), within(org_id=ORG))
     assert lacked == list(permissions_of_role("org_admin"))
@@ -173,7 +173,7 @@ async def test_a_bound_session_has_its_persons_account_and_nothing_else_outside(
     with pytest.raises(NotFound):
         await permit(bound, "user:read", Guarded("profile", owner_id=UserId(new_id())))
     with pytest.raises(Forbidden):
-        await permit(bound, "organization:create", within(public=True))
+        await permit(bound, "organization:create", within())
     with pytest.raises(Forbidden):
         await permit(bound, "organization:suspend", within(org_id=ORG))
     await permit(somebody(), "organization:suspend", within(org_id=ORG))
@@ -204,3 +204,19 @@ async def test_permit_tells_a_guest_the_same_whether_it_exists_or_not(owners: Ow
     with pytest.raises(NotFound):
         await permit(GUEST, "catalog:read", None)
     assert await permit(GUEST, "catalog:read", Guarded("course", org_id=ORG)) == "course"
+
+
+async def test_everybody_may_know_of_the_platform_itself(owners: Owners) -> None:
+    with pytest.raises(Forbidden):
+        await permit(somebody(scopes=frozenset()), "organization:create", within())
+    with pytest.raises(NotFound):
+        await permit(somebody(scopes=frozenset()), "organization:create", Guarded("a thing of the platform"))
+    with pytest.raises(Unauthorized):
+        await permit(GUEST, "organization:create", within())
+
+
+async def test_permit_forbids_at_a_place_that_the_caller_may_see(owners: Owners) -> None:
+    owners.granted = False
+
+    with pytest.raises(Forbidden):
+        await permit(somebody(), "course:edit", within(org_id=ORG, see="catalog:read"))

@@ -285,5 +285,4 @@ def _place(scope: ScopeKind, scope_id: UUID | None, org_id: OrgId | None) -> Gua
         org_id=org_id,
         course_id=scope_id if scope == "course" else None,
         run_id=scope_id if scope == "run" else None,
-        public=scope == "platform",
     )

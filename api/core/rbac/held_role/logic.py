@@ -93,7 +93,7 @@ async def explain(
         PermissionUnknown, Forbidden, NotFound
     """
     if caller.person() != user_id:
-        await permit(caller, "grant:read", within(org_id=org_id, public=org_id is None))
+        await permit(caller, "grant:read", within(org_id=org_id))
     try:
         roles = roles_with(permission)
     except LookupError:

@@ -33,11 +33,12 @@ from api.core.user.privacy_request import ledger, signing, store
 from api.core.user.privacy_request.store import LedgerEntry, Request
 from cluster.base.ids import OrgId, UserId, new_id
 from cluster.base.principal import Principal, platform
+from cluster.base.problems import Forbidden
 from cluster.data import Transaction, read, write
 from cluster.events import emit
 from cluster.jobs import cancel_jobs, enqueue
 from cluster.people import erasure, export
-from cluster.people.access import Guarded, permit, permitted, reach_of
+from cluster.people.access import Guarded, lacking, permit, permitted, reach_of
 from cluster.people.calls import client
 from cluster.people.erasure import Erasing, PartDone
 from cluster.people.export import ExportRequested
@@ -122,7 +123,11 @@ async def _managed(caller: Principal, request_id: PrivacyRequestId) -> Request:
     """
     _oneself(caller)
     seen = await get_request(caller, request_id)
-    return await permit(caller, "privacy_request:manage", store.managed(seen), missing=PrivacyRequestNotFound)
+    # The person may manage their own request, and the organization the one that it made.
+    place = Guarded(None, owner_id=seen.user_id if seen.org_id is None else None, org_id=seen.org_id)
+    if await lacking(caller, ["privacy_request:manage"], place):
+        raise Forbidden("this needs the permission privacy_request:manage", permission="privacy_request:manage")
+    return seen
 
 
 async def confirm(caller: Principal, request_id: PrivacyRequestId, now: datetime) -> Request:

@@ -87,12 +87,6 @@ async def find_request(db: Connection, request_id: PrivacyRequestId) -> Guarded[
     return Guarded(found, owner_id=found.user_id, org_id=found.org_id, see="privacy_request:read")
 
 
-def managed(request: Request) -> Guarded[Request]:
-    """Guard a visible request for confirming and cancelling: the person may do it, or the organization that asked for it."""
-    owner = request.user_id if request.org_id is None else None
-    return Guarded(request, owner_id=owner, org_id=request.org_id, public=True)
-
-
 LOCK_REQUEST = FIND_REQUEST + " FOR UPDATE"
 
 
