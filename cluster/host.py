@@ -18,7 +18,7 @@ from cluster.data import objects, postgres, roles
 from cluster.http import Edge, build_app, problem_response, text_response
 from cluster.http.names import host_name, is_loopback
 from cluster.people import calls, identity, relations
-from cluster.signals import broadcast, redis
+from cluster.signals import broadcast, kept, redis
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -55,6 +55,7 @@ async def close_process() -> None:
     await objects.close()
     await identity.stop()
     await broadcast.stop()
+    kept.stop()
     await redis.disconnect()
     await postgres.disconnect()
 

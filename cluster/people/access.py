@@ -201,7 +201,7 @@ async def _ends(principal: Principal, permissions: Iterable[str], where: Guarded
     relations = _relations(principal)
     if relations is None:
         return {}
-    grants = [grant for grant in await relations.grants(certain=True) if _covers(grant, where)]
+    grants = [grant for grant in await relations.grants_at(_places(where), certain=True) if _covers(grant, where)]
     found: dict[str, datetime] = {}
     for name in permissions:
         ends = [grant.expires_at for grant in grants if name in grant.permissions]
@@ -223,10 +223,17 @@ async def reach_of(principal: Principal, permission: str) -> Reach:
     roles = roles_with(permission)
     if principal.kind == "platform" or "anyone" in roles:
         return Reach(everywhere=True)
-    user_id = principal.person()
+    principal.person()
     if principal.scopes is not None and permission not in principal.scopes:
         return Reach()
     relations = Relations(principal)
+    if "learner" in roles:
+        return await _reach(principal, permission, relations)
+    return await relations.reach(permission, lambda: _reach(principal, permission, relations))
+
+
+async def _reach(principal: Principal, permission: str, relations: Relations) -> Reach:
+    roles = roles_with(permission)
     grants = [grant for grant in await relations.grants() if permission in grant.permissions]
     orgs = {grant.org_id for grant in grants if grant.scope == "organization"}
     if "member" in roles:
@@ -240,7 +247,7 @@ async def reach_of(principal: Principal, permission: str) -> Reach:
         course_ids=tuple(grant.scope_id for grant in grants if grant.scope == "course" and grant.scope_id),
         run_ids=tuple(grant.scope_id for grant in grants if grant.scope == "run" and grant.scope_id)
         + (tuple(await relations.runs()) if "learner" in roles else ()),
-        own=user_id if "self" in roles and bound is None else None,
+        own=principal.person() if "self" in roles and bound is None else None,
     )
 
 
@@ -261,11 +268,17 @@ async def _holds(principal: Principal, permission: str, where: Guarded[T], relat
         return False
     if "signed_in" in roles or ("self" in roles and where.owner_id == principal.id):
         return True
-    if "learner" in roles and where.run_id is not None and await relations.learns_in(where.run_id):
-        return True
-    if "member" in roles and where.org_id is not None and await relations.is_member(where.org_id):
-        return True
-    return await relations.has_grant(lambda grant: permission in grant.permissions and _covers(grant, where))
+    run_id, org_id, places = where.run_id, where.org_id, _places(where)
+    # First what is known; only before a no the owners are asked.
+    for certain in (False, True):
+        if "learner" in roles and run_id is not None and await relations.learns_in(run_id, certain=certain):
+            return True
+        if "member" in roles and org_id is not None and await relations.is_member(org_id, certain=certain):
+            return True
+        for grant in await relations.grants_at(places, certain=certain):
+            if permission in grant.permissions and _covers(grant, where):
+                return True
+    return False
 
 
 def _is_cut_off(principal: Principal, where: Guarded[T]) -> bool:
@@ -295,9 +308,18 @@ def _is_platform(where: Guarded[T]) -> bool:
 async def _touches(principal: Principal, where: Guarded[T], relations: Relations | None) -> bool:
     if relations is None or _is_cut_off(principal, where):
         return False
-    if await relations.has_grant(lambda grant: _covers(grant, where)):
-        return True
-    return where.org_id is not None and await relations.is_member(where.org_id)
+    org_id, places = where.org_id, _places(where)
+    for certain in (False, True):
+        if any(_covers(grant, where) for grant in await relations.grants_at(places, certain=certain)):
+            return True
+        if org_id is not None and await relations.is_member(org_id, certain=certain):
+            return True
+    return False
+
+
+def _places(where: Guarded[T]) -> tuple[UUID | None, ...]:
+    """Return the places on which a grant may cover this: the platform (None), its organization, course and run."""
+    return (None, *(place for place in (where.org_id, where.course_id, where.run_id) if place is not None))
 
 
 def _covers(grant: GrantedScope, where: Guarded[T]) -> bool:
@@ -331,6 +353,7 @@ def roles_with(permission: str) -> frozenset[str]:
         raise LookupError(f"no service offers the permission {permission}") from None
 
 
+@cache
 def permissions_of_role(role: str) -> tuple[str, ...]:
     """Return the permissions of a built-in role, sorted."""
     return tuple(sorted(name for name, roles in _permissions().items() if role in roles))

@@ -6,7 +6,7 @@ reads its own tables and calls nobody. A yes may be kept for some seconds; a no 
 
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol, TypeVar
@@ -22,6 +22,7 @@ ScopeKind = Literal["platform", "organization", "unit", "course", "run"]
 
 _GRANTS_TTL_S = 30.0
 _RELATION_TTL_S = 5.0
+_REACH_TTL_S = 1.0
 _MAX_BROADCAST_AGE_S = 1.5
 """Answers are kept only while broadcasts are known to arrive this promptly."""
 _MAX_USERS = 20_000
@@ -74,8 +75,8 @@ _kept: OrderedDict[UUID, dict[object, tuple[float, Any]]] = OrderedDict()
 class Relations:
     """What the owners of relations say of a principal while one decision is made.
 
-    A kept yes counts; before a no the owner is asked, once. What holds outside the organization that a session is bound to is
-    not seen here at all.
+    A kept yes counts; before a no the owner is asked, once, with `certain`. What holds outside the organization that a session
+    is bound to is not seen here at all.
     """
 
     __slots__ = ("_asked", "_fresh", "_principal", "_user_id")
@@ -87,14 +88,13 @@ class Relations:
         self._asked: dict[object, Any] = {}
 
     async def grants(self, *, certain: bool = False) -> list[GrantedScope]:
-        source, bound = client(GrantSource), self._principal.bound_org
-        grants = await self._answer("grants", lambda: source.grants_of(self._user_id), _GRANTS_TTL_S, certain)
-        return [
-            grant
-            for grant in grants
-            if (bound is None or grant.org_id == bound)
-            and (grant.expires_at is None or grant.expires_at > datetime.now(UTC))
-        ]
+        by_place = await self._grants_by_place(certain)
+        return self._standing([grant for grants in by_place.values() for grant in grants])
+
+    async def grants_at(self, places: Iterable[UUID | None], *, certain: bool = False) -> list[GrantedScope]:
+        """Return the grants on these places; None is the platform."""
+        by_place = await self._grants_by_place(certain)
+        return self._standing([grant for place in places for grant in by_place.get(place, ())])
 
     async def organizations(self, *, certain: bool = False) -> list[OrgId]:
         source, bound = client(MemberSource), self._principal.bound_org
@@ -103,25 +103,42 @@ class Relations:
         )
         return orgs if bound is None else [org_id for org_id in orgs if org_id == bound]
 
-    async def has_grant(self, counts: Callable[[GrantedScope], bool]) -> bool:
-        return any(map(counts, await self.grants())) or any(map(counts, await self.grants(certain=True)))
+    async def is_member(self, org_id: UUID, *, certain: bool = False) -> bool:
+        return org_id in await self.organizations(certain=certain)
 
-    async def is_member(self, org_id: UUID) -> bool:
-        return org_id in await self.organizations() or org_id in await self.organizations(certain=True)
-
-    async def learns_in(self, run_id: UUID) -> bool:
+    async def learns_in(self, run_id: UUID, *, certain: bool = False) -> bool:
         source = client(LearnerSource)
-
-        async def ask() -> bool:
-            return await source.learns_in(self._user_id, run_id)
-
-        return await self._answer(run_id, ask, _RELATION_TTL_S) or await self._answer(
-            run_id, ask, _RELATION_TTL_S, certain=True
+        return await self._answer(
+            run_id, lambda: source.learns_in(self._user_id, run_id), _RELATION_TTL_S, certain=certain
         )
 
     async def runs(self) -> list[UUID]:
         """Return where the person learns; which organizations these runs belong to is not known here."""
         return [] if self._principal.bound_org is not None else await client(LearnerSource).runs_of(self._user_id)
+
+    async def reach(self, permission: str, find: Callable[[], Awaitable[T]]) -> T:
+        """Return what `find` made of this person's relations for a permission within the last second."""
+        return await self._answer((permission, self._principal.bound_org), find, _REACH_TTL_S)
+
+    async def _grants_by_place(self, certain: bool) -> dict[UUID | None, list[GrantedScope]]:
+        """Return the grants by place, so that somebody with hundreds waits no longer for one decision."""
+        source = client(GrantSource)
+
+        async def ask() -> dict[UUID | None, list[GrantedScope]]:
+            by_place: dict[UUID | None, list[GrantedScope]] = {}
+            for grant in await source.grants_of(self._user_id):
+                by_place.setdefault(grant.scope_id, []).append(grant)
+            return by_place
+
+        return await self._answer("grants", ask, _GRANTS_TTL_S, certain)
+
+    def _standing(self, grants: list[GrantedScope]) -> list[GrantedScope]:
+        bound, now = self._principal.bound_org, datetime.now(UTC)
+        return [
+            grant
+            for grant in grants
+            if (bound is None or grant.org_id == bound) and (grant.expires_at is None or grant.expires_at > now)
+        ]
 
     async def _answer(
         self, question: object, ask: Callable[[], Awaitable[T]], ttl_s: float, certain: bool = False

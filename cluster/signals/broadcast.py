@@ -104,12 +104,10 @@ class Listener:
         self._task = asyncio.create_task(self._tail(), name="broadcast")
 
     async def stop(self) -> None:
-        """Stop to tail. Callers of `listen` are told of a gap: no change reaches them from now on."""
         task, self._task = self._task, None
         if task is not None:
             await wake.end(task)
         self._caught_up_at = float("-inf")
-        await self._tell_gap()
 
     async def _tail(self) -> None:
         away = False
@@ -162,9 +160,6 @@ class Listener:
 
     async def _missed(self) -> None:
         log.warning("broadcasts may have been missed: caches start over")
-        await self._tell_gap()
-
-    async def _tell_gap(self) -> None:
         for callback in self._on_gap:
             try:
                 await callback()

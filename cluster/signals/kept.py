@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from time import monotonic
 from typing import Any, Generic, TypeVar
+from weakref import WeakSet
 
 from cluster.data import Transaction
 from cluster.signals import broadcast
@@ -13,6 +14,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 MAX_AGE_S = 1.0
+_all: "WeakSet[Kept[Any, Any]]" = WeakSet()
 
 
 class Kept(Generic[K, V]):
@@ -41,6 +43,7 @@ class Kept(Generic[K, V]):
         self._weight = 0
         self._loading: dict[K, asyncio.Task[V]] = {}
         broadcast.listen(topic, self._hear, on_gap=self._forget_all)
+        _all.add(self)
 
     def find(self, key: K) -> V | None:
         """Return the value if it is kept."""
@@ -115,3 +118,9 @@ class Kept(Generic[K, V]):
 
     async def _forget_all(self) -> None:
         self.forget()
+
+
+def stop() -> None:
+    """Forget all that this process keeps: its servers may be others when it starts again."""
+    for each in _all:
+        each.forget()

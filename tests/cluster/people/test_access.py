@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -220,3 +221,45 @@ async def test_permit_forbids_at_a_place_that_the_caller_may_see(owners: Owners)
 
     with pytest.raises(Forbidden):
         await permit(somebody(), "course:edit", within(org_id=ORG, see="catalog:read"))
+
+
+async def test_a_warm_yes_by_a_grant_asks_nobody_whether_the_person_learns(owners: Owners) -> None:
+    person, run = somebody(), Guarded("run", org_id=ORG, run_id=new_id())
+    owners.learning = False
+    await permit(person, "run:read", run)
+    asked = owners.asked
+
+    await permit(person, "run:read", run)
+
+    assert owners.asked == asked
+
+
+async def test_a_reach_is_kept_until_a_right_changes(owners: Owners) -> None:
+    person = somebody()
+    first = await reach_of(person, "course:read")
+    owners.members.append(OrgId(new_id()))
+    owners.granted = False
+    asked = owners.asked
+
+    kept = await reach_of(person, "course:read")
+    relations.forget(person.person())
+
+    assert (kept, owners.asked) == (first, asked)
+    assert await reach_of(person, "course:read") == Reach()
+
+
+@pytest.mark.parametrize("scope", ["course", "run", "organization"])
+async def test_a_grant_counts_at_its_place_alone(owners: Owners, scope: str) -> None:
+    person, place, other = somebody(), new_id(), new_id()
+    owners.granted = False
+    permissions = permissions_of_role("instructor")
+    owners.more = [GrantedScope(scope, place, ORG, permissions)]  # pyright: ignore[reportArgumentType]
+    field = {"course": "course_id", "run": "run_id", "organization": "org_id"}[scope]
+
+    def at(value: str, **where: Any) -> Guarded[str]:
+        return Guarded(value, **where)
+
+    assert await permit(person, "course:edit", at("here", **{field: place})) == "here"
+    for wrong in ({field: other}, {name: place for name in ("course_id", "run_id", "org_id") if name != field}):
+        with pytest.raises(NotFound):
+            await permit(person, "course:edit", at("elsewhere", **wrong))
