@@ -12,7 +12,6 @@ from cluster.base.settings import REPOSITORY
 _NOT_YET = {
     "content",
     "progress",
-    "media",
     "video_processing",
     "video_streaming",
 }

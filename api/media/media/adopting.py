@@ -5,6 +5,7 @@ from uuid import UUID
 
 from api.media.media import checking, logic, rules, store
 from api.media.media.contract import AssetCreated, AssetId, AssetNotFound, CheckAsset
+from api.media.media.store import NewAsset
 from api.media.media.upload import logic as uploads
 from api.media.media.upload import store as parts
 from api.media.media.upload.headers import Target
@@ -22,8 +23,8 @@ AT_ONCE_BYTES = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """A file that a service has written, and whose it shall be."""
+class ServiceFile:
+    """A file that a service has written, and the place and owner that it shall have."""
 
     object_key: str
     purpose: str
@@ -33,20 +34,20 @@ class Made:
     declared_type: str | None
 
 
-async def adopt(made: Made) -> AssetId:
+async def adopt(file: ServiceFile) -> AssetId:
     """Make an asset of a file. Its id is in the object's key, so repeating it makes no second one.
 
     Raises:
         AssetNotFound, AssetRejected, QuotaExceeded, UploadPurposeUnknown, UploadTargetInvalid, UploadTooLarge, NotFound
     """
-    asset_id = _asset_id(made.object_key)
+    asset_id = _asset_id(file.object_key)
     async with read() as db:
-        present = await store.find_assets(db, [asset_id])
+        present = await store.list_assets_by_id(db, [asset_id])
     if not present:
-        stored = await bucket("media").head(made.object_key)
+        stored = await bucket("media").head(file.object_key)
         if stored is None:
             raise AssetNotFound("write the object before it is adopted")
-        await _insert(asset_id, made, stored.size_bytes)
+        await _insert(asset_id, file, stored.size_bytes)
     try:
         return await _check(asset_id)
     except Unavailable:
@@ -58,40 +59,42 @@ async def _check(asset_id: AssetId) -> AssetId:
     async def beat() -> None: ...
 
     async with read() as db:
-        (asset,) = await store.find_assets(db, [asset_id])
+        [asset] = await store.list_assets_by_id(db, [asset_id])
     if asset.state == "checking" and asset.size_bytes <= AT_ONCE_BYTES:
         await checking.check(platform("media"), asset_id, beat=beat, last=False)
         async with read() as db:
-            (asset,) = await store.find_assets(db, [asset_id])
+            [asset] = await store.list_assets_by_id(db, [asset_id])
     if asset.state != "checking":
         asset.content_key()
     return asset_id
 
 
-async def _insert(asset_id: AssetId, made: Made, size_bytes: int) -> None:
-    owner = Principal(kind="person", id=made.owner_id)
-    purpose = uploads.purpose_of(made.purpose, made.target, size_bytes)
-    place = await uploads.place_of(owner, made.target)
+async def _insert(asset_id: AssetId, file: ServiceFile, size_bytes: int) -> None:
+    owner = Principal(kind="person", id=file.owner_id)
+    purpose = uploads.purpose_of(file.purpose, file.target, size_bytes)
+    place = await uploads.place_of(owner, file.target)
     org_id = None if place.org_id is None else OrgId(place.org_id)
-    holder_id: UUID = org_id or made.owner_id
+    holder_id: UUID = org_id or file.owner_id
     async with write(platform("media")) as tx:
         await logic.take_room(tx, holder_id, size_bytes, personal=org_id is None)
         asset = await store.insert_asset(
             tx,
-            asset_id,
-            org_id=org_id,
-            course_id=place.course_id,
-            run_id=place.run_id,
-            owner_id=made.owner_id,
-            holder_id=holder_id,
-            purpose=purpose.name,
-            filename=rules.clean_filename(made.filename),
-            declared_type=rules.declared_type(made.declared_type),
-            size_bytes=size_bytes,
-            state="checking",
+            NewAsset(
+                id=asset_id,
+                org_id=org_id,
+                course_id=place.course_id,
+                run_id=place.run_id,
+                owner_id=file.owner_id,
+                holder_id=holder_id,
+                purpose=purpose.name,
+                filename=rules.clean_filename(file.filename),
+                declared_type=rules.declared_type(file.declared_type),
+                size_bytes=size_bytes,
+                state="checking",
+            ),
         )
         if size_bytes:
-            await parts.insert_part(tx, asset_id, Part(0, size_bytes, made.object_key))
+            await parts.insert_part(tx, asset_id, Part(0, size_bytes, file.object_key))
         await uses.declare(tx, asset.thing())
         enqueue(tx, CheckAsset(asset_id=asset_id))
         created = AssetCreated(

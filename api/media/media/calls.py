@@ -25,8 +25,8 @@ class Calls(MediaCalls):
         owner_id: UserId,
         declared_type: str | None = None,
     ) -> AssetId:
-        made = adopting.Made(object_key, purpose, parse_target(target), filename, owner_id, declared_type)
-        return await adopting.adopt(made)
+        file = adopting.ServiceFile(object_key, purpose, parse_target(target), filename, owner_id, declared_type)
+        return await adopting.adopt(file)
 
     async def restore_asset(self, asset_id: AssetId) -> None:
         await logic.restore_for_user(asset_id)

@@ -1,7 +1,7 @@
-"""Check a complete upload: tell its type by its bytes, hash it, and make one object of its parts.
+"""Check a complete upload: find its type by its bytes, hash it, and make one object of its parts.
 
-A repetition starts over under another name; only the first to commit counts. Until then the parts stay, so that a store that
-dies half-way loses nothing.
+A repetition writes an object with another name; only the first one to commit counts. Until then the parts stay, so that a
+check that ends half-way loses nothing.
 """
 
 import hashlib
@@ -28,18 +28,18 @@ from cluster.data.objects import Bucket, ObjectMissing
 from cluster.events import emit
 from cluster.jobs import enqueue
 
-_BEAT_S = 10.0
+_BEAT_INTERVAL_S = 10.0
 
 
-async def check(principal: Principal, asset_id: AssetId, *, beat: Callable[[], Awaitable[None]], last: bool) -> None:
-    """Take an asset from `checking` to `ready` or `rejected`. `beat` is called while work goes on; `last`: a part that is
-    missing is lost.
+async def check(caller: Principal, asset_id: AssetId, *, beat: Callable[[], Awaitable[None]], last: bool) -> None:
+    """Take an asset from `checking` to `ready` or `rejected`. `beat` is called while work goes on; `last`: a missing part is
+    lost.
 
     Raises:
         ObjectMissing, Unavailable
     """
     async with read() as db:
-        found = await store.find_assets(db, [asset_id])
+        found = await store.list_assets_by_id(db, [asset_id])
         parts = await uploads.list_parts(db, asset_id)
     if not found or found[0].state != "checking":
         return
@@ -48,13 +48,13 @@ async def check(principal: Principal, asset_id: AssetId, *, beat: Callable[[], A
         content_type, reason = await _judge(asset, parts)
         if reason is None:
             key, sha256 = await _assemble(asset, parts, content_type, beat)
-            await _accept(principal, asset, content_type, sha256, key)
+            await _accept(caller, asset, content_type, sha256, key)
             return
     except ObjectMissing:
         if not last:
             raise
         reason = "content-lost"
-    await _reject(principal, asset, reason)
+    await _reject(caller, asset, reason)
 
 
 async def _judge(asset: Asset, parts: list[Part]) -> tuple[str, Reason | None]:
@@ -64,7 +64,7 @@ async def _judge(asset: Asset, parts: list[Part]) -> tuple[str, Reason | None]:
     content_type = rules.sniff(head, asset.content_type)
     if content_type is None:
         return "", "type-unknown"
-    # A purpose that nobody offers any more takes what was uploaded for it.
+    # A purpose that no service offers any more still takes the files that were uploaded for it.
     purpose = next((each for each in offers(UploadPurpose) if each.name == asset.purpose), None)
     if purpose is not None and not rules.allows(purpose, content_type):
         return content_type, "type-not-allowed"
@@ -89,7 +89,7 @@ async def _assemble(
                 hashed += len(chunk)
                 yield chunk
                 # By the clock: a slow store must not look like a dead check.
-                if monotonic() - last_beat >= _BEAT_S:
+                if monotonic() - last_beat >= _BEAT_INTERVAL_S:
                     await beat()
                     last_beat = monotonic()
             if hashed - before != part.size_bytes:
@@ -107,8 +107,8 @@ async def _assemble(
     return key, digest.hexdigest()
 
 
-async def _accept(principal: Principal, asset: Asset, content_type: str, sha256: str, key: str) -> None:
-    async with write(principal) as tx:
+async def _accept(caller: Principal, asset: Asset, content_type: str, sha256: str, key: str) -> None:
+    async with write(caller) as tx:
         ready = await store.update_ready(tx, asset.id, content_type=content_type, sha256=sha256, object_key=key)
         if ready is not None:
             await uploads.delete_parts(tx, asset.id)
@@ -124,12 +124,12 @@ async def _accept(principal: Principal, asset: Asset, content_type: str, sha256:
                 ),
                 version=ready.version,
             )
-        # Also when this came too late: what was assembled here is not needed then.
+        # Also when this came too late: the object that was assembled here is not needed then.
         enqueue(tx, RemoveObjects(asset_id=asset.id))
 
 
-async def _reject(principal: Principal, asset: Asset, reason: Reason) -> None:
-    async with write(principal) as tx:
+async def _reject(caller: Principal, asset: Asset, reason: Reason) -> None:
+    async with write(caller) as tx:
         rejected = await store.update_rejected(tx, asset.id, reason=reason)
         if rejected is None:
             return

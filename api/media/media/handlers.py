@@ -1,4 +1,4 @@
-"""What media hears: which courses and runs there are, and whose. That never changes, so the first news is as good as any."""
+"""Copy the organizations of courses and runs. A course never changes its organization, so that older news does no harm."""
 
 from api.learning.course.contract import CourseChanged, RunChanged
 from api.media.media import store

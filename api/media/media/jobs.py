@@ -1,19 +1,22 @@
-"""Durable work of media: checking what was uploaded, and deleting what nobody wants."""
+"""Durable work of media: check uploads, and delete files and objects that nothing uses."""
 
 from datetime import UTC, datetime
+from functools import partial
 
 from api.media.media import checking, logic
 from api.media.media.contract import AssetId, CheckAsset, PurgeAsset, RemoveObjects, RemoveUnused
 from cluster.data.objects import bucket
-from cluster.jobs import JobRun, cron, perform
+from cluster.jobs import JobRun, cron, in_batches, perform
 
-_TRIES_FOR_MISSING = 5
-"""A file store that says five times that a part is missing is believed."""
+_MAX_TRIES_FOR_MISSING_PARTS = 5
+"""A part that the file store does not find so often is lost."""
 
 
 @perform(CheckAsset)
 async def check_asset(run: JobRun, args: CheckAsset) -> None:
-    await checking.check(run.principal, args.asset_id, beat=run.extend, last=run.attempt >= _TRIES_FOR_MISSING)
+    await checking.check(
+        run.principal, args.asset_id, beat=run.extend, last=run.attempt >= _MAX_TRIES_FOR_MISSING_PARTS
+    )
 
 
 @perform(RemoveObjects)
@@ -34,9 +37,7 @@ async def purge_asset(run: JobRun, args: PurgeAsset) -> None:
 @cron("media.expire", "*/10 * * * *", lane="bulk")
 async def expire(run: JobRun) -> None:
     """Delete uploads that were not finished in time."""
-    now = datetime.now(UTC)
-    while await logic.expire(now):
-        await run.extend()
+    await in_batches(run, partial(logic.expire, datetime.now(UTC)), limit=100)
 
 
 @cron("media.sweep", "41 4 * * *", timeout_s=3600, lane="bulk")

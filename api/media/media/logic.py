@@ -1,7 +1,7 @@
 """Use cases of assets: see, list, download, delete, restore, and what time does to them."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -15,11 +15,10 @@ from api.media.media.contract import (
     PurgeAsset,
     QuotaExceeded,
     RemoveObjects,
-    State,
     TargetKind,
     asset_ref,
 )
-from api.media.media.store import DeletedAsset
+from api.media.media.store import DeletedAsset, Filters
 from cluster.base.ids import UserId
 from cluster.base.principal import Principal, platform
 from cluster.data import Transaction, read, uses, write
@@ -27,49 +26,39 @@ from cluster.data.objects import Bucket, bucket
 from cluster.data.uses import KnownThing, Ref, UsedBy
 from cluster.events import emit
 from cluster.jobs import enqueue
-from cluster.people.access import permit, reach_of
+from cluster.people.access import permit, permitted, reach_of
 
 _BATCH = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class ShownAsset:
-    """An asset, whether something uses it, and when it is deleted otherwise."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownAsset(Asset):
+    """An asset as people see it: `expires_at` is when it is deleted unless it is finished and used before."""
 
-    asset: Asset
     in_use: bool
-    expires_at: datetime | None
 
 
 async def get_asset(caller: Principal, asset_id: AssetId) -> ShownAsset:
+    asset = await permitted(caller, "asset:read", store.find_asset, asset_id, missing=AssetNotFound)
     async with read() as db:
-        guarded = await store.find_asset(db, asset_id)
         known = await uses.states(db, [asset_ref(asset_id)])
-    return _shown(await permit(caller, "asset:read", guarded, missing=AssetNotFound), known)
+    return _shown(asset, known)
 
 
 async def list_assets(
     caller: Principal,
+    filters: Filters,
     *,
     kind: TargetKind,
-    id: UUID | None,
-    states: list[State] | None,
-    purpose: str | None,
+    place_id: UUID | None,
     before: AssetId | None,
     limit: int,
 ) -> list[ShownAsset]:
-    """List the files of a place as far as the caller may see them, newest first, one more than `limit` if there is."""
+    """List the files of a place as far as the caller may see them, newest first. No `place_id`: the caller's own."""
     reach = await reach_of(caller, "asset:read")
     async with read() as db:
         assets = await store.list_assets(
-            db,
-            reach,
-            kind=kind,
-            id=id or caller.person(),
-            states=states,
-            purpose=purpose,
-            before=before,
-            limit=limit + 1,
+            db, reach, filters, kind=kind, place_id=place_id or caller.person(), before=before, limit=limit
         )
         known = await uses.states(db, [asset_ref(asset.id) for asset in assets])
     return [_shown(asset, known) for asset in assets]
@@ -77,9 +66,11 @@ async def list_assets(
 
 def _shown(asset: Asset, known: dict[Ref, KnownThing]) -> ShownAsset:
     thing = known.get(asset_ref(asset.id))
-    if thing is None or thing.in_use or thing.idle_since is None:
-        return ShownAsset(asset, thing is not None and thing.in_use, asset.expires_at)
-    return ShownAsset(asset, False, thing.idle_since + rules.UNUSED_FOR)
+    in_use = thing is not None and thing.in_use
+    fields = asdict(asset)
+    if thing is not None and not in_use and thing.idle_since is not None:
+        fields["expires_at"] = thing.idle_since + rules.UNUSED_FOR
+    return ShownAsset(**fields, in_use=in_use)
 
 
 async def open_content(
@@ -90,9 +81,7 @@ async def open_content(
     Raises:
         AssetNotFound, AssetNotReady, AssetRejected, RangeNotSatisfiable
     """
-    async with read() as db:
-        guarded = await store.find_asset(db, asset_id)
-    asset = await permit(caller, "asset:download", guarded, missing=AssetNotFound)
+    asset = await permitted(caller, "asset:download", store.find_asset, asset_id, missing=AssetNotFound)
     key = asset.content_key()
     # A range of something else than the client has a part of already is of no use to it (RFC 9110, section 13.1.5).
     changed = if_range is not None and if_range != f'"{asset.sha256}"'
@@ -102,13 +91,11 @@ async def open_content(
 
 
 async def list_uses(caller: Principal, asset_id: AssetId) -> UsedBy:
-    """Return what uses a file: what the caller may see of it, and the count of the rest."""
+    """Return the users of a file that the caller may see, and the count of the others."""
+    await permitted(caller, "asset:read", store.find_asset, asset_id, missing=AssetNotFound)
     reach = await reach_of(caller, "asset:read")
     async with read() as db:
-        guarded = await store.find_asset(db, asset_id)
-        users = await uses.used_by(db, asset_ref(asset_id), reach=reach)
-    await permit(caller, "asset:read", guarded, missing=AssetNotFound)
-    return users
+        return await uses.used_by(db, asset_ref(asset_id), reach=reach)
 
 
 async def delete_asset(caller: Principal, asset_id: AssetId) -> None:
@@ -117,9 +104,8 @@ async def delete_asset(caller: Principal, asset_id: AssetId) -> None:
     Raises:
         AssetNotFound, ThingInUse
     """
-    async with read() as db:
-        guarded = await store.find_asset(db, asset_id)
-    await remove(caller, await permit(caller, "asset:delete", guarded, missing=AssetNotFound))
+    asset = await permitted(caller, "asset:delete", store.find_asset, asset_id, missing=AssetNotFound)
+    await remove(caller, asset)
 
 
 async def remove(caller: Principal, asset: Asset) -> None:
@@ -135,16 +121,16 @@ async def remove(caller: Principal, asset: Asset) -> None:
             await _delete(tx, asset.id, expired=False)
 
 
-async def remove_own(actor: Principal, user_id: UserId) -> None:
-    """Delete for good all files that belong to a person and to no organization, those that could be restored too.
+async def remove_personal(caller: Principal, user_id: UserId) -> None:
+    """Delete for good all files that belong to a person and to no organization, restorable ones too.
 
     Raises:
         ThingInUse
     """
     async with read() as db:
-        own = await store.list_own(db, user_id)
-    for asset_id in own:
-        async with write(actor) as tx:
+        asset_ids = await store.list_personal_assets(db, user_id)
+    for asset_id in asset_ids:
+        async with write(caller) as tx:
             if await store.lock_asset(tx, asset_id):
                 await uses.remove(tx, asset_ref(asset_id))
                 await _delete(tx, asset_id, expired=False)
@@ -163,7 +149,8 @@ async def restore_asset(caller: Principal, asset_id: AssetId) -> ShownAsset:
         guarded = await store.find_asset(db, asset_id)
         deleted = await store.find_deleted(db, asset_id)
     if guarded is not None:
-        return ShownAsset(await permit(caller, "asset:delete", guarded, missing=AssetNotFound), False, None)
+        await permit(caller, "asset:delete", guarded, missing=AssetNotFound)
+        return await get_asset(caller, asset_id)
     found = await permit(caller, "asset:delete", deleted, missing=AssetNotFound)
     async with write(caller, result=asset_id) as tx:
         await _restore(tx, found)
@@ -171,7 +158,7 @@ async def restore_asset(caller: Principal, asset_id: AssetId) -> ShownAsset:
 
 
 async def restore_for_user(asset_id: AssetId) -> None:
-    """`restore_asset` for another service, which has checked the rights of who restores what used it."""
+    """Restore a file for another service, which has checked that its caller may restore the user of the file."""
     await restore_asset(platform("media"), asset_id)
 
 
@@ -191,7 +178,7 @@ async def take_room(tx: Transaction, holder_id: UUID, size_bytes: int, *, person
         QuotaExceeded: carries `free_bytes`.
     """
     limit = rules.PERSON_QUOTA_BYTES if personal else rules.ORGANIZATION_QUOTA_BYTES
-    if await store.reserve(tx, holder_id, size_bytes, limit):
+    if await store.upsert_used_bytes(tx, holder_id, size_bytes, limit):
         return
     quota = await store.find_quota(tx, holder_id)
     free = limit if quota is None else max(quota.limit_bytes - quota.used_bytes, 0)
@@ -226,13 +213,13 @@ async def purge(asset_id: AssetId) -> None:
 async def find_assets(asset_ids: Collection[AssetId]) -> list[Asset]:
     """For other services, which check the caller's rights themselves."""
     async with read() as db:
-        return await store.find_assets(db, asset_ids)
+        return await store.list_assets_by_id(db, asset_ids)
 
 
-async def expire(now: datetime) -> int:
-    """Delete up to 100 unfinished uploads whose time is up, and return how many there were."""
+async def expire(now: datetime, limit: int) -> int:
+    """Delete up to `limit` unfinished uploads whose time is up, and return how many there were."""
     async with read() as db:
-        expired = await store.list_expired(db, now, 100)
+        expired = await store.list_expired(db, now, limit)
     for asset_id in expired:
         async with write(platform("media")) as tx:
             if await store.lock_expired(tx, asset_id, now):
@@ -246,7 +233,7 @@ async def remove_unreferenced(
 ) -> int:
     """Delete the objects under `prefix` that no asset refers to and that are older than `before`; return how many.
 
-    What is not named like an object of an asset stays: somebody else put it there. `beat` is called while work goes on.
+    An object that is not named like one of an asset stays: somebody else put it there. `beat` is called while work goes on.
 
     Raises:
         Unavailable
@@ -273,7 +260,7 @@ async def _remove_batch(files: Bucket, keys: dict[str, UUID]) -> int:
     if not keys:
         return 0
     async with read() as db:
-        used = await store.referenced_keys(db, set(keys.values()))
+        used = await store.list_referenced_keys(db, set(keys.values()))
     unused = [key for key in keys if key not in used]
     await files.delete(unused)
     return len(unused)

@@ -1,4 +1,4 @@
-"""What media contributes: what may be done with files."""
+"""What media contributes: files as things that others use, and the permissions on them."""
 
 from api.media.media import rules
 from api.media.media.contract import REASONS, PurgeAsset, RemoveUnused

@@ -1,4 +1,4 @@
-"""Personal data that media keeps: who uploaded what."""
+"""Personal data that media keeps: the owners of files."""
 
 from api.media.media import logic
 from cluster.jobs import JobRun
@@ -49,4 +49,4 @@ async def erase(run: JobRun, request: Erasing) -> None:
         ThingInUse: what uses one is erased first, and this is tried again.
     """
     if request.org_id is None:
-        await logic.remove_own(run.principal, request.user_id)
+        await logic.remove_personal(run.principal, request.user_id)

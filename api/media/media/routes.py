@@ -7,7 +7,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Header, Request, Response
-from pydantic import BaseModel
+from pydantic import Field
 from starlette.responses import StreamingResponse
 
 from api.media.media import logic, rules
@@ -21,47 +21,50 @@ from api.media.media.contract import (
     Reason,
     State,
 )
-from api.media.media.logic import ShownAsset
+from api.media.media.store import Filters
 from api.media.media.upload.headers import Target, parse_target
 from api.media.media.upload.protocol import PREFIX, uploads
 from cluster.base.ids import OrgId, UserId
 from cluster.base.problems import Invalid
 from cluster.data.uses import ThingInUse
-from cluster.http import Caller, Page, Paging, Router, Several, UsesView, once, set_etag
+from cluster.http import Answer, Caller, Page, Paging, Router, Several, UsesView, View, once
 
 router = Router("media")
 router.mount_asgi(PREFIX, uploads)
 
 
-class AssetView(BaseModel):
+class AssetView(View):
     """An uploaded file."""
 
     id: AssetId
-    organization_id: OrgId | None
+    organization_id: Annotated[OrgId | None, Field(validation_alias="org_id")]
     course_id: UUID | None
     run_id: UUID | None
     owner_id: UserId
     purpose: str
     state: State
     reason: Reason | None
-    """Why it was rejected."""
+    """The reason of its rejection."""
     filename: str
     content_type: str | None
-    """What the uploader declares; when ready, what the bytes are."""
+    """The type that the uploader declares; when ready, the type that the bytes have."""
     size_bytes: int
     sha256: str | None
     in_use: bool
-    """`GET .../uses` says by what."""
+    """`GET .../uses` lists the users."""
     created_at: datetime
     expires_at: datetime | None
-    """When it is deleted unless it is finished and used before."""
+    """The instant at which it is deleted unless it is finished and used before."""
+
+
+ASSET = Answer(get=logic.get_asset, view=AssetView, etag="version")
 
 
 @router.get("/v1/assets")
 async def list_assets(
     caller: Caller,
     paging: Paging,
-    organization_id: UUID | None = None,
+    organization_id: OrgId | None = None,
     target: str | None = None,
     state: Several[State] = None,
     purpose: str | None = None,
@@ -75,28 +78,25 @@ async def list_assets(
     after = paging.after(place=f"{place.kind}:{place.id}", state=state, purpose=purpose)
     assets = await logic.list_assets(
         caller,
+        Filters(states=state, purpose=purpose),
         kind=place.kind,
-        id=place.id,
-        states=state,
-        purpose=purpose,
+        place_id=place.id,
         before=AssetId(after[0]) if after else None,
-        limit=paging.limit,
+        limit=paging.rows,
     )
-    return paging.page(assets, key=lambda shown: shown.asset.id, render=_view)
+    return paging.page(assets, render=AssetView.of)
 
 
 @router.get("/v1/assets/{asset_id}", raises=(AssetNotFound,))
-async def get_asset(caller: Caller, asset_id: UUID, response: Response) -> AssetView:
+async def get_asset(caller: Caller, asset_id: AssetId, response: Response) -> AssetView:
     """Return a file's metadata."""
-    shown = await logic.get_asset(caller, AssetId(asset_id))
-    set_etag(response, shown.asset.version)
-    return _view(shown)
+    return ASSET.show(response, await logic.get_asset(caller, asset_id))
 
 
 @router.get("/v1/assets/{asset_id}/uses", raises=(AssetNotFound,))
-async def list_uses(caller: Caller, asset_id: UUID) -> UsesView:
+async def list_uses(caller: Caller, asset_id: AssetId) -> UsesView:
     """Return what uses a file: blocks, outlines, films. Those that the caller may not see are only counted."""
-    return UsesView.of(await logic.list_uses(caller, AssetId(asset_id)))
+    return UsesView.of(await logic.list_uses(caller, asset_id))
 
 
 @router.get(
@@ -108,18 +108,18 @@ async def list_uses(caller: Caller, asset_id: UUID) -> UsesView:
 async def get_content(
     request: Request,
     caller: Caller,
-    asset_id: UUID,
+    asset_id: AssetId,
     range: Annotated[str | None, Header()] = None,
     if_range: Annotated[str | None, Header()] = None,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     """Download the original file. A request may name one range."""
     request.scope["state"]["become_stream"]()
-    asset, span, content = await logic.open_content(caller, AssetId(asset_id), range, if_range)
+    asset, span, content = await logic.open_content(caller, asset_id, range, if_range)
     known = {"ETag": f'"{asset.sha256}"', "Cache-Control": "private, no-cache"}
     if known["ETag"] in [each.strip().removeprefix("W/") for each in (if_none_match or "").split(",")]:
         return Response(status_code=304, headers=known)
-    # The store must answer before we do: afterwards there is no way to say 503.
+    # The store must answer before we do: once the status is sent, 503 cannot be.
     first = await anext(content, b"")
 
     async def rest() -> AsyncGenerator[bytes, None]:
@@ -141,43 +141,12 @@ async def get_content(
 
 
 @router.delete("/v1/assets/{asset_id}", status_code=204, raises=(AssetNotFound, ThingInUse))
-async def delete_asset(caller: Caller, asset_id: UUID, response: Response) -> None:
+async def delete_asset(caller: Caller, asset_id: AssetId, response: Response) -> None:
     """Delete a file that nothing uses. Its room is free at once, and it can be restored for 30 days."""
-
-    async def again(_: UUID) -> None:
-        return None
-
-    await once(response, lambda: logic.delete_asset(caller, AssetId(asset_id)), again=again)
+    await once(response, logic.delete_asset(caller, asset_id), None)
 
 
 @router.post("/v1/assets/{asset_id}/restore", raises=(AssetNotFound, QuotaExceeded))
-async def restore_asset(caller: Caller, asset_id: UUID, response: Response) -> AssetView:
+async def restore_asset(caller: Caller, asset_id: AssetId, response: Response) -> AssetView:
     """Bring a deleted file back, if there is room for it."""
-    shown = await once(
-        response,
-        lambda: logic.restore_asset(caller, AssetId(asset_id)),
-        again=lambda id: logic.get_asset(caller, AssetId(id)),
-    )
-    set_etag(response, shown.asset.version)
-    return _view(shown)
-
-
-def _view(shown: ShownAsset) -> AssetView:
-    asset = shown.asset
-    return AssetView(
-        id=asset.id,
-        organization_id=asset.org_id,
-        course_id=asset.course_id,
-        run_id=asset.run_id,
-        owner_id=asset.owner_id,
-        purpose=asset.purpose,
-        state=asset.state,
-        reason=asset.reason,
-        filename=asset.filename,
-        content_type=asset.content_type,
-        size_bytes=asset.size_bytes,
-        sha256=asset.sha256,
-        in_use=shown.in_use,
-        created_at=asset.created_at,
-        expires_at=shown.expires_at,
-    )
+    return await ASSET.once(response, caller, logic.restore_asset(caller, asset_id))

@@ -29,14 +29,14 @@ HEAD_BYTES = 8192
 
 _TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
-_TEXTS = ("text/plain", "text/markdown", "text/csv", "application/x-subrip")
-_MARKUP = (
+_TEXT_TYPES = ("text/plain", "text/markdown", "text/csv", "application/x-subrip")
+_MARKUP_TYPES = (
     (b"<svg", "image/svg+xml"),
     (b"<!doctype html", "text/html"),
     (b"<html", "text/html"),
     (b"<script", "text/html"),
 )
-_SAME = {
+_CANONICAL_TYPES = {
     "image/jpg": "image/jpeg",
     "video/x-m4v": "video/mp4",
     "audio/x-wav": "audio/wav",
@@ -90,7 +90,7 @@ def clean_filename(text: str) -> str:
 def declared_type(text: str | None) -> str | None:
     """Return the media type that a client declares, None when it is none."""
     essence = (text or "").partition(";")[0].strip().lower()
-    return _SAME.get(essence, essence) if _TYPE.fullmatch(essence) else None
+    return _CANONICAL_TYPES.get(essence, essence) if _TYPE.fullmatch(essence) else None
 
 
 def sniff(head: bytes, declared: str | None) -> str | None:
@@ -103,7 +103,7 @@ def sniff(head: bytes, declared: str | None) -> str | None:
         return "video/webm" if b"webm" in head[:64] else "video/x-matroska"
     guessed: str | None = filetype.guess_mime(head)
     if guessed is not None:
-        return _SAME.get(guessed, guessed)
+        return _CANONICAL_TYPES.get(guessed, guessed)
     if head[4:8] == b"ftyp":
         return "video/mp4"
     if head[4:8] in (b"moov", b"mdat", b"wide", b"free", b"skip"):
@@ -121,13 +121,13 @@ def _text_type(head: bytes, declared: str | None) -> str | None:
     if start.startswith("webvtt"):
         return "text/vtt"
     if start.startswith(("<", "\ufeff<")):
-        for mark, kind in _MARKUP:
+        for mark, kind in _MARKUP_TYPES:
             if mark.decode() in start[:1024]:
                 return kind
         return "application/xml"
     if start[:1] in ("{", "[") and declared == "application/json":
         return "application/json"
-    return declared if declared in _TEXTS else "text/plain"
+    return declared if declared in _TEXT_TYPES else "text/plain"
 
 
 def _decoded(head: bytes, declared: str | None) -> str | None:

@@ -1,4 +1,4 @@
-"""Use cases of uploads: begin one, say where it stands, go on with it, end it."""
+"""Use cases of uploads: begin one, return its progress, append to it, end it."""
 
 import asyncio
 import hashlib
@@ -25,6 +25,7 @@ from api.media.media.contract import (
     UploadTargetInvalid,
     UploadTooLarge,
 )
+from api.media.media.store import NewAsset
 from api.media.media.upload import parts, store
 from api.media.media.upload.headers import Checksum, Target
 from api.media.media.upload.parts import PartWriter
@@ -36,17 +37,17 @@ from cluster.data import Transaction, read, uses, write
 from cluster.data.objects import ObjectMissing, bucket
 from cluster.events import emit
 from cluster.jobs import enqueue
-from cluster.people.access import GrantSource, Guarded, permit, within
+from cluster.people.access import GrantSource, Guarded, permit, permitted, within
 from cluster.people.calls import client
 
 
 class Interrupted(Exception):
-    """The bytes of a request end before the request does. What came is kept."""
+    """The bytes of a request end before the request does. Those that came are kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """Where an upload stands. `offset_bytes` are durable."""
+    """How far an upload is. `offset_bytes` are durable."""
 
     asset: Asset
     offset_bytes: int
@@ -55,7 +56,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewUpload:
-    """What a client says of a file before it sends it."""
+    """What a client declares about a file before it sends it."""
 
     size_bytes: int
     purpose: str
@@ -84,17 +85,19 @@ async def begin(caller: Principal, new: NewUpload) -> Progress:
         await _check_unfinished(tx, owner, org_id, new.size_bytes)
         asset = await assets.insert_asset(
             tx,
-            asset_id,
-            org_id=org_id,
-            course_id=place.course_id,
-            run_id=place.run_id,
-            owner_id=owner,
-            holder_id=holder_id,
-            purpose=purpose.name,
-            filename=rules.clean_filename(new.filename),
-            declared_type=rules.declared_type(new.declared_type),
-            size_bytes=new.size_bytes,
-            state="checking" if complete else "uploading",
+            NewAsset(
+                id=asset_id,
+                org_id=org_id,
+                course_id=place.course_id,
+                run_id=place.run_id,
+                owner_id=owner,
+                holder_id=holder_id,
+                purpose=purpose.name,
+                filename=rules.clean_filename(new.filename),
+                declared_type=rules.declared_type(new.declared_type),
+                size_bytes=new.size_bytes,
+                state="checking" if complete else "uploading",
+            ),
         )
         await uses.declare(tx, asset.thing())
         if complete:
@@ -125,22 +128,20 @@ async def _check_unfinished(tx: Transaction, owner: UserId, org_id: OrgId | None
         TooManyUploads
     """
     most = rules.Unfinished(rules.MAX_OPEN_OF_PERSON, rules.MAX_AWAITED_BYTES_OF_PERSON)
-    rules.check_unfinished("a person", await store.count_unfinished(tx, owner), size_bytes, most)
+    rules.check_unfinished("a person", await store.count_unfinished_of_person(tx, owner), size_bytes, most)
     if org_id is not None:
         most = rules.Unfinished(rules.MAX_OPEN_OF_ORGANIZATION, rules.MAX_AWAITED_BYTES_OF_ORGANIZATION)
-        rules.check_unfinished("an organization", await store.count_unfinished_in(tx, org_id), size_bytes, most)
+        unfinished = await store.count_unfinished_of_organization(tx, org_id)
+        rules.check_unfinished("an organization", unfinished, size_bytes, most)
 
 
 async def progress(caller: Principal, asset_id: AssetId) -> Progress:
-    """Say where an upload stands.
+    """Return how far an upload is.
 
     Raises:
         AssetNotFound, UploadGone
     """
-    async with read() as db:
-        upload = await store.find_upload(db, asset_id)
-    guarded = None if upload is None else Guarded(upload, owner_id=upload.asset.owner_id)
-    upload = await permit(caller, "asset:upload", guarded, missing=AssetNotFound)
+    upload = await permitted(caller, "asset:upload", store.find_upload, asset_id, missing=AssetNotFound)
     asset, offset = upload.asset, upload.offset_bytes
     if upload.deleted or (
         offset is not None and asset.expires_at is not None and asset.expires_at <= datetime.now(UTC)
@@ -160,23 +161,23 @@ async def receive(
     declared_bytes: int | None,
     checksum: Checksum | None = None,
 ) -> Progress:
-    """Append bytes at `offset`. Whoever began last writes: an earlier request, dead or alive, commits nothing any more.
+    """Append bytes at `offset`. The request that began last writes: an earlier one, dead or alive, commits nothing any more.
 
-    What arrived is kept when the body breaks off (`Interrupted`), except under a checksum, which covers all of the body or
-    nothing.
+    The bytes that arrived are kept when the body breaks off (`Interrupted`), except under a checksum, which covers all of
+    the body or nothing.
 
     Raises:
         AssetNotFound, UploadGone, UploadOffsetMismatch, UploadTooLarge, UploadTakenOver, ChecksumMismatch, Unavailable
-        Interrupted: after keeping what came.
+        Interrupted: after keeping the bytes that came.
     """
-    stands = await progress(caller, asset_id)
-    size = stands.asset.size_bytes
-    if offset != stands.offset_bytes:
-        raise UploadOffsetMismatch(stands.offset_bytes)
+    current = await progress(caller, asset_id)
+    size = current.asset.size_bytes
+    if offset != current.offset_bytes:
+        raise UploadOffsetMismatch(current.offset_bytes)
     if declared_bytes is not None and offset + declared_bytes > size:
         raise _beyond(size)
-    if stands.asset.state != "uploading":
-        return stands
+    if current.asset.state != "uploading":
+        return current
     writer = await _open(caller, asset_id, offset=offset, size=size, atomic=checksum is not None)
     digest = None if checksum is None else hashlib.new(checksum.algorithm, usedforsecurity=False)
     try:
@@ -200,13 +201,13 @@ async def receive(
 
 async def end(caller: Principal, asset_id: AssetId) -> None:
     """Give an upload up, finished or not, unless something uses it already."""
-    stands = await progress(caller, asset_id)
-    await assets_logic.remove(caller, stands.asset)
+    current = await progress(caller, asset_id)
+    await assets_logic.remove(caller, current.asset)
 
 
 async def _open(caller: Principal, asset_id: AssetId, *, offset: int, size: int, atomic: bool) -> PartWriter:
     async with write(caller) as tx:
-        epoch = await store.take_over(tx, asset_id, offset, tx.now + rules.UNFINISHED_FOR)
+        epoch = await store.update_epoch(tx, asset_id, offset, tx.now + rules.UNFINISHED_FOR)
         begun = offset % parts.PART_BYTES
         last = await store.find_part(tx, asset_id, offset // parts.PART_BYTES) if begun else None
     if epoch is None:
@@ -229,7 +230,7 @@ async def _open(caller: Principal, asset_id: AssetId, *, offset: int, size: int,
 
 
 def purpose_of(name: str, target: Target, size_bytes: int) -> UploadPurpose:
-    """Find what a file of this size may be stored for.
+    """Return the purpose of this name, if a file of this size may be stored for it.
 
     Raises:
         UploadPurposeUnknown, UploadTargetInvalid, UploadTooLarge
@@ -256,10 +257,10 @@ def purpose_of(name: str, target: Target, size_bytes: int) -> UploadPurpose:
 
 
 async def place_of(caller: Principal, target: Target) -> Guarded[None]:
-    """Find whose the target is.
+    """Return the organization, course and run of a target, or its person.
 
     Raises:
-        NotFound: nobody here knows it.
+        NotFound: it is not known here.
     """
     place = await _place(caller, target)
     if place is None:
@@ -268,7 +269,7 @@ async def place_of(caller: Principal, target: Target) -> Guarded[None]:
 
 
 async def _place(caller: Principal, target: Target) -> Guarded[None] | None:
-    """Find whose the target is; None when nobody here knows it."""
+    """Return the organization, course and run of a target, or its person; None when it is not known here."""
     if target.id is None:
         return Guarded(None, owner_id=caller.person())
     if target.kind == "org":

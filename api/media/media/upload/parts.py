@@ -2,7 +2,7 @@
 
 While one part travels to S3 the next one fills: two parts are all that an upload holds in memory, and when S3 is slower than
 the client, nobody reads from the client. A part counts when its row and the new offset have committed, under the fence of the
-request's epoch. Every object has a name of its own, so a fenced request can overwrite nothing; what it wrote is garbage.
+request's epoch. Every object has a name of its own, so a fenced request overwrites nothing; its objects are removed by the sweep.
 """
 
 import asyncio
@@ -125,12 +125,13 @@ class PartWriter:
     async def _commit(self, parts: list[Part], end: int) -> None:
         expires_at = datetime.now(UTC) + rules.UNFINISHED_FOR
         async with write(platform("media")) as tx:
-            mine = await store.commit_parts(
-                *(tx, self._asset_id),
+            mine = await store.upsert_parts(
+                tx,
+                self._asset_id,
+                parts,
                 epoch=self._epoch,
                 from_bytes=self.offset,
                 offset_bytes=end,
-                parts=parts,
                 expires_at=expires_at,
             )
             if mine and end == self._size_bytes:

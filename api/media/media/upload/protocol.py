@@ -6,6 +6,7 @@ Source: https://tus.io/protocols/resumable-upload. Errors are problem documents.
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from email.utils import format_datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -34,24 +35,24 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 PREFIX = "/v1/uploads"
-IDLE_S = 60.0
+MAX_IDLE_S = 60.0
 
 
-class _Left(logic.Interrupted):
+class _ClientLeft(logic.Interrupted):
     """The client is gone; nobody waits for an answer."""
 
 
-class _Stalled(logic.Interrupted):
-    """The client sent nothing for `IDLE_S`."""
+class _ClientStalled(logic.Interrupted):
+    """The client sent nothing for `MAX_IDLE_S`."""
 
 
 async def uploads(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one request at or below `/v1/uploads`."""
     try:
         response = await _answer(scope, receive)
-    except _Left:
+    except _ClientLeft:
         return
-    except _Stalled:
+    except _ClientStalled:
         response = problem_response(
             UploadStalled("ask with HEAD where it stands, and go on", headers={"Connection": "close"})
         )
@@ -128,12 +129,10 @@ async def _create(caller: Principal, headers: Headers, receive: Receive) -> Resp
         query=b"",
         body=f"{size} {headers.get('upload-metadata')}".encode(),
     )
-    # Read before anything is made: what cannot be read makes nothing.
+    # Read before the upload is made: a request whose headers cannot be read makes none.
     checksum = tus.parse_checksum(headers.get("upload-checksum"))
     response = Response(status_code=201)
-    progress = await once(
-        response, lambda: logic.begin(caller, new), again=lambda id: logic.progress(caller, AssetId(id))
-    )
+    progress = await once(response, logic.begin(caller, new), partial(logic.progress, caller))
     # The body of a repeated request was dealt with by the first one; the offset says how much of it arrived.
     with_bytes = headers.get("content-type") == tus.OFFSET_TYPE and "idempotent-replayed" not in response.headers
     if with_bytes:
@@ -155,13 +154,13 @@ async def _append(caller: Principal, asset_id: AssetId, headers: Headers, receiv
 async def _receive_first(
     caller: Principal, asset_id: AssetId, headers: Headers, receive: Receive, checksum: tus.Checksum | None
 ) -> logic.Progress:
-    """Take the bytes that came with a creation. The upload is made: its client must learn where, or its room is given back."""
+    """Take the bytes that came with a creation. The upload exists: its client must learn its path, or its room is freed."""
     try:
         return await _receive(caller, asset_id, 0, headers, receive, checksum)
-    except (Unavailable, _Stalled):
-        # Said as 201 with what counts: the client goes on from there.
+    except (Unavailable, _ClientStalled):
+        # Answered as 201 with the offset that counts: the client goes on from there.
         return await logic.progress(caller, asset_id)
-    except _Left:
+    except _ClientLeft:
         # Only a key finds the upload again.
         if "idempotency-key" not in headers:
             await logic.end(caller, asset_id)
@@ -193,12 +192,12 @@ async def _receive(
 async def _body(receive: Receive) -> AsyncGenerator[bytes, None]:
     while True:
         try:
-            async with asyncio.timeout(IDLE_S):
+            async with asyncio.timeout(MAX_IDLE_S):
                 message = await receive()
         except TimeoutError:
-            raise _Stalled from None
+            raise _ClientStalled from None
         if message["type"] == "http.disconnect":
-            raise _Left
+            raise _ClientLeft
         if chunk := message.get("body", b""):
             yield chunk
         if not message.get("more_body"):

@@ -467,7 +467,7 @@ async def test_a_part_that_failed_is_seen_and_can_go_on(hub: Hub, monkeypatch: p
     async def refuse(*_: object) -> None:
         raise RuntimeError("the files cannot be deleted")
 
-    monkeypatch.setattr(media, "remove_own", refuse)
+    monkeypatch.setattr(media, "remove_personal", refuse)
     request = await begun(hub, ada)
     (job,) = await rows(
         "SELECT id, attempts FROM hub.jobs WHERE kind = 'media.erase' AND state = 'queued' AND args->>'round' = '1'"

@@ -11,7 +11,7 @@ import pytest
 from api.core.rbac.contract import RbacCalls
 from api.learning.course.contract import CourseChanged, CourseId, RunChanged, RunId
 from api.media.media import checking, logic, store
-from api.media.media.contract import AssetId, TargetKind, asset_ref
+from api.media.media.contract import AssetId, asset_ref
 from cluster.base.ids import UserId, new_id
 from cluster.base.principal import PLATFORM, Principal
 from cluster.data import uses, write
@@ -21,6 +21,7 @@ from cluster.data.uses import Ref
 from cluster.events import envelope_of
 from cluster.events.inbox import receive
 from cluster.jobs.things import sweep
+from cluster.people.access import Reach
 from cluster.people.calls import client
 from tests.harness import done, problem
 
@@ -98,21 +99,23 @@ async def test_lists_by_organization_target_and_owner_with_cursors(teacher: Teac
 
 
 @pytest.mark.parametrize(
-    ("kind", "index"),
+    ("statement", "index"),
     [
-        ("org", "assets_of_organization"),
-        ("course", "assets_of_course"),
-        ("run", "assets_of_run"),
-        ("user", "assets_of_owner"),
+        (store.LIST_ASSETS_OF_ORGANIZATION, "assets_of_organization"),
+        (store.LIST_ASSETS_OF_COURSE, "assets_of_course"),
+        (store.LIST_ASSETS_OF_RUN, "assets_of_run"),
+        (store.LIST_ASSETS_OF_PERSON, "assets_of_owner"),
     ],
 )
-async def test_lists_use_their_indexes(kind: TargetKind, index: str) -> None:
-    async with pool().acquire() as raw:
-        await raw.execute("SET enable_seqscan = off")
-        plan = await raw.fetch(
-            "EXPLAIN " + store.LISTS[kind], False, [], [], [], new_id(), new_id(), None, None, new_id(), 21
+async def test_lists_use_their_indexes(statement: str, index: str) -> None:
+    filters = store.Filters(states=None, purpose=None)
+    async with write(PLATFORM) as tx:
+        await tx.run("SET LOCAL enable_seqscan = off")
+
+        plan = await tx.rows(
+            "EXPLAIN " + statement, Reach(), filters, own=new_id(), place_id=new_id(), before=new_id(), limit=21
         )
-        await raw.execute("RESET enable_seqscan")
+
     text = "\n".join(row[0] for row in plan)
     assert f"Index Scan using {index}" in text
     assert "Sort" not in text
@@ -176,7 +179,18 @@ async def test_a_deleted_file_frees_its_room_and_can_be_restored(teacher: Teache
 
     assert (restored["state"], restored["in_use"], await quota_of(teacher)) == ("ready", False, 1000)
     assert (await teacher.http.get(f"{path}/content")).content == content
-    assert done(await teacher.http.post(f"{path}/restore"))["id"] == str(asset_id)
+
+
+async def test_restoring_a_file_that_is_there_answers_it_as_it_is(teacher: Teacher) -> None:
+    asset_id = await ready(teacher)
+    await used(teacher, asset_id, Ref("block", new_id()))
+    path = f"/v1/assets/{asset_id}"
+    shown = done(await teacher.http.get(path))
+
+    restored = done(await teacher.http.post(f"{path}/restore"))
+
+    assert restored["in_use"]
+    assert restored == shown
 
 
 async def test_restoring_rejects_a_file_that_does_not_fit_the_quota(teacher: Teacher) -> None:

@@ -109,11 +109,11 @@ async def _waiting_for_a_lock() -> bool:
 async def test_a_raised_quota_is_raised_for_large_files_too(teacher: Teacher) -> None:
     holder_id: UUID = new_id()
     async with write(PLATFORM) as tx:
-        assert await store.reserve(tx, holder_id, 10, 100)
+        assert await store.upsert_used_bytes(tx, holder_id, 10, 100)
     await pool().execute("UPDATE media.quotas SET limit_bytes = 1000 WHERE holder_id = $1", holder_id)
     async with write(PLATFORM) as tx:
-        assert await store.reserve(tx, holder_id, 500, 100)
-        assert not await store.reserve(tx, holder_id, 491, 100)
-        assert await store.reserve(tx, holder_id, 490, 100)
+        assert await store.upsert_used_bytes(tx, holder_id, 500, 100)
+        assert not await store.upsert_used_bytes(tx, holder_id, 491, 100)
+        assert await store.upsert_used_bytes(tx, holder_id, 490, 100)
     async with read() as db:
         assert await store.find_quota(db, holder_id) == store.Quota(1000, 1000)
