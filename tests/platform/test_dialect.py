@@ -13,7 +13,6 @@ _NOT_YET = {
     "content",
     "progress",
     "video_processing",
-    "video_streaming",
 }
 """Services that are to be converted. None is added here."""
 SERVICES = sorted(set(table()) - _NOT_YET)

@@ -21,14 +21,14 @@ class Playback:
     org_id: OrgId
     course_id: UUID
     run_id: UUID | None
-    """Where it is learned; None: somebody who may edit the film looks at it."""
+    """The run in which it is learned; None: somebody who may edit the film looks at it."""
     user_id: UserId
     enrollment_id: UUID | None
-    """None: who watches is no learner of the run, so nothing is kept of it."""
+    """None: the person is no learner of the run, so no progress is kept."""
     block_id: UUID | None
     block_version: int | None
     min_ratio: float | None
-    """How much of the film the block asks for, 0 to 1."""
+    """The part of the film that the block asks for, 0 to 1."""
     video_id: UUID
     duration_s: float
     created_at: datetime
@@ -36,11 +36,11 @@ class Playback:
 
     @property
     def needs(self) -> str:
-        """The permission that it was given for, and ends with."""
+        """Return the permission that it was given for, and ends with."""
         return "playback:preview" if self.run_id is None else "run:attend"
 
     def guarded(self) -> "Guarded[Playback]":
-        """Wrap it for `permit` of what it shows; the playback itself is its person's alone."""
+        """Wrap it for `permit` on the film that it shows; the playback itself is its person's alone."""
         return Guarded(self, org_id=self.org_id, course_id=self.course_id, run_id=self.run_id)
 
 
@@ -48,7 +48,7 @@ class VideoStreamingCalls(Protocol):
     """What video_streaming answers to higher ranks."""
 
     async def find_playback(self, playback_id: PlaybackId) -> Playback | None:
-        """Return a playback, also an expired one: what was watched without a connection is told later."""
+        """Return a playback, also an expired one: a client that was offline tells its progress later."""
         ...
 
 

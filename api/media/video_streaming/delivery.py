@@ -1,6 +1,6 @@
 """Deliver films below `/v1/playbacks/-/<token>/`: playlists, init segments and segments, without any header (RFC 8216).
 
-The token in the path is all that a player shows; it counts while the right that it was given for stands. Names are looked up,
+The token in the path is all that a player sends; it counts while the right that it was given for stands. Names are looked up,
 never resolved, so no path leads anywhere else.
 """
 
@@ -27,8 +27,8 @@ Send = Callable[[Message], Awaitable[None]]
 
 PREFIX = "/v1/playbacks/-"
 
-STALLED_S = 60.0
-"""How long a client may take nothing: a connection to the store waits with it. It asks again for the rest by a range."""
+MAX_STALL_S = 60.0
+"""The time that a client may take no bytes: a connection to the store waits with it. It asks for the rest by a range."""
 
 _PLAYLIST_CACHE = "private, max-age=60"
 _SEGMENT_CACHE = "private, max-age=86400, immutable"
@@ -41,7 +41,7 @@ class OnlyReading(Problem):
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """One file of a film: bytes at hand, or where to stream them from."""
+    """One file of a film: a playlist, whose bytes are here, or an object of the store."""
 
     film: films.Film
     name: str
@@ -72,9 +72,9 @@ async def deliver(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
         raise OnlyReading("send GET or HEAD", headers={"Allow": "GET, HEAD"})
     token, _, name = scope["path"].removeprefix(PREFIX + "/").partition("/")
-    allowed = tokens.verify(token, datetime.now(UTC))
-    await standing.check(allowed)
-    file = await _find(await films.get_film(allowed.video_id), name)
+    claims = tokens.verify(token, datetime.now(UTC))
+    await standing.check(claims)
+    file = await _find(await films.get_film(claims.video_id), name)
     wanted = Headers(scope=scope)
     etag = file.etag
     headers = {
@@ -114,7 +114,7 @@ async def _find(film: films.Film, name: str) -> File:
 async def _send(
     receive: Receive, send: Send, chunks: AsyncGenerator[bytes, None], status: int, headers: dict[str, str]
 ) -> None:
-    """Send the bytes, and stop reading the store as soon as the client leaves, or takes nothing any more."""
+    """Send the bytes, and stop reading the store as soon as the client leaves or stalls."""
     pump = asyncio.create_task(_pump(send, chunks, status, headers))
     leaving = asyncio.create_task(_client_left(receive))
     try:
@@ -131,17 +131,17 @@ async def _pump(send: Send, chunks: AsyncGenerator[bytes, None], status: int, he
     raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     async with aclosing(chunks):
         try:
-            # Before the status is sent the store has answered: what is missing or away can still be told.
+            # The store answers before the status is sent: afterwards a missing object or an outage cannot be told.
             first = await anext(chunks, b"")
         except ObjectMissing as error:
             raise FilmNotFound("this part of the film is gone") from error
         await send({"type": "http.response.start", "status": status, "headers": raw})
         try:
-            async with asyncio.timeout(STALLED_S) as patience:
+            async with asyncio.timeout(MAX_STALL_S) as patience:
                 await send({"type": "http.response.body", "body": first, "more_body": True})
                 patience.reschedule(None)
                 async for chunk in chunks:
-                    patience.reschedule(asyncio.get_running_loop().time() + STALLED_S)
+                    patience.reschedule(asyncio.get_running_loop().time() + MAX_STALL_S)
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
                     # The store's silence has limits of its own.
                     patience.reschedule(None)

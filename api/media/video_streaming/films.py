@@ -1,4 +1,4 @@
-"""Where the bytes of ready films are, remembered by this process: a ready film never changes."""
+"""Find the objects of ready films. Answers are kept by this process: a ready film never changes."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 _FILM_TTL_S = 60.0
-"""A film that is taken away is gone here after this time."""
+"""A deleted film is played no longer than this."""
 
 
-class Recent(Generic[K, V]):
-    """Remembers the values used last, each for `ttl_s`, as long as all together weigh at most `size`."""
+class LruCache(Generic[K, V]):
+    """Keeps the values used last, each for `ttl_s`, as long as all together weigh at most `max_weight`."""
 
-    def __init__(self, size: int, ttl_s: float) -> None:
-        self._size = size
+    def __init__(self, max_weight: int, ttl_s: float) -> None:
+        self._max_weight = max_weight
         self._ttl_s = ttl_s
         self._kept: OrderedDict[K, tuple[float, V, int]] = OrderedDict()
         self._weight = 0
@@ -39,7 +39,7 @@ class Recent(Generic[K, V]):
         before = self._kept.pop(key, None)
         self._kept[key] = (monotonic() + self._ttl_s, value, weight)
         self._weight += weight - (before[2] if before else 0)
-        while self._weight > self._size and len(self._kept) > 1:
+        while self._weight > self._max_weight and len(self._kept) > 1:
             self._weight -= self._kept.popitem(last=False)[1][2]
 
     def drop(self, key: K) -> None:
@@ -66,9 +66,9 @@ class Film:
         return self.stream.key_prefix + name
 
 
-# By the number of their files: an hour has thousands, and each of them takes about 200 bytes here.
-_films: Recent[UUID, Film] = Recent(200_000, _FILM_TTL_S)
-_sizes: Recent[tuple[str, str], int] = Recent(100_000, 24 * 3600)
+# Weighed by the number of files: an hour of film has thousands, each of about 200 bytes here.
+_films: LruCache[UUID, Film] = LruCache(200_000, _FILM_TTL_S)
+_sizes: LruCache[tuple[str, str], int] = LruCache(100_000, 24 * 3600)
 
 
 async def get_film(video_id: UUID) -> Film:

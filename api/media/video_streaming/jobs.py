@@ -9,5 +9,5 @@ from cluster.jobs import JobRun, cron, in_batches
 
 @cron("video_streaming.purge", "41 3 * * *", lane="bulk")
 async def purge(run: JobRun) -> None:
-    """Delete playbacks that nobody can use or report on any more."""
+    """Delete playbacks that have expired and whose progress cannot be told any more."""
     await in_batches(run, partial(logic.purge_expired, run.principal, datetime.now(UTC)))

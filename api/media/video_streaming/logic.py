@@ -1,4 +1,4 @@
-"""Use cases of video_streaming: let somebody in to a film."""
+"""Use cases of video_streaming: start, show and purge playbacks."""
 
 from datetime import datetime
 from uuid import UUID
@@ -20,20 +20,20 @@ from cluster.base.ids import new_id
 from cluster.base.principal import PLATFORM, Principal
 from cluster.data import read, write
 from cluster.events import emit
-from cluster.people.access import Guarded, permit, reach_of
+from cluster.people.access import Guarded, permit, permitted, reach_of
 from cluster.people.calls import client
 
 
 async def play_block(caller: Principal, run_id: UUID, block_id: BlockId, now: datetime) -> Playback:
-    """Let the caller watch the film of a block, as they are allowed to at this moment.
+    """Let the caller watch the film of a block, if they may open the block at this moment.
 
     Raises:
-        NotFound, Forbidden: what `ContentCalls.may_open` says.
+        NotFound, Forbidden: see `ContentCalls.may_open`.
         BlockHasNoFilm, FilmNotReady
     """
     user_id = caller.person()
     found = await client(ContentCalls).may_open(user_id, run_id, block_id, fresh=True)
-    # That was about the person; this is about the token they came with.
+    # That was about the person; this is about the token of this request.
     own = Guarded(found, org_id=found.org_id, course_id=found.course_id, run_id=run_id, owner_id=user_id)
     block = await permit(caller, "playback:start", own, missing=BlockNotFound)
     if block.type != "video":
@@ -95,18 +95,16 @@ async def preview(caller: Principal, video_id: VideoId, now: datetime) -> Playba
 
 
 async def get_playback(caller: Principal, playback_id: PlaybackId) -> Playback:
-    async with read() as db:
-        guarded = await store.find_playback(db, playback_id)
-    return await permit(caller, "playback:read", guarded, missing=PlaybackNotFound)
+    return await permitted(caller, "playback:read", store.find_playback, playback_id, missing=PlaybackNotFound)
 
 
 async def list_playbacks(
     caller: Principal, *, ids: list[PlaybackId] | None, before: PlaybackId | None, limit: int
 ) -> list[Playback]:
-    """List the caller's playbacks, newest first; one more than `limit` when there is a next page."""
+    """List the caller's playbacks, newest first."""
     reach = await reach_of(caller, "playback:read")
     async with read() as db:
-        return await store.list_playbacks(db, reach, ids=ids, before=before, limit=limit + 1)
+        return await store.list_playbacks(db, reach, ids=ids, before=before, limit=limit)
 
 
 async def find_playback(playback_id: PlaybackId) -> Playback | None:
@@ -115,9 +113,9 @@ async def find_playback(playback_id: PlaybackId) -> Playback | None:
     return None if guarded is None else await permit(PLATFORM, "playback:read", guarded)
 
 
-async def purge_expired(principal: Principal, now: datetime, limit: int) -> int:
-    """Delete up to `limit` playbacks that nobody can report on any more, and return how many."""
-    async with write(principal) as tx:
+async def purge_expired(caller: Principal, now: datetime, limit: int) -> int:
+    """Delete up to `limit` playbacks whose progress cannot be told any more, and return how many."""
+    async with write(caller) as tx:
         return await store.delete_expired(tx, now - rules.KEPT_AFTER_EXPIRY, limit)
 
 

@@ -1,4 +1,4 @@
-"""What video streaming contributes: who may watch."""
+"""What video streaming contributes: permissions to watch."""
 
 from cluster.people.access import Permission
 

@@ -1,4 +1,4 @@
-"""Personal data that video streaming keeps: who was let in to which film."""
+"""Personal data that video streaming keeps: playbacks of films by people."""
 
 from cluster.people.privacy import PersonalData
 

@@ -1,10 +1,12 @@
-"""HTTP of playbacks. The films themselves are answered by `delivery`."""
+"""HTTP of playbacks. `delivery` answers the films themselves."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Self, cast
 from uuid import UUID
 
 from fastapi import Response
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import ConfigDict, model_validator
 
 from api.learning.content.contract import BlockId, BlockNotFound, BlockNotReleased, OutlineNotFound
 from api.media.video_processing.contract import VideoId
@@ -18,10 +20,12 @@ from api.media.video_streaming.contract import (
     PlaybackNotFound,
 )
 from api.media.video_streaming.delivery import PREFIX, deliver
-from cluster.http import Body, Caller, Page, Paging, Router, Several, once
+from cluster.http import Answer, Body, Caller, Page, Paging, Router, Several, View
 
 router = Router("video_streaming")
 router.mount_asgi(PREFIX, deliver)
+
+_NO_STORE = {"Cache-Control": "no-store"}
 
 
 class NewPlayback(Body):
@@ -49,7 +53,7 @@ class NewPlayback(Body):
         return self
 
 
-class PlaybackView(BaseModel):
+class PlaybackView(View):
     """A playback: permission to watch a film for some hours."""
 
     id: PlaybackId
@@ -58,9 +62,19 @@ class PlaybackView(BaseModel):
     run_id: UUID | None
     duration_s: float
     playback_url: str
-    """The master playlist, relative to this API's origin. Whoever has the address can watch: treat it as a secret."""
+    """The master playlist, relative to this API's origin. The address is the permission to watch: treat it as a secret."""
     created_at: datetime
     expires_at: datetime
+
+    @classmethod
+    def of(cls, resource: object) -> Self:
+        """Make the view of a playback, with its token in the address."""
+        playback = cast(Playback, resource)
+        url = f"{PREFIX}/{tokens.issue(playback)}/{rules.MASTER}"
+        return cls.model_validate(asdict(playback) | {"playback_url": url})
+
+
+PLAYBACK = Answer(get=logic.get_playback, view=PlaybackView, path="/v1/playbacks/{id}")
 
 
 @router.post(
@@ -71,49 +85,32 @@ class PlaybackView(BaseModel):
 async def start_playback(caller: Caller, new: NewPlayback, response: Response) -> PlaybackView:
     """Start a playback. Any HLS player (RFC 8216) can play its URL, without a header."""
 
-    async def work() -> Playback:
-        now = datetime.now(UTC)
-        if new.video_id is not None:
-            return await logic.preview(caller, new.video_id, now)
+    now = datetime.now(UTC)
+    if new.video_id is not None:
+        work = logic.preview(caller, new.video_id, now)
+    else:
         assert new.run_id is not None
         assert new.block_id is not None
-        return await logic.play_block(caller, new.run_id, new.block_id, now)
-
-    playback = await once(response, work, again=lambda id: logic.get_playback(caller, PlaybackId(id)))
-    response.headers["Location"] = f"/v1/playbacks/{playback.id}"
-    return _view(playback, response)
+        work = logic.play_block(caller, new.run_id, new.block_id, now)
+    response.headers.update(_NO_STORE)
+    return await PLAYBACK.created(response, caller, work)
 
 
 @router.get("/v1/playbacks")
 async def list_playbacks(
-    caller: Caller, paging: Paging, response: Response, id: Several[UUID] = None
+    caller: Caller, paging: Paging, response: Response, id: Several[PlaybackId] = None
 ) -> Page[PlaybackView]:
     """List the caller's playbacks, newest first. They are kept for 30 days after they expire."""
     after = paging.after(id=id)
     playbacks = await logic.list_playbacks(
-        caller,
-        ids=None if id is None else [PlaybackId(each) for each in id],
-        before=PlaybackId(after[0]) if after else None,
-        limit=paging.limit,
+        caller, ids=id, before=PlaybackId(after[0]) if after else None, limit=paging.rows
     )
-    return paging.page(playbacks, render=lambda playback: _view(playback, response))
+    response.headers.update(_NO_STORE)
+    return paging.page(playbacks, render=PlaybackView.of)
 
 
 @router.get("/v1/playbacks/{playback_id}", raises=(PlaybackNotFound,))
-async def get_playback(caller: Caller, playback_id: UUID, response: Response) -> PlaybackView:
+async def get_playback(caller: Caller, playback_id: PlaybackId, response: Response) -> PlaybackView:
     """Return one of the caller's playbacks."""
-    return _view(await logic.get_playback(caller, PlaybackId(playback_id)), response)
-
-
-def _view(playback: Playback, response: Response) -> PlaybackView:
-    response.headers["Cache-Control"] = "no-store"
-    return PlaybackView(
-        id=playback.id,
-        video_id=playback.video_id,
-        block_id=playback.block_id,
-        run_id=playback.run_id,
-        duration_s=playback.duration_s,
-        playback_url=f"{PREFIX}/{tokens.issue(playback)}/{rules.MASTER}",
-        created_at=playback.created_at,
-        expires_at=playback.expires_at,
-    )
+    response.headers.update(_NO_STORE)
+    return PLAYBACK.show(response, await logic.get_playback(caller, playback_id))

@@ -1,4 +1,4 @@
-"""What video_streaming decides without a database: how long an address lives, which bytes are wanted, which files there are."""
+"""Pure decisions of video_streaming: when an address expires, its file names, content types and ranges."""
 
 import posixpath
 import re
@@ -9,9 +9,9 @@ from api.media.media.contract import RangeNotSatisfiable
 
 MASTER = "master.m3u8"
 KEPT_AFTER_EXPIRY = timedelta(days=30)
-"""So long may a client tell what was watched without a connection."""
+"""For this long a client that was offline may tell its progress."""
 
-_SHORTEST_LIFE_S = 4 * 3600
+_MIN_LIFETIME_S = 4 * 3600
 _CONTENT_TYPES = {
     ".m3u8": "application/vnd.apple.mpegurl",
     ".m4s": "video/iso.segment",
@@ -26,11 +26,11 @@ _URI_ATTRIBUTE = re.compile(r'[:,]URI="([^"\n]*)"')
 
 def expiry(now: datetime, duration_s: float) -> datetime:
     """Return when an address ends: time to watch the film twice, and at least four hours."""
-    return now + timedelta(seconds=max(_SHORTEST_LIFE_S, 2 * duration_s))
+    return now + timedelta(seconds=max(_MIN_LIFETIME_S, 2 * duration_s))
 
 
 def content_type(name: str) -> str:
-    """Name what a file is, by our own table: the store's word, or the system's, is not asked."""
+    """Return the media type of a file by this table; neither the store nor the system is asked."""
     return _CONTENT_TYPES.get(posixpath.splitext(name)[1], "application/octet-stream")
 
 
@@ -57,7 +57,7 @@ def _uris(playlist: str) -> Iterator[str]:
 def requested_range(header: str | None, size_bytes: int) -> tuple[int, int] | None:
     """Return start and end (exclusive) of the range to answer with; None: answer with everything.
 
-    Several ranges, other units and what cannot be read are answered with everything (RFC 9110, section 14.2).
+    Several ranges, other units and malformed headers are answered with everything (RFC 9110, section 14.2).
 
     Raises:
         RangeNotSatisfiable: it begins behind the end.

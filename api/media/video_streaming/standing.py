@@ -1,7 +1,7 @@
-"""Whether the right that a playback was given for still stands, remembered by this process for some seconds.
+"""Check that the right that a playback was given for still stands. Answers are kept by this process for some seconds.
 
-A token outlives the right: somebody is suspended, removed, or leaves. Delivery asks here for each file; the owners of the
-relations are asked once in a while, and at once after a broadcast that says that somebody's rights have changed.
+A token outlives the right: somebody is suspended, removed, or leaves. Delivery checks each file here; the owners of the
+relations are asked again after `RECHECK_S`, and at once after a broadcast that says that somebody's rights have changed.
 """
 
 from typing import Any
@@ -9,8 +9,8 @@ from uuid import UUID
 
 from api.media.video_streaming import logic
 from api.media.video_streaming.contract import Playback, PlaybackId, PlaybackRefused
-from api.media.video_streaming.films import Recent
-from api.media.video_streaming.tokens import Pass
+from api.media.video_streaming.films import LruCache
+from api.media.video_streaming.tokens import Claims
 from cluster.base.ids import UserId
 from cluster.base.principal import Principal
 from cluster.base.problems import Forbidden, NotFound
@@ -18,26 +18,26 @@ from cluster.people.access import permit
 from cluster.signals import broadcast
 
 RECHECK_S = 8.0
-"""Where no broadcast arrives, an address ends so long after its right, and the news of it takes a second or two."""
+"""Where no broadcast arrives, an address outlives its right by this, and by the second or two that the news takes."""
 
-_standing: Recent[UserId, set[PlaybackId]] = Recent(20_000, RECHECK_S)
-_playbacks: Recent[PlaybackId, Playback] = Recent(20_000, 3600)
+_standing: LruCache[UserId, set[PlaybackId]] = LruCache(20_000, RECHECK_S)
+_playbacks: LruCache[PlaybackId, Playback] = LruCache(20_000, 3600)
 
 
-async def check(allowed: Pass) -> None:
-    """Return while the person may watch what the playback shows.
+async def check(claims: Claims) -> None:
+    """Return while the person may watch the film of the playback.
 
     Raises:
         PlaybackRefused
     """
-    standing = _standing.get(allowed.user_id)
+    standing = _standing.get(claims.user_id)
     if standing is None:
         # A broadcast takes this set away, so that an answer from before the change is not kept after it.
         standing = set[PlaybackId]()
-        _standing.put(allowed.user_id, standing)
-    if allowed.playback_id in standing:
+        _standing.put(claims.user_id, standing)
+    if claims.playback_id in standing:
         return
-    playback = _playbacks.get(allowed.playback_id) or await logic.find_playback(allowed.playback_id)
+    playback = _playbacks.get(claims.playback_id) or await logic.find_playback(claims.playback_id)
     if playback is None:
         raise PlaybackRefused("ask for a new one: POST /v1/playbacks")
     _playbacks.put(playback.id, playback)
@@ -57,7 +57,7 @@ async def _forget(message: dict[str, Any]) -> None:
 
 
 async def forget() -> None:
-    """Forget whose right stands: changes may have been missed."""
+    """Forget all answers: changes may have been missed."""
     _standing.clear()
 
 

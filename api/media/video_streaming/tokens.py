@@ -1,4 +1,4 @@
-"""Tokens of playbacks: they stand in a film's address, so that players need no header, and are bound to one playback.
+"""Tokens of playbacks: they stand in the address of a film, so that players need no header, and are bound to one playback.
 
 A token is `<version>.<payload>.<HMAC-SHA-256 of both>`, base64url. The payload is 72 bytes: playback, person, enrolment
 (zeros: none), film, and the second it expires in. Verifying one needs the platform's secret alone, no database.
@@ -20,13 +20,13 @@ from cluster.base.ids import UserId
 VERSION = "1"
 _PURPOSE = f"video_streaming playback token {VERSION}"
 _PAYLOAD = struct.Struct(">16s16s16s16sQ")
-_NONE = UUID(int=0)
+_NO_ENROLLMENT = UUID(int=0)
 _FORM = re.compile(r"1\.([A-Za-z0-9_-]{96})\.([A-Za-z0-9_-]{43})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pass:
-    """What a valid token says."""
+class Claims:
+    """The claims of a valid token."""
 
     playback_id: PlaybackId
     user_id: UserId
@@ -40,24 +40,24 @@ def issue(playback: Playback) -> str:
     payload = _PAYLOAD.pack(
         playback.id.bytes,
         playback.user_id.bytes,
-        (playback.enrollment_id or _NONE).bytes,
+        (playback.enrollment_id or _NO_ENROLLMENT).bytes,
         playback.video_id.bytes,
         int(playback.expires_at.timestamp()),
     )
     return f"{VERSION}.{_text(payload)}.{_text(_mac(secrets.key(_PURPOSE), payload))}"
 
 
-def verify(token: str, now: datetime) -> Pass:
-    """Return what a token says.
+def verify(token: str, now: datetime) -> Claims:
+    """Return the claims of a token.
 
     Raises:
-        PlaybackRefused: it is none of ours, was changed, or has expired.
+        PlaybackRefused: it was not made here, was changed, or has expired.
     """
     match = _FORM.fullmatch(token)
     if match is None:
         raise PlaybackRefused("ask for a new one: POST /v1/playbacks")
     payload, mac = (_bytes(part) for part in match.groups())
-    # Not only the bytes: the last character of a text has spare bits, and a changed token is a changed token.
+    # The text is compared too: the last character of base64 has spare bits, and any changed token is refused.
     ours = any(hmac.compare_digest(mac, _mac(key, payload)) for key in secrets.keys(_PURPOSE).values())
     if not ours or not hmac.compare_digest(_text(mac), match[2]):
         raise PlaybackRefused("ask for a new one: POST /v1/playbacks")
@@ -66,10 +66,10 @@ def verify(token: str, now: datetime) -> Pass:
     if now >= expires_at:
         raise PlaybackRefused("it has expired; ask for a new one: POST /v1/playbacks")
     enrollment = UUID(bytes=enrollment_id)
-    return Pass(
+    return Claims(
         playback_id=PlaybackId(UUID(bytes=playback_id)),
         user_id=UserId(UUID(bytes=user_id)),
-        enrollment_id=None if enrollment == _NONE else enrollment,
+        enrollment_id=None if enrollment == _NO_ENROLLMENT else enrollment,
         video_id=UUID(bytes=video_id),
         expires_at=expires_at,
     )

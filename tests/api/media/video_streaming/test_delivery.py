@@ -249,7 +249,7 @@ async def test_a_client_that_stops_reading_is_let_go(hub: Hub, master: str, monk
             closed.set()
 
     monkeypatch.setattr(Bucket, "get", endless)
-    monkeypatch.setattr(delivery, "STALLED_S", 0.05)
+    monkeypatch.setattr(delivery, "MAX_STALL_S", 0.05)
     sent: list[Any] = []
 
     async def send(message: Any) -> None:
@@ -267,7 +267,7 @@ async def test_a_client_that_stops_reading_is_let_go(hub: Hub, master: str, monk
 
 
 def test_what_is_remembered_of_films_has_a_bound_whatever_their_size() -> None:
-    recent: films.Recent[str, str] = films.Recent(10, 60)
+    recent: films.LruCache[str, str] = films.LruCache(10, 60)
     recent.put("short", "a", 2)
     recent.put("long", "b", 7)
     recent.put("short", "c", 3)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -168,15 +169,15 @@ async def test_starting_takes_few_statements(hub: Hub, cinema: Cinema) -> None:
 
 
 async def test_playbacks_are_found_by_index() -> None:
-    queries = (
-        (store.LIST_EXPIRED, (datetime.now(UTC), 10)),
-        (store.LIST_PLAYBACKS, (False, new_id(), None, None, 21)),
-        (store.FIND_PLAYBACK, (new_id(),)),
+    queries: tuple[tuple[str, dict[str, Any]], ...] = (
+        (store.DELETE_EXPIRED, {"before": datetime.now(UTC), "limit": 10}),
+        (store.LIST_PLAYBACKS, {"everywhere": False, "own": new_id(), "ids": None, "before": None, "limit": 21}),
+        (store.FIND_PLAYBACK, {"playback_id": new_id()}),
     )
     async with write(PLATFORM) as tx:
         await tx.run("SET LOCAL enable_seqscan = off")
         for sql, args in queries:
-            plan = "\n".join(row[0] for row in await tx.rows("EXPLAIN " + sql, *args))
+            plan = "\n".join(row[0] for row in await tx.rows("EXPLAIN " + sql, **args))
             assert "Index" in plan, plan
             assert "Seq Scan" not in plan, plan
 

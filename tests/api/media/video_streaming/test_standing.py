@@ -115,8 +115,8 @@ async def test_playback_ends_although_no_broadcast_arrives(
 ) -> None:
     clock = [0.0]
     monkeypatch.setattr(films, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(standing, "_standing", films.Recent[UserId, set[PlaybackId]](10, standing.RECHECK_S))
-    monkeypatch.setattr(films.Recent, "drop", _keep)
+    monkeypatch.setattr(standing, "_standing", films.LruCache[UserId, set[PlaybackId]](10, standing.RECHECK_S))
+    monkeypatch.setattr(films.LruCache, "drop", _keep)
     viewer = await cinema.learner()
     url = (await cinema.watch(viewer.person))["playback_url"]
     assert (await hub.guest.get(url)).status_code == 200
