@@ -15,7 +15,7 @@ from api.media.video_processing.contract import Transcode
 from api.media.video_processing.film.encode import EncodedTrack
 from api.media.video_processing.film.faults import EncodingFailed
 from api.media.video_processing.transcode import coordinator
-from api.media.video_processing.transcode.pieces import Cut, Executor, HereExecutor, Piece, encode_piece
+from api.media.video_processing.transcode.pieces import Cut, Executor, LocalExecutor, Piece, encode_piece
 from cluster.data import objects
 from cluster.jobs import JobRun, perform
 
@@ -35,7 +35,7 @@ def executor() -> Executor:
     ray = sys.modules.get("ray")
     if ray is not None and cast(Any, ray).is_initialized():
         return RayExecutor()
-    return HereExecutor(side_by_side=os.cpu_count() or 1)
+    return LocalExecutor(max_concurrent=os.cpu_count() or 1)
 
 
 class RayExecutor:
@@ -47,7 +47,7 @@ class RayExecutor:
         cpus = int(ray.cluster_resources().get("CPU", 1))
         self.cut = cut or Cut(renditions_per_piece=1 if cpus >= SPREAD_FROM_CPUS else None)
         # As many again wait at the workers: nobody idles, and an autoscaler sees that more could be used.
-        self.side_by_side = 2 * cpus
+        self.max_concurrent = 2 * cpus
 
     async def run(self, piece: Piece) -> tuple[EncodedTrack, ...]:
         import ray

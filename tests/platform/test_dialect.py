@@ -12,7 +12,6 @@ from cluster.base.settings import REPOSITORY
 _NOT_YET = {
     "content",
     "progress",
-    "video_processing",
 }
 """Services that are to be converted. None is added here."""
 SERVICES = sorted(set(table()) - _NOT_YET)

@@ -1,4 +1,4 @@
-"""Durable work that needs no encoder: tidying up, and finding films that nobody works on. Transcoding is in `actors`."""
+"""Durable work that needs no encoder: delete objects, and queue abandoned films again. Transcoding is in `actors`."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -7,8 +7,8 @@ from api.media.video_processing.contract import PurgeVideo, RemoveFilmObjects, V
 from cluster.data.objects import bucket
 from cluster.jobs import JobRun, cron, perform
 
-_STILL_RUNNING = timedelta(days=1)
-"""No piece runs longer: what is older and belongs to no take that counts is nobody's."""
+_MAX_RUN_OF_PIECES = timedelta(days=1)
+"""No piece runs longer: an older object that belongs to no present take is not used."""
 
 
 @perform(RemoveFilmObjects)
@@ -24,13 +24,13 @@ async def purge_video(run: JobRun, args: PurgeVideo) -> None:
 
 @cron("video_processing.sweep", "11 4 * * *", timeout_s=3600, lane="bulk")
 async def sweep(run: JobRun) -> None:
-    """Delete what killed and overtaken attempts left behind, whatever became of the jobs that should have."""
-    before = datetime.now(UTC) - _STILL_RUNNING
+    """Delete objects that killed and overtaken attempts left behind."""
+    before = datetime.now(UTC) - _MAX_RUN_OF_PIECES
     await bucket(logic.BUCKET).abort_stale_multiparts(before)
     await logic.remove_stale_takes(before, beat=run.extend)
 
 
 @cron("video_processing.rescue", "*/5 * * * *")
 async def rescue(run: JobRun) -> None:
-    """Queue films again whose coordinator has vanished for good."""
+    """Queue films again whose coordinator is gone."""
     await logic.rescue(datetime.now(UTC))

@@ -1,7 +1,7 @@
-"""Tell a film's changes as they happen: server-sent events, woken by broadcasts, with a look at the database between them.
+"""Send a film's changes as they happen: server-sent events, woken by broadcasts, with a read of the database between them.
 
-Each event is the whole state and its id the film's version, so resuming is sending the present state unless the client
-has it. Source: HTML, section 9.2 (Server-sent events).
+Each event is the whole state and its id the film's version: a client that resumes gets the present state unless it has it.
+Source: HTML, section 9.2 (Server-sent events).
 """
 
 import asyncio
@@ -21,9 +21,9 @@ from cluster.base.problems import Problem
 from cluster.signals import broadcast
 
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-PING_S = 15.0
-LOOK_S = 3.0
-"""How late a change is told while broadcasts are away."""
+PING_INTERVAL_S = 15.0
+POLL_INTERVAL_S = 3.0
+"""The delay of a change while broadcasts are away."""
 _RETRY_MS = 2000
 _VERSION = re.compile(r"\d{1,18}", re.ASCII)
 
@@ -44,7 +44,7 @@ def seen_version(last_event_id: str | None) -> int:
 
 
 def is_last(film: Film, seen: int) -> bool:
-    """Tell whether the client has seen all that there will be."""
+    """Tell whether the client has seen the last event."""
     return film.state in rules.FINAL and seen == film.version
 
 
@@ -59,13 +59,13 @@ async def events(
             if film.version != seen:
                 yield b"id: %d\nevent: video\ndata: %b\n\n" % (film.version, orjson.dumps(render(film)))
                 seen, sent_at = film.version, time.monotonic()
-            elif time.monotonic() - sent_at >= PING_S:
+            elif time.monotonic() - sent_at >= PING_INTERVAL_S:
                 yield b": ping\n\n"
                 sent_at = time.monotonic()
             if film.state in rules.FINAL:
                 return
             try:
-                async with asyncio.timeout(min(LOOK_S, PING_S)):
+                async with asyncio.timeout(min(POLL_INTERVAL_S, PING_INTERVAL_S)):
                     await changed.wait()
             except TimeoutError:
                 pass
@@ -73,7 +73,7 @@ async def events(
             try:
                 film = await logic.get_film(caller, film.id)
             except Problem:
-                # The right to see it was lost, or the database is away: the client asks again and is told which.
+                # The right to see it was lost, or the database is away: the next request of the client gets the problem.
                 return
 
 

@@ -1,8 +1,11 @@
-"""Use cases of films: make one of an upload, look at it, stop its processing, start it again, delete and restore it."""
+"""Use cases of films: create, show, cancel, retry, delete, restore and purge them."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from uuid import UUID
+
+import asyncpg
 
 from api.media.media.contract import Asset, AssetId, AssetNotFound, MediaCalls, RemoveUnused, asset_ref
 from api.media.video_processing import rules, store
@@ -11,6 +14,7 @@ from api.media.video_processing.contract import (
     RemoveFilmObjects,
     Transcode,
     UploadBelongsToNoCourse,
+    UploadHasFilm,
     VideoCancelled,
     VideoCreated,
     VideoDeleted,
@@ -32,16 +36,17 @@ from cluster.data.objects import Bucket, bucket
 from cluster.data.uses import Thing, UsedBy
 from cluster.events import emit
 from cluster.jobs import enqueue
-from cluster.people.access import permit, reach_of
+from cluster.people.access import permit, permitted, reach_of
 from cluster.people.calls import client
 from cluster.signals.broadcast import announce
 
 TOPIC = "video"
 BUCKET = "videos"
-_STRAGGLERS = timedelta(seconds=30)
-"""How long pieces of a film that was stopped may still be writing."""
-_FORSAKEN_AFTER = timedelta(minutes=15)
-_RESCUES = 2
+_WRITERS_END_AFTER = timedelta(seconds=30)
+"""The time that pieces of a stopped film may still be writing."""
+_ABANDONED_AFTER = timedelta(minutes=15)
+"""A coordinator shows every second that it lives; without a sign for this time it is gone."""
+_MAX_RESCUES = 2
 _BATCH = 1000
 
 
@@ -85,7 +90,7 @@ async def create_film(caller: Principal, asset_id: AssetId) -> tuple[Film, bool]
 
 
 async def get_film(caller: Principal, video_id: VideoId) -> Film:
-    return await _permitted(caller, "video:read", video_id)
+    return await permitted(caller, "video:read", store.find_film, video_id, missing=VideoNotFound)
 
 
 async def list_films(
@@ -98,11 +103,11 @@ async def list_films(
     before: VideoId | None,
     limit: int,
 ) -> list[Film]:
-    """List the films that the caller may see, newest first; one more than `limit` when there is a next page."""
+    """List the films that the caller may see, newest first."""
     reach = await reach_of(caller, "video:read")
     async with read() as db:
         return await store.list_films(
-            db, reach, org_id=org_id, course_id=course_id, ids=ids, states=states, before=before, limit=limit + 1
+            db, reach, org_id=org_id, course_id=course_id, ids=ids, states=states, before=before, limit=limit
         )
 
 
@@ -112,7 +117,7 @@ async def cancel(caller: Principal, video_id: VideoId) -> Film:
     Raises:
         VideoIsFinished: it is ready or has failed.
     """
-    film = await _permitted(caller, "video:create", video_id)
+    film = await permitted(caller, "video:create", store.find_film, video_id, missing=VideoNotFound)
     if film.state == "cancelled":
         return film
     async with write(caller, result=video_id) as tx:
@@ -120,10 +125,10 @@ async def cancel(caller: Principal, video_id: VideoId) -> Film:
         if cancelled is not None:
             # A job that waits finds nothing to do.
             remove_take(tx, video_id, cancelled.take)
-            told = VideoCancelled(video_id=video_id, org_id=film.org_id, course_id=film.course_id)
-            emit(tx, told, version=cancelled.version)
+            event = VideoCancelled(video_id=video_id, org_id=film.org_id, course_id=film.course_id)
+            emit(tx, event, version=cancelled.version)
             await changed(tx, cancelled)
-    cancelled = cancelled or await _permitted(caller, "video:create", video_id)
+    cancelled = cancelled or await permitted(caller, "video:create", store.find_film, video_id, missing=VideoNotFound)
     if cancelled.state != "cancelled":
         raise VideoIsFinished(f"it is {cancelled.state}")
     return cancelled
@@ -135,7 +140,7 @@ async def retry(caller: Principal, video_id: VideoId) -> Film:
     Raises:
         VideoNotRetryable: the upload itself is at fault, or nothing failed.
     """
-    film = await _permitted(caller, "video:create", video_id)
+    film = await permitted(caller, "video:create", store.find_film, video_id, missing=VideoNotFound)
     async with write(caller, result=video_id) as tx:
         restarted = await store.update_restarted(tx, video_id)
         if restarted is None:
@@ -143,20 +148,18 @@ async def retry(caller: Principal, video_id: VideoId) -> Film:
                 "upload a mended film and make a new one of it" if film.state == "failed" else f"it is {film.state}"
             )
         enqueue(tx, Transcode(video_id=video_id), dedupe=Transcode.dedupe(video_id))
-        told = VideoRestarted(video_id=video_id, org_id=film.org_id, course_id=film.course_id, take=restarted.take)
-        emit(tx, told, version=restarted.version)
+        event = VideoRestarted(video_id=video_id, org_id=film.org_id, course_id=film.course_id, take=restarted.take)
+        emit(tx, event, version=restarted.version)
         await changed(tx, restarted)
     return restarted
 
 
 async def list_uses(caller: Principal, video_id: VideoId) -> UsedBy:
-    """Return what uses a film: what the caller may see of it, and the count of the rest."""
+    """Return the users of a film that the caller may see, and the count of the others."""
+    await permitted(caller, "video:read", store.find_film, video_id, missing=VideoNotFound)
     reach = await reach_of(caller, "video:read")
     async with read() as db:
-        guarded = await store.find_film(db, video_id)
-        users = await uses.used_by(db, video_ref(video_id), reach=reach)
-    await permit(caller, "video:read", guarded, missing=VideoNotFound)
-    return users
+        return await uses.used_by(db, video_ref(video_id), reach=reach)
 
 
 async def delete_film(caller: Principal, video_id: VideoId) -> None:
@@ -167,7 +170,7 @@ async def delete_film(caller: Principal, video_id: VideoId) -> None:
     Raises:
         VideoNotFound, ThingInUse
     """
-    film = await _permitted(caller, "video:delete", video_id)
+    film = await permitted(caller, "video:delete", store.find_film, video_id, missing=VideoNotFound)
     reach = await reach_of(caller, "video:read")
     async with write(caller, result=video_id, status=204) as tx:
         if not await store.lock_film(tx, video_id):
@@ -179,8 +182,8 @@ async def delete_film(caller: Principal, video_id: VideoId) -> None:
         deleted = await store.update_deleted(tx, video_id)
         await uses.use(tx, by=video_ref(video_id), org_id=film.org_id, things=())
         enqueue(tx, RemoveUnused(id=film.asset_id))
-        told = VideoDeleted(video_id=video_id, org_id=film.org_id, course_id=film.course_id)
-        emit(tx, told, version=deleted.version)
+        event = VideoDeleted(video_id=video_id, org_id=film.org_id, course_id=film.course_id)
+        emit(tx, event, version=deleted.version)
         announce_change(tx, deleted)
 
 
@@ -199,17 +202,26 @@ async def restore_film(caller: Principal, video_id: VideoId) -> Film:
         return await permit(caller, "video:delete", present, missing=VideoNotFound)
     film = await permit(caller, "video:delete", deleted, missing=VideoNotFound)
     if film.state != "failed" or film.retryable:
-        # Harmless if this request ends here: what nothing uses is deleted again a day later.
+        # Harmless if this request ends here: an upload that nothing uses is deleted again a day later.
         await client(MediaCalls).restore_asset(film.asset_id)
     async with write(caller, result=video_id) as tx:
-        restored = await store.update_restored(tx, video_id)
+        with _upload_is_free():
+            restored = await store.update_restored(tx, video_id)
         if restored is not None:
             await uses.restore(tx, video_ref(video_id))
             await use_upload(tx, restored)
             await changed(tx, restored)
-            told = VideoRestored(video_id=video_id, org_id=film.org_id, course_id=film.course_id)
-            emit(tx, told, version=restored.version)
+            event = VideoRestored(video_id=video_id, org_id=film.org_id, course_id=film.course_id)
+            emit(tx, event, version=restored.version)
     return restored or await get_film(caller, video_id)
+
+
+@contextmanager
+def _upload_is_free() -> Generator[None]:
+    try:
+        yield
+    except asyncpg.UniqueViolationError:
+        raise UploadHasFilm("another film was made of the same upload: delete that one first") from None
 
 
 async def purge(video_id: VideoId, *, beat: Callable[[], Awaitable[None]]) -> None:
@@ -251,27 +263,27 @@ async def open_poster(caller: Principal, video_id: VideoId) -> tuple[Film, Async
     Raises:
         VideoNotFound, PosterNotFound
     """
-    film = await _permitted(caller, "video:read", video_id)
+    film = await get_film(caller, video_id)
     if not film.has_poster:
         raise PosterNotFound(f"the film is {film.state}")
     return film, bucket(BUCKET).get(rules.poster_key(film.id, film.take))
 
 
 async def rescue(now: datetime) -> int:
-    """Queue films again whose processing was given up by the job queue, and after two rescues fail them; return how many.
+    """Queue films again whose coordinator is gone, and after `_MAX_RESCUES` fail them; return how many.
 
-    A job that takes its worker down five times is dead without having said anything about its film.
+    A job that takes its worker down five times is dead, and leaves its film in the state `processing`.
     """
-    before = now - _FORSAKEN_AFTER
+    before = now - _ABANDONED_AFTER
     async with read() as db:
-        forsaken = await store.list_forsaken(db, before, 100)
-    for video_id in forsaken:
+        abandoned = await store.list_abandoned(db, before, 100)
+    for video_id in abandoned:
         async with write(platform("video_processing")) as tx:
-            film = await store.update_forsaken(
+            film = await store.update_abandoned(
                 tx,
                 video_id,
                 before,
-                rescues=_RESCUES,
+                max_rescues=_MAX_RESCUES,
                 code=rules.PROCESSING_FAILED,
                 detail=rules.PROCESSING_FAILED_DETAIL,
             )
@@ -282,7 +294,7 @@ async def rescue(now: datetime) -> int:
             else:
                 enqueue(tx, Transcode(video_id=video_id), dedupe=Transcode.dedupe(video_id))
                 await changed(tx, film)
-    return len(forsaken)
+    return len(abandoned)
 
 
 async def remove_stale_takes(before: datetime, *, beat: Callable[[], Awaitable[None]]) -> int:
@@ -319,7 +331,7 @@ async def _remove_stale(films: Bucket, takes: dict[str, tuple[VideoId, int]]) ->
 
 
 async def changed(tx: Transaction, film: Film) -> None:
-    """Declare the film's new state to those who use it, and wake who watches it."""
+    """Declare the film's new state to its users, and wake its watchers."""
     thing = Thing(
         kind="video",
         id=film.id,
@@ -335,7 +347,7 @@ async def changed(tx: Transaction, film: Film) -> None:
 
 
 def announce_change(tx: Transaction, film: Film) -> None:
-    """Wake who watches the film, in every process."""
+    """Wake the watchers of the film, in every process."""
     announce(tx, TOPIC, {"video_id": str(film.id), "version": film.version})
 
 
@@ -358,30 +370,24 @@ async def use_upload(tx: Transaction, film: Film) -> None:
 
 
 async def tell_failed(tx: Transaction, film: Film) -> None:
-    """Tell that a film has failed, delete what there was of it, and let go of an upload that is at fault."""
-    told = VideoFailed(
+    """Emit that a film has failed, delete its objects, and let go of an upload that is at fault."""
+    event = VideoFailed(
         video_id=film.id,
         org_id=film.org_id,
         course_id=film.course_id,
         code=film.error_code or rules.PROCESSING_FAILED,
         retryable=film.retryable,
     )
-    emit(tx, told, version=film.version)
+    emit(tx, event, version=film.version)
     await changed(tx, film)
     await use_upload(tx, film)
     remove_take(tx, film.id, film.take)
 
 
 def remove_take(tx: Transaction, video_id: VideoId, take: int) -> None:
-    """Delete what a take has made, once its last piece has surely stopped writing."""
+    """Delete the objects of a take, once its last piece has surely stopped writing."""
     prefix = rules.take_prefix(video_id, take)
-    enqueue(tx, RemoveFilmObjects(prefix=prefix), at=tx.now + _STRAGGLERS, dedupe=prefix)
-
-
-async def _permitted(caller: Principal, permission: str, video_id: VideoId) -> Film:
-    async with read() as db:
-        guarded = await store.find_film(db, video_id)
-    return await permit(caller, permission, guarded, missing=VideoNotFound)
+    enqueue(tx, RemoveFilmObjects(prefix=prefix), at=tx.now + _WRITERS_END_AFTER, dedupe=prefix)
 
 
 def _place(asset: Asset) -> tuple[OrgId, UUID]:

@@ -1,4 +1,4 @@
-"""What video processing contributes: the purpose that films are uploaded for, and what may be done with films."""
+"""What video processing contributes: films as things that others use, a purpose of uploads, and permissions."""
 
 from api.media.media.contract import UploadPurpose
 from api.media.video_processing import rules

@@ -1,4 +1,4 @@
-"""Personal data that video_processing keeps: who made a film of an upload."""
+"""Personal data that video_processing keeps: the makers of films."""
 
 from cluster.people.privacy import FreeText, PersonalData
 

@@ -3,11 +3,11 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import Header, Response
-from pydantic import BaseModel, Field
+from pydantic import Field
 from starlette.responses import StreamingResponse
 
 from api.media.media.contract import AssetId, AssetNotFound, AssetNotReady, AssetRejected, QuotaExceeded
@@ -27,7 +27,7 @@ from api.media.video_processing.store import Film
 from cluster.base.ids import OrgId
 from cluster.base.problems import Invalid
 from cluster.data.uses import ThingGone, ThingInUse
-from cluster.http import Body, Caller, Page, Paging, Router, Several, UsesView, once, set_etag
+from cluster.http import Answer, Body, Caller, OrganizationId, Page, Paging, Router, Several, UsesView, View, once
 
 router = Router("video_processing")
 
@@ -35,10 +35,10 @@ router = Router("video_processing")
 class NewVideo(Body):
     """A film to create from an upload. An upload has one film."""
 
-    asset_id: Annotated[UUID, Field(examples=["01980f4e-7a0c-7c3e-9d53-0c2b7d0f4a11"])]
+    asset_id: Annotated[AssetId, Field(examples=["01980f4e-7a0c-7c3e-9d53-0c2b7d0f4a11"])]
 
 
-class RenditionView(BaseModel):
+class RenditionView(View):
     """A rendition of a film."""
 
     height: int
@@ -47,21 +47,21 @@ class RenditionView(BaseModel):
     codecs: str
 
 
-class VideoError(BaseModel):
+class VideoError(View):
     """The reason why the processing of a film failed."""
 
     code: str
     detail: str
-    """For people: what is wrong and what to do."""
+    """For people: the fault and the remedy."""
     retryable: bool
     """`POST .../retry` may help; else only another upload does."""
 
 
-class VideoView(BaseModel):
+class VideoView(View):
     """A film. The states `queued` and `processing` end by themselves."""
 
     id: VideoId
-    organization_id: OrgId
+    organization_id: OrganizationId
     course_id: UUID
     asset_id: AssetId
     state: VideoState
@@ -74,6 +74,9 @@ class VideoView(BaseModel):
     updated_at: datetime
 
 
+VIDEO = Answer(get=logic.get_film, view=VideoView, etag="version", path="/v1/videos/{id}")
+
+
 @router.post(
     "/v1/videos",
     status_code=201,
@@ -83,21 +86,21 @@ class VideoView(BaseModel):
 async def create_video(caller: Caller, new: NewVideo, response: Response) -> VideoView:
     """Create a film from a ready upload. If the upload has a film, answer 200 with it."""
 
-    async def again(video_id: UUID) -> tuple[Film, bool]:
-        return await logic.get_film(caller, VideoId(video_id)), True
+    async def again(video_id: VideoId) -> tuple[Film, bool]:
+        return await logic.get_film(caller, video_id), True
 
-    film, is_new = await once(response, lambda: logic.create_film(caller, AssetId(new.asset_id)), again=again)
+    film, is_new = await once(response, logic.create_film(caller, new.asset_id), again)
     if not is_new:
         response.status_code = 200
     response.headers["Location"] = f"/v1/videos/{film.id}"
-    return _render(film, response)
+    return VIDEO.show(response, film)
 
 
 @router.get("/v1/videos")
 async def list_videos(
     caller: Caller,
     paging: Paging,
-    organization_id: UUID | None = None,
+    organization_id: OrgId | None = None,
     course_id: UUID | None = None,
     id: Several[VideoId] = None,
     state: Several[VideoState] = None,
@@ -108,20 +111,20 @@ async def list_videos(
     after = paging.after(organization=organization_id, course=course_id, id=id, state=state)
     films = await logic.list_films(
         caller,
-        org_id=None if organization_id is None else OrgId(organization_id),
+        org_id=organization_id,
         course_id=course_id,
         ids=id,
         states=state,
         before=VideoId(after[0]) if after else None,
-        limit=paging.limit,
+        limit=paging.rows,
     )
-    return paging.page(films, render=view)
+    return paging.page(films, render=VideoView.of)
 
 
 @router.get("/v1/videos/{video_id}", raises=(VideoNotFound,))
-async def get_video(caller: Caller, video_id: UUID, response: Response) -> VideoView:
+async def get_video(caller: Caller, video_id: VideoId, response: Response) -> VideoView:
     """Return a film and the state of its processing."""
-    return _render(await logic.get_film(caller, VideoId(video_id)), response)
+    return VIDEO.show(response, await logic.get_film(caller, video_id))
 
 
 @router.get(
@@ -132,7 +135,7 @@ async def get_video(caller: Caller, video_id: UUID, response: Response) -> Video
 )
 async def watch_video(
     caller: Caller,
-    video_id: UUID,
+    video_id: VideoId,
     last_event_id: Annotated[str | None, Header(description="The id of the last event received.")] = None,
 ) -> Response:
     """Stream the changes of a film as server-sent events named `video`. The stream ends with the last one.
@@ -140,61 +143,42 @@ async def watch_video(
     Answer 204 if the client has received the last one.
     """
     seen = live.seen_version(last_event_id)
-    film = await logic.get_film(caller, VideoId(video_id))
+    film = await logic.get_film(caller, video_id)
     if live.is_last(film, seen):
         # Tells an EventSource to stop. Source: HTML, section 9.2.
         return Response(status_code=204)
-    events = live.events(caller, film, seen, render=_document)
+    events = live.events(caller, film, seen, render=lambda film: VideoView.of(film).model_dump(mode="json"))
     return StreamingResponse(events, media_type="text/event-stream", headers=live.HEADERS)
 
 
 @router.post("/v1/videos/{video_id}/cancel", raises=(VideoNotFound, VideoIsFinished))
-async def cancel_video(caller: Caller, video_id: UUID, response: Response) -> VideoView:
+async def cancel_video(caller: Caller, video_id: VideoId, response: Response) -> VideoView:
     """Cancel the processing of a film. The upload stays, and `retry` starts again."""
-    film = await once(
-        response,
-        lambda: logic.cancel(caller, VideoId(video_id)),
-        again=lambda id: logic.get_film(caller, VideoId(id)),
-    )
-    return _render(film, response)
+    return await VIDEO.once(response, caller, logic.cancel(caller, video_id))
 
 
 @router.post("/v1/videos/{video_id}/retry", raises=(VideoNotFound, VideoNotRetryable))
-async def retry_video(caller: Caller, video_id: UUID, response: Response) -> VideoView:
+async def retry_video(caller: Caller, video_id: VideoId, response: Response) -> VideoView:
     """Process a film again that was cancelled or failed with a retryable error."""
-    film = await once(
-        response,
-        lambda: logic.retry(caller, VideoId(video_id)),
-        again=lambda id: logic.get_film(caller, VideoId(id)),
-    )
-    return _render(film, response)
+    return await VIDEO.once(response, caller, logic.retry(caller, video_id))
 
 
 @router.get("/v1/videos/{video_id}/uses", raises=(VideoNotFound,))
-async def list_uses(caller: Caller, video_id: UUID) -> UsesView:
+async def list_uses(caller: Caller, video_id: VideoId) -> UsesView:
     """Return what uses a film: blocks of working outlines, and published outlines. What the caller may not see is counted."""
-    return UsesView.of(await logic.list_uses(caller, VideoId(video_id)))
+    return UsesView.of(await logic.list_uses(caller, video_id))
 
 
 @router.delete("/v1/videos/{video_id}", status_code=204, raises=(VideoNotFound, ThingInUse))
-async def delete_video(caller: Caller, video_id: UUID, response: Response) -> None:
+async def delete_video(caller: Caller, video_id: VideoId, response: Response) -> None:
     """Delete a film that nothing uses, and its upload. Processing stops; both can be restored for 30 days."""
-
-    async def again(_: UUID) -> None:
-        return None
-
-    await once(response, lambda: logic.delete_film(caller, VideoId(video_id)), again=again)
+    await once(response, logic.delete_film(caller, video_id), None)
 
 
 @router.post("/v1/videos/{video_id}/restore", raises=(VideoNotFound, QuotaExceeded, UploadHasFilm))
-async def restore_video(caller: Caller, video_id: UUID, response: Response) -> VideoView:
+async def restore_video(caller: Caller, video_id: VideoId, response: Response) -> VideoView:
     """Bring a deleted film and its upload back, if there is room. One that was processed starts over by `retry`."""
-    film = await once(
-        response,
-        lambda: logic.restore_film(caller, VideoId(video_id)),
-        again=lambda id: logic.get_film(caller, VideoId(id)),
-    )
-    return _render(film, response)
+    return await VIDEO.once(response, caller, logic.restore_film(caller, video_id))
 
 
 @router.get(
@@ -203,13 +187,15 @@ async def restore_video(caller: Caller, video_id: UUID, response: Response) -> V
     response_class=StreamingResponse,
     responses={304: {"description": "The client has it"}},
 )
-async def get_poster(caller: Caller, video_id: UUID, if_none_match: Annotated[str | None, Header()] = None) -> Response:
+async def get_poster(
+    caller: Caller, video_id: VideoId, if_none_match: Annotated[str | None, Header()] = None
+) -> Response:
     """Return the poster of a film, a JPEG."""
-    film, content = await logic.open_poster(caller, VideoId(video_id))
+    film, content = await logic.open_poster(caller, video_id)
     headers = {"ETag": f'"{film.take}"', "Cache-Control": "private, no-cache"}
     if if_none_match == headers["ETag"]:
         return Response(status_code=304, headers=headers)
-    # The store must answer before we do: afterwards there is no way to say 503.
+    # The store must answer before we do: once the status is sent, 503 cannot be.
     first = await anext(content, b"")
 
     async def rest() -> AsyncGenerator[bytes, None]:
@@ -219,32 +205,3 @@ async def get_poster(caller: Caller, video_id: UUID, if_none_match: Annotated[st
                 yield chunk
 
     return StreamingResponse(rest(), headers=headers, media_type="image/jpeg")
-
-
-def view(film: Film) -> VideoView:
-    error = None
-    if film.error_code is not None:
-        error = VideoError(code=film.error_code, detail=film.error_detail or "", retryable=film.retryable)
-    return VideoView(
-        id=film.id,
-        organization_id=film.org_id,
-        course_id=film.course_id,
-        asset_id=film.asset_id,
-        state=film.state,
-        progress=film.progress,
-        duration_s=film.duration_s,
-        renditions=[RenditionView(**rendition) for rendition in film.renditions],
-        error=error,
-        poster_url=f"/v1/videos/{film.id}/poster" if film.has_poster else None,
-        created_at=film.created_at,
-        updated_at=film.updated_at,
-    )
-
-
-def _document(film: Film) -> Any:
-    return view(film).model_dump(mode="json")
-
-
-def _render(film: Film, response: Response) -> VideoView:
-    set_etag(response, film.version)
-    return view(film)

@@ -1,4 +1,4 @@
-"""Decisions about films that need no database: what may be one, where its objects lie, how far its processing is."""
+"""Pure decisions about films: accepted types, keys of objects, progress."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -8,7 +8,7 @@ from api.media.video_processing.film.faults import MESSAGES
 from cluster.data.uses import State as ThingState
 
 FINAL: frozenset[VideoState] = frozenset(("ready", "failed", "cancelled"))
-"""Nothing happens to the film any more unless somebody asks for it."""
+"""In these states nothing happens to a film unless somebody asks for it."""
 
 PROCESSING_FAILED = "processing-failed"
 PROCESSING_FAILED_DETAIL = (
@@ -24,14 +24,14 @@ THING_STATES: dict[VideoState, ThingState] = {
     "failed": "failed",
     "cancelled": "failed",
 }
-"""What a film is to those who use it."""
+"""The state that the users of a film see."""
 CANCELLED = "cancelled"
 
 _MAY_HOLD_PICTURES = frozenset(("audio/ogg", "audio/mp4", "application/ogg", "application/mxf"))
 """Types told by the container's first bytes, which films share with sound."""
 
-_PREPARED = 0.02
-_ENCODED = 0.98
+_PROGRESS_WHEN_PLANNED = 0.02
+_PROGRESS_WHEN_ENCODED = 0.98
 
 
 def check_type(content_type: str | None) -> None:
@@ -48,12 +48,12 @@ def check_type(content_type: str | None) -> None:
 
 
 def take_prefix(video_id: VideoId, take: int) -> str:
-    """Return where everything lies that one take of a film makes."""
+    """Return the prefix of all objects of a take of a film."""
     return f"{video_id}/{take}/"
 
 
 def take_of(key: str) -> tuple[VideoId, int] | None:
-    """Return whose take an object belongs to; None when it is not named like one of ours."""
+    """Return the take that an object belongs to; None when its key is not one of a film."""
     video_id, _, rest = key.partition("/")
     take, slash, _ = rest.partition("/")
     try:
@@ -71,7 +71,7 @@ def poster_key(video_id: VideoId, take: int) -> str:
 
 
 def copied_source_key(video_id: VideoId, take: int) -> str:
-    """Return where an upload lies that had to be copied into another container."""
+    """Return the key of an upload that was copied into another container."""
     return f"{take_prefix(video_id, take)}source.mkv"
 
 
@@ -79,4 +79,4 @@ def progress(done: float, weights: Sequence[float]) -> float:
     """Return how far a film is, 0..1: `done` of the sum of `weights` is encoded."""
     total = sum(weights)
     share = min(1.0, done / total) if total > 0 else 1.0
-    return round(_PREPARED + share * (_ENCODED - _PREPARED), 3)
+    return round(_PROGRESS_WHEN_PLANNED + share * (_PROGRESS_WHEN_ENCODED - _PROGRESS_WHEN_PLANNED), 3)

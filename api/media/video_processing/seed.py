@@ -13,8 +13,8 @@ from api.media.video_processing.film.sample import make_demo_film
 from cluster.seed import School, made
 
 AFTER = ("course", "media")
-LIMIT_S = 300.0
-_LOOK_S = 0.5
+PROCESSING_LIMIT_S = 300.0
+_POLL_INTERVAL_S = 0.5
 
 
 async def seed(school: School) -> None:
@@ -71,10 +71,10 @@ async def _until(read: Callable[[], Awaitable[dict[str, Any]]]) -> None:
 
     Raises:
         RuntimeError: it never will be.
-        TimeoutError: nobody works on it.
+        TimeoutError: no worker processes it.
     """
-    async with asyncio.timeout(LIMIT_S):
+    async with asyncio.timeout(PROCESSING_LIMIT_S):
         while (found := await read())["state"] != "ready":
             if found["state"] in ("rejected", "failed", "cancelled"):
                 raise RuntimeError(f"the demo film is {found['state']}: {found.get('error') or found.get('reason')}")
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.sleep(_POLL_INTERVAL_S)

@@ -1,4 +1,4 @@
-"""The SQL of films as people see them. What their processing needs has a store of its own."""
+"""The SQL of films as people see them. Their processing has a store of its own."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -6,18 +6,25 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import asyncpg
-
 from api.media.media.contract import AssetId
-from api.media.video_processing.contract import UploadHasFilm, VideoId, VideoState
+from api.media.video_processing.contract import VideoId, VideoState
 from cluster.base.ids import OrgId, UserId
 from cluster.data import Connection, Transaction
 from cluster.people.access import Guarded, Reach
 
 
+@dataclass(frozen=True, slots=True)
+class FilmError:
+    """The reason why the processing of a film failed."""
+
+    code: str
+    detail: str
+    retryable: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Film:
-    """A film and where its processing stands."""
+    """A film and the state of its processing."""
 
     id: VideoId
     org_id: OrgId
@@ -36,41 +43,59 @@ class Film:
     created_at: datetime
     updated_at: datetime
 
+    @property
+    def error(self) -> FilmError | None:
+        return None if self.error_code is None else FilmError(self.error_code, self.error_detail or "", self.retryable)
+
+    @property
+    def poster_url(self) -> str | None:
+        return f"/v1/videos/{self.id}/poster" if self.has_poster else None
+
+
+@dataclass(frozen=True, slots=True)
+class Playlists:
+    """The texts that play a ready film, and the film."""
+
+    film: Film
+    playlists: dict[str, str]
+
 
 FILM = """id, org_id, course_id, asset_id, state, take, progress, duration_s, renditions, has_poster, error_code,
     error_detail, retryable, version, created_at, updated_at"""
 
 
-def guard_film(film: Film) -> Guarded[Film]:
-    return Guarded(film, org_id=film.org_id, course_id=film.course_id)
+def _guarded(film: Film | None) -> Guarded[Film] | None:
+    return None if film is None else Guarded(film, org_id=film.org_id, course_id=film.course_id)
+
+
+FIND_FILM = "SELECT " + FILM + " FROM video_processing.videos WHERE id = $video_id AND deleted_at IS NULL"
 
 
 async def find_film(db: Connection, video_id: VideoId) -> Guarded[Film] | None:
-    film = await db.maybe(
-        Film, "SELECT " + FILM + " FROM video_processing.videos WHERE id = $1 AND deleted_at IS NULL", video_id
-    )
-    return None if film is None else guard_film(film)
+    return _guarded(await db.maybe(Film, FIND_FILM, video_id=video_id))
+
+
+FIND_FILM_OF_ASSET = (
+    "SELECT " + FILM + " FROM video_processing.videos WHERE asset_id = $asset_id AND deleted_at IS NULL"
+)
 
 
 async def find_film_of_asset(db: Connection, asset_id: AssetId) -> Guarded[Film] | None:
-    film = await db.maybe(
-        Film, "SELECT " + FILM + " FROM video_processing.videos WHERE asset_id = $1 AND deleted_at IS NULL", asset_id
-    )
-    return None if film is None else guard_film(film)
+    return _guarded(await db.maybe(Film, FIND_FILM_OF_ASSET, asset_id=asset_id))
 
 
-LIST = {
-    column: "SELECT "
+LIST_FILMS = (
+    "SELECT "
     + FILM
-    + f""" FROM video_processing.videos
-           WHERE deleted_at IS NULL AND ($1 OR org_id = ANY($2::uuid[]) OR course_id = ANY($3::uuid[]))
-             AND ($4::uuid IS NULL OR {column} = $4)
-             AND ($5::uuid[] IS NULL OR id = ANY($5))
-             AND ($6::text[] IS NULL OR state = ANY($6))
-             AND ($7::uuid IS NULL OR id < $7)
-           ORDER BY id DESC LIMIT $8"""
-    for column in ("org_id", "course_id")
-}
+    + """ FROM video_processing.videos
+    WHERE deleted_at IS NULL AND ($everywhere OR org_id = ANY($org_ids::uuid[]) OR course_id = ANY($course_ids::uuid[]))
+      AND ($org_id::uuid IS NULL OR org_id = $org_id)
+      AND ($course_id::uuid IS NULL OR course_id = $course_id)
+      AND ($ids::uuid[] IS NULL OR id = ANY($ids))
+      AND ($states::text[] IS NULL OR state = ANY($states))
+      AND ($before::uuid IS NULL OR id < $before)
+    ORDER BY id DESC LIMIT $limit"""
+)
 
 
 async def list_films(
@@ -84,19 +109,26 @@ async def list_films(
     before: VideoId | None,
     limit: int,
 ) -> list[Film]:
-    """List films within reach, of a course or an organization or both's all, newest first."""
+    """List films within reach, newest first: of an organization, of a course, or all."""
     return await db.all(
         Film,
-        LIST["org_id" if course_id is None else "course_id"],
-        reach.everywhere,
-        reach.org_ids,
-        reach.course_ids,
-        org_id if course_id is None else course_id,
-        ids,
-        states,
-        before,
-        limit,
+        LIST_FILMS,
+        reach,
+        org_id=org_id,
+        course_id=course_id,
+        ids=ids,
+        states=states,
+        before=before,
+        limit=limit,
     )
+
+
+INSERT_FILM = (
+    """INSERT INTO video_processing.videos (id, org_id, course_id, asset_id, state, created_by, created_at, updated_at)
+    VALUES ($video_id, $org_id, $course_id, $asset_id, 'queued', $created_by, $now, $now)
+    ON CONFLICT (asset_id) WHERE deleted_at IS NULL DO NOTHING RETURNING """
+    + FILM
+)
 
 
 async def insert_film(
@@ -111,26 +143,42 @@ async def insert_film(
     """Insert a queued film; None when the upload has one already."""
     return await tx.maybe(
         Film,
-        """INSERT INTO video_processing.videos (id, org_id, course_id, asset_id, state, created_by, created_at, updated_at)
-           VALUES ($1, $2, $3, $4, 'queued', $5, $6, $6)
-           ON CONFLICT (asset_id) WHERE deleted_at IS NULL DO NOTHING RETURNING """
-        + FILM,
-        *(video_id, org_id, course_id, asset_id, created_by, tx.now),
+        INSERT_FILM,
+        video_id=video_id,
+        org_id=org_id,
+        course_id=course_id,
+        asset_id=asset_id,
+        created_by=created_by,
     )
+
+
+UPDATE_CANCELLED = (
+    """WITH pieces AS (DELETE FROM video_processing.tasks WHERE video_id = $video_id),
+         plan AS (DELETE FROM video_processing.plans WHERE video_id = $video_id)
+    UPDATE video_processing.videos
+    SET state = 'cancelled', coordinator = NULL, has_poster = false, version = version + 1, updated_at = $now
+    WHERE id = $video_id AND state IN ('queued', 'processing') RETURNING """
+    + FILM
+)
 
 
 async def update_cancelled(tx: Transaction, video_id: VideoId) -> Film | None:
     """Cancel a film that is not finished; None when it is. Its pieces are forgotten."""
-    return await tx.maybe(
-        Film,
-        """WITH pieces AS (DELETE FROM video_processing.tasks WHERE video_id = $1),
-                plan AS (DELETE FROM video_processing.plans WHERE video_id = $1)
-           UPDATE video_processing.videos SET state = 'cancelled', coordinator = NULL, has_poster = false,
-               version = version + 1, updated_at = $2
-           WHERE id = $1 AND state IN ('queued', 'processing') RETURNING """
-        + FILM,
-        *(video_id, tx.now),
-    )
+    return await tx.maybe(Film, UPDATE_CANCELLED, video_id=video_id)
+
+
+UPDATE_RESTARTED = (
+    """WITH begun AS (
+        UPDATE video_processing.videos
+        SET state = 'queued', take = take + 1, progress = 0, has_poster = false, error_code = NULL, error_detail = NULL,
+            retryable = false, rescues = 0, version = version + 1, updated_at = $now
+        WHERE id = $video_id AND deleted_at IS NULL AND (state = 'cancelled' OR (state = 'failed' AND retryable)) RETURNING *
+    ), pieces AS (DELETE FROM video_processing.tasks WHERE video_id = (SELECT id FROM begun)
+    ), plan AS (DELETE FROM video_processing.plans WHERE video_id = (SELECT id FROM begun))
+    SELECT """
+    + FILM
+    + " FROM begun"
+)
 
 
 async def update_restarted(tx: Transaction, video_id: VideoId) -> Film | None:
@@ -138,141 +186,136 @@ async def update_restarted(tx: Transaction, video_id: VideoId) -> Film | None:
 
     Nothing of an earlier take may count: its objects are gone.
     """
-    return await tx.maybe(
-        Film,
-        """WITH begun AS (
-               UPDATE video_processing.videos SET state = 'queued', take = take + 1, progress = 0, has_poster = false,
-                   error_code = NULL, error_detail = NULL, retryable = false, rescues = 0, version = version + 1,
-                   updated_at = $2
-               WHERE id = $1 AND deleted_at IS NULL AND (state = 'cancelled' OR (state = 'failed' AND retryable)) RETURNING *
-           ), pieces AS (DELETE FROM video_processing.tasks WHERE video_id = (SELECT id FROM begun)
-           ), plan AS (DELETE FROM video_processing.plans WHERE video_id = (SELECT id FROM begun))
-           SELECT """
-        + FILM
-        + " FROM begun",
-        *(video_id, tx.now),
-    )
+    return await tx.maybe(Film, UPDATE_RESTARTED, video_id=video_id)
+
+
+LOCK_FILM = "SELECT id FROM video_processing.videos WHERE id = $video_id AND deleted_at IS NULL FOR UPDATE"
 
 
 async def lock_film(tx: Transaction, video_id: VideoId) -> bool:
     """Hold a film until the transaction ends and tell whether it is there."""
-    sql = "SELECT id FROM video_processing.videos WHERE id = $1 AND deleted_at IS NULL FOR UPDATE"
-    return await tx.value(sql, video_id) is not None
+    return await tx.value(LOCK_FILM, video_id=video_id) is not None
+
+
+UPDATE_DELETED = (
+    """UPDATE video_processing.videos SET deleted_at = $now, version = version + 1, updated_at = $now
+    WHERE id = $video_id RETURNING """
+    + FILM
+)
 
 
 async def update_deleted(tx: Transaction, video_id: VideoId) -> Film:
-    return await tx.one(
-        Film,
-        "UPDATE video_processing.videos SET deleted_at = $2, version = version + 1, updated_at = $2 WHERE id = $1 RETURNING "
-        + FILM,
-        *(video_id, tx.now),
-    )
+    return await tx.one(Film, UPDATE_DELETED, video_id=video_id)
+
+
+FIND_DELETED = "SELECT " + FILM + " FROM video_processing.videos WHERE id = $video_id AND deleted_at IS NOT NULL"
 
 
 async def find_deleted(db: Connection, video_id: VideoId) -> Guarded[Film] | None:
-    film = await db.maybe(
-        Film,
-        "SELECT " + FILM + " FROM video_processing.videos WHERE id = $1 AND deleted_at IS NOT NULL",
-        video_id,
-    )
-    return None if film is None else guard_film(film)
+    return _guarded(await db.maybe(Film, FIND_DELETED, video_id=video_id))
+
+
+UPDATE_RESTORED = (
+    """UPDATE video_processing.videos SET deleted_at = NULL, version = version + 1, updated_at = $now
+    WHERE id = $video_id AND deleted_at IS NOT NULL RETURNING """
+    + FILM
+)
 
 
 async def update_restored(tx: Transaction, video_id: VideoId) -> Film | None:
     """Bring a deleted film back; None when it is not deleted any more.
 
     Raises:
-        UploadHasFilm
+        asyncpg.UniqueViolationError: another film was made of the same upload.
     """
-    try:
-        return await tx.maybe(
-            Film,
-            """UPDATE video_processing.videos SET deleted_at = NULL, version = version + 1, updated_at = $2
-               WHERE id = $1 AND deleted_at IS NOT NULL RETURNING """
-            + FILM,
-            *(video_id, tx.now),
-        )
-    except asyncpg.UniqueViolationError:
-        raise UploadHasFilm("another film was made of the same upload: delete that one first") from None
+    return await tx.maybe(Film, UPDATE_RESTORED, video_id=video_id)
+
+
+DELETE_PURGED = """
+WITH film AS (DELETE FROM video_processing.videos WHERE id = $video_id AND deleted_at IS NOT NULL RETURNING id),
+     pieces AS (DELETE FROM video_processing.tasks WHERE video_id = (SELECT id FROM film)),
+     plan AS (DELETE FROM video_processing.plans WHERE video_id = (SELECT id FROM film))
+DELETE FROM video_processing.streams WHERE video_id = (SELECT id FROM film)
+"""
 
 
 async def delete_purged(tx: Transaction, video_id: VideoId) -> None:
     """Forget a deleted film whose objects are gone."""
-    await tx.run("DELETE FROM video_processing.tasks WHERE video_id = $1", video_id)
-    await tx.run("DELETE FROM video_processing.plans WHERE video_id = $1", video_id)
-    await tx.run("DELETE FROM video_processing.streams WHERE video_id = $1", video_id)
-    await tx.run("DELETE FROM video_processing.videos WHERE id = $1 AND deleted_at IS NOT NULL", video_id)
+    await tx.run(DELETE_PURGED, video_id=video_id)
+
+
+LIST_TAKES = """
+SELECT id, take FROM video_processing.videos
+WHERE id = ANY($video_ids::uuid[]) AND state IN ('queued', 'processing', 'ready') LIMIT 1000
+"""
 
 
 async def list_takes(db: Connection, video_ids: Collection[VideoId]) -> set[tuple[VideoId, int]]:
-    """Return the takes of these films whose objects are used, or being made."""
-    rows = await db.rows(
-        """SELECT id, take FROM video_processing.videos
-           WHERE id = ANY($1::uuid[]) AND state IN ('queued', 'processing', 'ready')""",
-        list(video_ids),
+    """Return the takes of up to 1,000 films whose objects are used, or being made."""
+    return {(row["id"], row["take"]) for row in await db.rows(LIST_TAKES, video_ids=list(video_ids))}
+
+
+LIST_ABANDONED = """
+SELECT id FROM video_processing.videos WHERE state = 'processing' AND seen_alive_at < $before ORDER BY id LIMIT $limit
+"""
+
+
+async def list_abandoned(db: Connection, before: datetime, limit: int) -> list[VideoId]:
+    """List films whose coordinator was last seen alive before that instant."""
+    return [row["id"] for row in await db.rows(LIST_ABANDONED, before=before, limit=limit)]
+
+
+UPDATE_ABANDONED = (
+    """WITH found AS (
+        UPDATE video_processing.videos
+        SET coordinator = NULL, rescues = rescues + 1,
+            state = CASE WHEN rescues < $max_rescues THEN 'queued' ELSE 'failed' END,
+            error_code = CASE WHEN rescues < $max_rescues THEN NULL ELSE $code END,
+            error_detail = CASE WHEN rescues < $max_rescues THEN NULL ELSE $detail END,
+            has_poster = has_poster AND rescues < $max_rescues,
+            retryable = rescues >= $max_rescues, version = version + 1, updated_at = $now
+        WHERE id = $video_id AND state = 'processing' AND seen_alive_at < $before RETURNING *
+    ), pieces AS (
+        DELETE FROM video_processing.tasks WHERE video_id = (SELECT id FROM found WHERE state = 'failed')
+    ), plan AS (
+        DELETE FROM video_processing.plans WHERE video_id = (SELECT id FROM found WHERE state = 'failed')
     )
-    return {(row["id"], row["take"]) for row in rows}
+    SELECT """
+    + FILM
+    + " FROM found"
+)
 
 
-async def list_forsaken(db: Connection, before: datetime, limit: int) -> list[VideoId]:
-    """List films whose coordinator has not been heard of since."""
-    rows = await db.rows(
-        "SELECT id FROM video_processing.videos WHERE state = 'processing' AND seen_alive_at < $1 ORDER BY id LIMIT $2",
-        *(before, limit),
-    )
-    return [row["id"] for row in rows]
-
-
-async def update_forsaken(
-    tx: Transaction, video_id: VideoId, before: datetime, *, rescues: int, code: str, detail: str
+async def update_abandoned(
+    tx: Transaction, video_id: VideoId, before: datetime, *, max_rescues: int, code: str, detail: str
 ) -> Film | None:
-    """Queue a film again whose coordinator is gone; what it had done stays. After so many `rescues` it has failed, and
-    what there was of it is forgotten.
+    """Queue a film again whose coordinator is gone, with the pieces that are done; None when it is processed now.
 
-    None when somebody works on it.
+    After `max_rescues` it has failed, and its pieces are forgotten.
     """
     return await tx.maybe(
         Film,
-        """WITH found AS (
-               UPDATE video_processing.videos SET coordinator = NULL, rescues = rescues + 1,
-                   state = CASE WHEN rescues < $4 THEN 'queued' ELSE 'failed' END,
-                   error_code = CASE WHEN rescues < $4 THEN NULL ELSE $5 END,
-                   error_detail = CASE WHEN rescues < $4 THEN NULL ELSE $6 END,
-                   has_poster = has_poster AND rescues < $4,
-                   retryable = rescues >= $4, version = version + 1, updated_at = $3
-               WHERE id = $1 AND state = 'processing' AND seen_alive_at < $2 RETURNING *
-           ), pieces AS (
-               DELETE FROM video_processing.tasks WHERE video_id = (SELECT id FROM found WHERE state = 'failed')
-           ), plan AS (
-               DELETE FROM video_processing.plans WHERE video_id = (SELECT id FROM found WHERE state = 'failed')
-           )
-           SELECT """
-        + FILM
-        + " FROM found",
-        *(video_id, before, tx.now, rescues, code, detail),
+        UPDATE_ABANDONED,
+        video_id=video_id,
+        before=before,
+        max_rescues=max_rescues,
+        code=code,
+        detail=detail,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Playlists:
-    """The texts that play a ready film, and the film."""
-
-    film: Film
-    playlists: dict[str, str]
-
-
-_STREAM = (
+FIND_PLAYLISTS = (
     "SELECT "
     + FILM
     + """, (SELECT playlists FROM video_processing.streams WHERE video_id = videos.id) AS playlists
-           FROM video_processing.videos WHERE id = $1 AND state = 'ready' AND deleted_at IS NULL"""
+    FROM video_processing.videos WHERE id = $video_id AND state = 'ready' AND deleted_at IS NULL"""
 )
 
 
 async def find_playlists(db: Connection, video_id: VideoId) -> Playlists | None:
-    rows = await db.rows(_STREAM, video_id)
+    rows = await db.rows(FIND_PLAYLISTS, video_id=video_id)
     if not rows:
         return None
-    row = dict(rows[0])
-    playlists = row.pop("playlists")
-    return Playlists(Film(**row), playlists)
+    fields = dict(rows[0])
+    playlists = fields.pop("playlists")
+    return Playlists(Film(**fields), playlists)

@@ -1,7 +1,7 @@
 """Take one film from its upload to ready: fetch, probe, plan, have the pieces encoded, package.
 
-What is finished stands in the database, so a coordinator that is killed is followed by one that does the rest. While it
-works it shows that it lives, and learns within a second that its film was cancelled or taken over.
+Finished pieces stand in the database, so that the coordinator after a killed one encodes only the rest. While it works it
+shows that it lives, and finds within a second that its film was cancelled or taken over.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from api.media.video_processing.film.probe import probe
 from api.media.video_processing.film.segments import plan
 from api.media.video_processing.store import Film
 from api.media.video_processing.transcode import scratch, store
-from api.media.video_processing.transcode.pieces import Executor, FilmPlan, Piece, read_file, side_by_side
+from api.media.video_processing.transcode.pieces import Executor, FilmPlan, Piece, read_file, run_concurrently
 from api.media.video_processing.transcode.scratch import Source
 from api.media.video_processing.transcode.store import Tracks
 from cluster.base.ids import new_id
@@ -32,10 +32,10 @@ from cluster.people.calls import client
 
 log = logging.getLogger(__name__)
 
-LOOK_S = 1.0
-"""How often the coordinator shows that it lives, tells progress, and looks whether it shall go on."""
-_EXTEND_EVERY = 10
-_ATTEMPTS = 3
+HEARTBEAT_INTERVAL_S = 1.0
+"""The interval at which the coordinator shows that it lives and its progress, and checks that the film is still its own."""
+_HEARTBEATS_PER_EXTENSION = 10
+_MAX_ATTEMPTS = 3
 """Per piece and coordinator: an encoder that is killed or hangs."""
 _SOUND_WEIGHT = 0.05
 
@@ -53,7 +53,7 @@ class _PiecesDoNotFit(Exception):
 
 
 async def transcode(run: JobRun, video_id: VideoId, executor: Executor) -> None:
-    """Process a film. Returns when it is ready, has failed for good, or is somebody else's.
+    """Process a film. Return when it is ready, has failed for good, or has another coordinator.
 
     Raises:
         Exception: something outside the film failed; another attempt goes on from there.
@@ -78,7 +78,7 @@ class Coordinator:
         self._folder = f"{film.id}-{coordinator}"
         self._done_weight = 0.0
         self._weights: dict[int, float] = {}
-        self._told = film.progress
+        self._shown_progress = film.progress
 
     async def run(self) -> None:
         """Process while the film is ours, and record how it ended."""
@@ -117,18 +117,18 @@ class Coordinator:
             await asyncio.gather(*both, return_exceptions=True)
 
     async def _watch(self) -> None:
-        looks = 0
+        heartbeats = 0
         while True:
-            await asyncio.sleep(LOOK_S)
-            looks += 1
-            if looks % _EXTEND_EVERY == 0:
+            await asyncio.sleep(HEARTBEAT_INTERVAL_S)
+            heartbeats += 1
+            if heartbeats % _HEARTBEATS_PER_EXTENSION == 0:
                 await self._run.extend()
             progress = rules.progress(self._done_weight, list(self._weights.values())) if self._weights else 0.0
-            if progress > self._told:
+            if progress > self._shown_progress:
                 async with write(self._run.principal) as tx:
                     film = _mine(await store.update_progress(tx, self._film.id, self._id, progress))
                     logic.announce_change(tx, film)
-                self._told = progress
+                self._shown_progress = progress
             else:
                 async with read() as db:
                     if not await store.update_seen_alive(db, self._film.id, self._id):
@@ -148,7 +148,7 @@ class Coordinator:
             self._done_weight += self._weights[piece.number]
 
         missing = [piece for piece in pieces if piece.number not in done]
-        await side_by_side(encode, missing, self._executor.side_by_side)
+        await run_concurrently(encode, missing, self._executor.max_concurrent)
         await self._publish(planned, await self._package(planned, done))
 
     def _pieces(self, planned: FilmPlan) -> list[Piece]:
@@ -181,7 +181,7 @@ class Coordinator:
             renditions_per_piece=cut.renditions_per_piece or len(renditions),
         )
         async with write(self._run.principal) as tx:
-            film = await store.insert_plan(tx, self._film, self._id, planned, len(self._pieces(planned)))
+            film = await store.insert_plan(tx, self._film.id, self._id, planned, pieces=len(self._pieces(planned)))
             logic.announce_change(tx, _mine(film))
         return planned
 
@@ -202,7 +202,7 @@ class Coordinator:
         return Source(bucket=films.name, key=key, size_bytes=size)
 
     async def _encode(self, piece: Piece) -> Tracks:
-        for attempt in range(1, _ATTEMPTS + 1):
+        for attempt in range(1, _MAX_ATTEMPTS + 1):
             async with read() as db:
                 if not await store.update_piece_begun(db, self._film.id, piece.number, self._id):
                     raise _NotMine
@@ -212,7 +212,7 @@ class Coordinator:
             except EncodingFailed as fault:
                 place = {"video": str(self._film.id), "piece": piece.number, "attempt": attempt}
                 log.warning("piece failed", extra=place | {"code": fault.code, "detail": fault.detail})
-                if attempt == _ATTEMPTS:
+                if attempt == _MAX_ATTEMPTS:
                     raise
         else:
             raise AssertionError("unreachable")
@@ -228,7 +228,7 @@ class Coordinator:
         try:
             film = await asyncio.to_thread(package, planned.renditions, pictures, sound)
         except EncodingFailed as fault:
-            # Encoded by different versions of the encoder, say: the next attempt cuts and encodes all of it anew.
+            # Different versions of the encoder may have made them: the next attempt cuts and encodes all of it again.
             async with write(self._run.principal) as tx:
                 await store.delete_plan(tx, self._film.id, self._id)
             raise _PiecesDoNotFit(str(fault)) from fault
@@ -255,7 +255,7 @@ class Coordinator:
                     playlists=packaged.playlists,
                 )
             )
-            told = VideoProcessed(
+            event = VideoProcessed(
                 video_id=film.id,
                 org_id=film.org_id,
                 course_id=film.course_id,
@@ -264,7 +264,7 @@ class Coordinator:
                 heights=tuple(each.height for each in renditions),
                 size_bytes=packaged.size_bytes,
             )
-            emit(tx, told, version=film.version)
+            emit(tx, event, version=film.version)
             if planned.source.key == copied:
                 enqueue(tx, RemoveFilmObjects(prefix=copied))
             await logic.changed(tx, film)

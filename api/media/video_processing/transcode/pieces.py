@@ -1,4 +1,4 @@
-"""A piece of a film: what an executor runs, in any process that reaches the object store. It needs no database."""
+"""Pieces of films, which executors encode in any process that reaches the object store. They need no database."""
 
 import asyncio
 import shutil
@@ -18,7 +18,7 @@ from cluster.data.objects import PART_BYTES, Bucket
 
 T = TypeVar("T")
 
-_UPLOADS = 4
+_MAX_UPLOADS = 4
 _READ_BYTES = 1 << 20
 
 
@@ -28,7 +28,7 @@ class Piece:
 
     number: int
     folder: str
-    """Of the film's files on the machine that encodes; what is missing there is fetched."""
+    """The folder of the film on the machine that encodes; a missing source is fetched."""
     source: Source
     bucket: str
     key_prefix: str
@@ -49,7 +49,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilmPlan:
-    """Everything that is to be encoded of one film. It outlives its coordinator: whoever comes next goes on with it."""
+    """All pieces of one film. It outlives its coordinator: the next one goes on with it."""
 
     source: Source
     renditions: tuple[Rendition, ...]
@@ -90,8 +90,8 @@ class Executor(Protocol):
     def cut(self) -> Cut: ...
 
     @property
-    def side_by_side(self) -> int:
-        """Return how many pieces of a film it wants to have at a time."""
+    def max_concurrent(self) -> int:
+        """Return how many pieces of a film it takes at a time."""
         ...
 
     async def run(self, piece: Piece) -> tuple[EncodedTrack, ...]:
@@ -105,11 +105,11 @@ class Executor(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class HereExecutor:
+class LocalExecutor:
     """Encodes on this machine, in child processes of this one."""
 
     cut: Cut = Cut()
-    side_by_side: int = 2
+    max_concurrent: int = 2
 
     async def run(self, piece: Piece) -> tuple[EncodedTrack, ...]:
         return await encode_piece(piece)
@@ -150,12 +150,12 @@ async def _store(piece: Piece, tracks: tuple[EncodedTrack, ...], out: Path) -> N
     files = [out / track.name / segment.file_name for track in tracks for segment in track.segments]
     # The init segment is the same for all chunks of a rendition, so the first one's is enough.
     files += [out / track.name / INIT_NAME for track in tracks if track.chunk == 0]
-    await side_by_side(put, files, _UPLOADS)
+    await run_concurrently(put, files, _MAX_UPLOADS)
 
 
-async def side_by_side(do: Callable[[T], Awaitable[None]], things: Iterable[T], most: int) -> None:
-    """Do it to each of the things, `most` at a time; the first failure ends the rest and is raised as it is."""
-    room = asyncio.Semaphore(most)
+async def run_concurrently(do: Callable[[T], Awaitable[None]], things: Iterable[T], limit: int) -> None:
+    """Run `do` on each of the things, `limit` at a time; the first failure cancels the rest and is raised as it is."""
+    room = asyncio.Semaphore(limit)
 
     async def one(thing: T) -> None:
         async with room:

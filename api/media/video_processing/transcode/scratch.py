@@ -1,6 +1,7 @@
-"""Files of films on this machine: the upload, fetched once for all pieces, and what is being encoded.
+"""Files of films on this machine: the upload, fetched once for all pieces, and the pieces that are encoded.
 
-A film's folder goes with its coordinator. What a crash leaves is removed by the film's next coordinator here, or by age.
+A film's folder is removed with its coordinator. The files that a crash leaves are removed by the film's next coordinator here,
+or by age.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ _SPARE_BYTES = 512 << 20
 """Left free for everything else on the disk."""
 _ABANDONED_S = 6 * 3600.0
 """Longer than any piece may take: each piece touches its film's folder when it begins."""
-_LOOK_S = 0.2
+_LOCK_POLL_INTERVAL_S = 0.2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +47,7 @@ def root() -> Path:
 
 
 def film_folder(name: str) -> Path:
-    """Return a film's folder, made or touched, and remove folders that nobody has touched for hours."""
+    """Return a film's folder, made or touched, and remove folders that were not touched for hours."""
     for old in root().iterdir():
         if old.name != name and time.time() - old.stat().st_mtime > _ABANDONED_S:
             shutil.rmtree(old, ignore_errors=True)
@@ -63,7 +64,7 @@ def remove(prefix: str) -> None:
 
 
 async def fetch(source: Source, folder: Path) -> Path:
-    """Return the file of the source, fetched unless another piece has done it on this machine.
+    """Return the file of the source, fetched unless another piece has fetched it on this machine.
 
     Raises:
         ScratchIsFull
@@ -99,12 +100,12 @@ async def _download(source: Source, path: Path) -> None:
 
 @asynccontextmanager
 async def _alone(lock: Path) -> AsyncGenerator[None]:
-    """Hold a lock that ends with this process, whatever ends it."""
+    """Hold a lock that ends with this process, also when it is killed."""
     with lock.open("a") as file:
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                await asyncio.sleep(_LOOK_S)
+                await asyncio.sleep(_LOCK_POLL_INTERVAL_S)
         yield

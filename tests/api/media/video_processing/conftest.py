@@ -16,7 +16,7 @@ from api.media.video_processing.contract import Transcode, VideoId
 from api.media.video_processing.film.encode import EncodedTrack
 from api.media.video_processing.film.sample import Recipe, make_film
 from api.media.video_processing.transcode import coordinator
-from api.media.video_processing.transcode.pieces import Cut, Executor, HereExecutor, Piece
+from api.media.video_processing.transcode.pieces import Cut, Executor, LocalExecutor, Piece
 from cluster import jobs
 from cluster.base.settings import settings
 from cluster.data import read
@@ -122,7 +122,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> FilmMaker:
 class Counting:
     """Counts how often each piece begins, and lets a test step in."""
 
-    inner: Executor = field(default_factory=lambda: HereExecutor(cut=PIECES))
+    inner: Executor = field(default_factory=lambda: LocalExecutor(cut=PIECES))
     before: Callable[[Piece], Awaitable[None]] | None = None
     began: Counter[int] = field(default_factory=Counter[int])
     ended: Counter[int] = field(default_factory=Counter[int])
@@ -133,8 +133,8 @@ class Counting:
         return self.inner.cut
 
     @property
-    def side_by_side(self) -> int:
-        return 1 if self.one_at_a_time else self.inner.side_by_side
+    def max_concurrent(self) -> int:
+        return 1 if self.one_at_a_time else self.inner.max_concurrent
 
     async def run(self, piece: Piece) -> tuple[EncodedTrack, ...]:
         self.began[piece.number] += 1

@@ -4,7 +4,7 @@ import asyncio
 
 from api.media.video_processing.contract import Transcode
 from api.media.video_processing.transcode import coordinator
-from api.media.video_processing.transcode.pieces import HereExecutor
+from api.media.video_processing.transcode.pieces import LocalExecutor
 from cluster.host import close_process, open_process
 from cluster.jobs import JobRun, perform
 from cluster.jobs.run import run_due_jobs
@@ -13,7 +13,7 @@ from tests.api.media.video_processing.conftest import PIECES
 
 @perform(Transcode)
 async def transcode(run: JobRun, args: Transcode) -> None:
-    await coordinator.transcode(run, args.video_id, HereExecutor(cut=PIECES, side_by_side=1))
+    await coordinator.transcode(run, args.video_id, LocalExecutor(cut=PIECES, max_concurrent=1))
 
 
 async def main() -> None:

@@ -1,7 +1,8 @@
 import json
+from datetime import UTC, datetime
 from typing import Any
 
-from api.media.video_processing.store import FILM, LIST
+from api.media.video_processing import store
 from cluster.base.ids import new_id
 from cluster.data import Connection
 from cluster.data.postgres import pool
@@ -33,8 +34,8 @@ async def test_reads_take_one_statement_and_writes_few(hub: Hub, teacher: Teache
     done(await person.post(f"{path}/cancel"))
 
 
-async def _plan(db: Connection, sql: str, *args: Any) -> str:
-    rows = await db.rows("EXPLAIN (FORMAT JSON, COSTS OFF) " + sql, *args)
+async def _plan(db: Connection, sql: str, **named: Any) -> str:
+    rows = await db.rows("EXPLAIN (FORMAT JSON, COSTS OFF) " + sql, **named)
     return json.dumps(rows[0][0])
 
 
@@ -50,14 +51,14 @@ async def test_hot_queries_use_indexes(hub: Hub) -> None:
         )
         await db.run("ANALYZE video_processing.videos")
         id = new_id()
-        select = "SELECT " + FILM + " FROM video_processing.videos "  # noqa: S608
-        anything: tuple[Any, ...] = (False, (id,), (id,), id, None, None, None, 21)
+        reach: dict[str, Any] = {"everywhere": False, "org_ids": (id,), "course_ids": (id,)}
+        page: dict[str, Any] = {"ids": None, "states": None, "before": None, "limit": 21}
         plans = {
-            "one": await _plan(db, select + "WHERE id = $1 AND deleted_at IS NULL", id),
-            "of an upload": await _plan(db, select + "WHERE asset_id = $1 AND deleted_at IS NULL", id),
-            "of a course": await _plan(db, LIST["course_id"], *anything),
-            "of an organization": await _plan(db, LIST["org_id"], *anything),
-            "forsaken": await _plan(db, select + "WHERE state = 'processing' AND seen_alive_at < now() LIMIT 100"),
+            "one": await _plan(db, store.FIND_FILM, video_id=id),
+            "of an upload": await _plan(db, store.FIND_FILM_OF_ASSET, asset_id=id),
+            "of a course": await _plan(db, store.LIST_FILMS, org_id=None, course_id=id, **reach, **page),
+            "of an organization": await _plan(db, store.LIST_FILMS, org_id=id, course_id=None, **reach, **page),
+            "abandoned": await _plan(db, store.LIST_ABANDONED, before=datetime.now(UTC), limit=100),
         }
         await transaction.rollback()
     assert {name for name, plan in plans.items() if '"Seq Scan"' in plan} == set()

@@ -56,7 +56,7 @@ async def test_the_stream_tells_every_state_and_ends_with_the_last(
 async def test_resuming_tells_what_is_new_and_pings_meanwhile(
     hub: Hub, teacher: Teacher, film: FilmMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "PING_S", 0.05)
+    monkeypatch.setattr(live, "PING_INTERVAL_S", 0.05)
     video = await teacher.new_video(await film(duration_s=2))
     path = f"/v1/videos/{video['id']}"
     watching = asyncio.create_task(teacher.person.get(f"{path}/events", headers={"Last-Event-ID": "1"}))
@@ -71,8 +71,8 @@ async def test_resuming_tells_what_is_new_and_pings_meanwhile(
 async def test_a_broadcast_wakes_watchers_in_every_process(
     hub: Hub, teacher: Teacher, film: FilmMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "LOOK_S", 60.0)
-    monkeypatch.setattr(live, "PING_S", 60.0)
+    monkeypatch.setattr(live, "POLL_INTERVAL_S", 60.0)
+    monkeypatch.setattr(live, "PING_INTERVAL_S", 60.0)
     video = await teacher.new_video(await film(duration_s=2))
     path = f"/v1/videos/{video['id']}"
     watching = asyncio.create_task(teacher.person.get(f"{path}/events"))

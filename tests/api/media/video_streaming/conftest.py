@@ -11,7 +11,7 @@ import pytest
 from api.media.video_processing.contract import Transcode
 from api.media.video_processing.film.sample import Recipe, make_film
 from api.media.video_processing.transcode import coordinator
-from api.media.video_processing.transcode.pieces import Cut, HereExecutor
+from api.media.video_processing.transcode.pieces import Cut, LocalExecutor
 from cluster import jobs
 from cluster.jobs import JobRun
 from cluster.jobs.run import run_due_jobs
@@ -67,7 +67,7 @@ def transcoding_here() -> Generator[None]:
     """Process films in this process instead of Ray's."""
 
     async def transcode(run: JobRun, args: Transcode) -> None:
-        await coordinator.transcode(run, args.video_id, HereExecutor(cut=Cut(chunk_s=10.0, segment_s=2.0)))
+        await coordinator.transcode(run, args.video_id, LocalExecutor(cut=Cut(chunk_s=10.0, segment_s=2.0)))
 
     performed = jobs.perform_of("video_processing.transcode")
     jobs.perform(Transcode)(transcode)
