@@ -88,7 +88,7 @@ async def run(size_bytes: int = _SIZE_BYTES) -> list[Figure]:
 async def _remove(asset_id: AssetId) -> None:
     """See that the asset is ready, and delete what it holds in the file store."""
     async with read() as db:
-        ready = await store.find_assets(db, [asset_id])
+        ready = await store.list_assets_by_id(db, [asset_id])
     assert ready[0].state == "ready", ready[0]
     bucket = objects.bucket("media")
     await bucket.delete([stored.key async for stored in bucket.list(f"{asset_id}/")])
@@ -151,17 +151,19 @@ async def _begin(person: Principal, size_bytes: int) -> AssetId:
     async with write(person) as tx:
         await store.insert_asset(
             tx,
-            asset_id,
-            org_id=None,
-            course_id=None,
-            run_id=None,
-            owner_id=person.person(),
-            holder_id=person.person(),
-            purpose="bench",
-            filename="film.mp4",
-            declared_type="video/mp4",
-            size_bytes=size_bytes,
-            state="uploading",
+            store.NewAsset(
+                id=asset_id,
+                org_id=None,
+                course_id=None,
+                run_id=None,
+                owner_id=person.person(),
+                holder_id=person.person(),
+                purpose="bench",
+                filename="film.mp4",
+                declared_type="video/mp4",
+                size_bytes=size_bytes,
+                state="uploading",
+            ),
         )
         await uploads.insert_upload(tx, asset_id, tx.now + rules.UNFINISHED_FOR)
     return asset_id

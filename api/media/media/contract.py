@@ -204,6 +204,26 @@ class AssetRestored:
     purpose: str
 
 
+@event("asset.held", subject="asset_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetHeld:
+    """It is under a legal hold, for a first or another reason: it is not purged."""
+
+    asset_id: AssetId
+    org_id: OrgId | None
+    purpose: str
+
+
+@event("asset.released", subject="asset_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssetReleased:
+    """Its legal hold has ended."""
+
+    asset_id: AssetId
+    org_id: OrgId | None
+    purpose: str
+
+
 @job("media.check_asset", attempts=20, timeout_s=120, concurrency=2)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckAsset:
@@ -238,6 +258,10 @@ class PurgeAsset:
 
 class AssetNotFound(NotFound):
     title = "No such file"
+
+
+class AssetNotHeld(NotFound):
+    title = "The file is not held"
 
 
 class AssetNotReady(Conflict):

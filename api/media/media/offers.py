@@ -19,5 +19,6 @@ OFFERS = (
     Permission("asset:upload", "Go on with an upload of one's own", ("self",)),
     Permission("asset:read", "See files and their state", (*_EDITORS, "assistant")),
     Permission("asset:download", "Download the original of a file", _EDITORS),
+    Permission("asset:hold", "Place a legal hold on a file, and release it", ("org_owner", "org_admin")),
     Permission("asset:delete", "Delete a file that nothing uses, and bring it back", _EDITORS),
 )

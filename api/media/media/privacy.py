@@ -39,7 +39,10 @@ PERSONAL_DATA = (
         merge="move_unless_present",
     ),
 )
-FREE_TEXT = (FreeText(table="media.claims", columns=("claimant",), holds="which thing of a service uses a file"),)
+FREE_TEXT = (
+    FreeText(table="media.assets", columns=("held_reason",), holds="the reason for which an organization holds a file"),
+    FreeText(table="media.claims", columns=("claimant",), holds="which thing of a service uses a file"),
+)
 
 
 async def erase(run: JobRun, request: Erasing) -> None:

@@ -21,6 +21,7 @@ from api.media.media.contract import (
     Reason,
     State,
 )
+from api.media.media.hold.routes import router as holds
 from api.media.media.store import Filters
 from api.media.media.upload.headers import Target, parse_target
 from api.media.media.upload.protocol import PREFIX, uploads
@@ -30,6 +31,7 @@ from cluster.data.uses import ThingInUse
 from cluster.http import Answer, Caller, Page, Paging, Router, Several, UsesView, View, once
 
 router = Router("media")
+router.include_router(holds)
 router.mount_asgi(PREFIX, uploads)
 
 

@@ -145,6 +145,26 @@ class VideoRestored:
     course_id: UUID
 
 
+@event("video.held", subject="video_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoHeld:
+    """It is under a legal hold, for a first or another reason: it is not purged."""
+
+    video_id: VideoId
+    org_id: OrgId
+    course_id: UUID
+
+
+@event("video.released", subject="video_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoReleased:
+    """Its legal hold has ended."""
+
+    video_id: VideoId
+    org_id: OrgId
+    course_id: UUID
+
+
 @job("video_processing.transcode", attempts=10, timeout_s=120, concurrency=2)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transcode:
@@ -175,6 +195,10 @@ class PurgeVideo:
 
 class VideoNotFound(NotFound):
     title = "No such film"
+
+
+class VideoNotHeld(NotFound):
+    title = "The film is not held"
 
 
 class PosterNotFound(NotFound):

@@ -28,5 +28,6 @@ OFFERS = (
     ),
     Permission("video:create", "Make films of uploads, stop and repeat their processing", _EDITORS),
     Permission("video:delete", "Delete films that nothing uses, and bring them back", _EDITORS),
+    Permission("video:hold", "Place a legal hold on a film, and release it", ("org_owner", "org_admin")),
     Permission("video:read", "See films, their state and their posters", (*_EDITORS, "assistant")),
 )

@@ -23,5 +23,10 @@ FREE_TEXT = (
         columns=("renditions", "error_detail"),
         holds="what processing found out about a film",
     ),
+    FreeText(
+        table="video_processing.videos",
+        columns=("held_reason",),
+        holds="the reason for which an organization holds a film",
+    ),
     FreeText(table="video_processing.streams", columns=("playlists",), holds="playlists of a film"),
 )

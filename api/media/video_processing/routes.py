@@ -23,6 +23,7 @@ from api.media.video_processing.contract import (
     VideoNotRetryable,
     VideoState,
 )
+from api.media.video_processing.hold.routes import router as holds
 from api.media.video_processing.store import Film
 from cluster.base.ids import OrgId
 from cluster.base.problems import Invalid
@@ -30,6 +31,7 @@ from cluster.data.uses import ThingGone, ThingInUse
 from cluster.http import Answer, Body, Caller, OrganizationId, Page, Paging, Router, Several, UsesView, View, once
 
 router = Router("video_processing")
+router.include_router(holds)
 
 
 class NewVideo(Body):

@@ -41,6 +41,28 @@ async def _(world: World) -> Ask:
     return Ask(by=world.owner, ids={"asset_id": await world.asset()})
 
 
+async def _held(world: World) -> str:
+    """Return a ready file that the school's owner holds."""
+    asset_id = await world.asset()
+    assert (await world.owner.put(f"/v1/assets/{asset_id}/hold", {"reason": "a complaint"})).status_code == 200
+    return asset_id
+
+
+@recipe("media_place_hold")
+async def _(world: World) -> Ask:
+    return Ask(by=world.owner, ids={"asset_id": await world.asset()}, body={"reason": "a complaint"})
+
+
+@recipe("media_get_hold")
+async def _(world: World) -> Ask:
+    return Ask(by=world.owner, ids={"asset_id": await _held(world)})
+
+
+@recipe("media_release_hold")
+async def _(world: World) -> Ask:
+    return Ask(by=world.owner, ids={"asset_id": await _held(world)})
+
+
 simple("media_list_uses", "owner", asset_id="asset_id")
 
 

@@ -229,24 +229,6 @@ async def test_the_purge_deletes_objects_before_rows_and_resumes(
     assert not await pool().fetchval("SELECT EXISTS (SELECT FROM hub.things WHERE id = $1)", asset_id)
 
 
-async def test_a_legal_hold_stops_the_purge_but_not_the_deletion(teacher: Teacher) -> None:
-    asset_id = await ready(teacher)
-    async with write(PLATFORM) as tx:
-        await uses.hold(tx, asset_ref(asset_id), held=True)
-    assert (await teacher.http.delete(f"/v1/assets/{asset_id}")).status_code == 204
-    await let_time_pass(asset_id, 31)
-
-    swept_while_held = await sweep()
-    await logic.purge(asset_id)
-
-    assert (swept_while_held, len(await objects_of(asset_id))) == (0, 1)
-    async with write(PLATFORM) as tx:
-        await uses.hold(tx, asset_ref(asset_id), held=False)
-    assert await sweep() == 1
-    await settle()
-    assert await objects_of(asset_id) == []
-
-
 async def test_unused_files_are_deleted_after_a_day_and_used_ones_never(teacher: Teacher) -> None:
     kept, lost, young = [await ready(teacher) for _ in range(3)]
     by = Ref("video", new_id())

@@ -26,6 +26,28 @@ async def _(world: World) -> Ask:
     return Ask(by=world.owner, ids={"video_id": video_id})
 
 
+async def _held(world: World) -> str:
+    """Return a film that the school's owner holds."""
+    video_id = await world.video()
+    assert (await world.owner.put(f"/v1/videos/{video_id}/hold", {"reason": "a complaint"})).status_code == 200
+    return video_id
+
+
+@recipe("video_processing_place_hold")
+async def _(world: World) -> Ask:
+    return Ask(by=world.owner, ids={"video_id": await world.video()}, body={"reason": "a complaint"})
+
+
+@recipe("video_processing_get_hold")
+async def _(world: World) -> Ask:
+    return Ask(by=world.owner, ids={"video_id": await _held(world)})
+
+
+@recipe("video_processing_release_hold")
+async def _(world: World) -> Ask:
+    return Ask(by=world.owner, ids={"video_id": await _held(world)})
+
+
 simple("video_processing_list_uses", "owner", video_id="video_id")
 
 

@@ -1,0 +1,1 @@
+"""Legal holds of files: while one lasts, the file may be deleted and restored, but is not purged."""
