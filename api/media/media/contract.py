@@ -34,7 +34,7 @@ _THING_STATES: dict[State, ThingState] = {
 
 
 def new_object_key() -> str:
-    """Name an object of the bucket `media` for `MediaCalls.adopt`. What is not adopted within a day is deleted."""
+    """Name an object of the bucket `media` for `MediaCalls.adopt`. An object that is not adopted within a day is deleted."""
     return f"{new_id()}/{new_id().hex}"
 
 
@@ -45,12 +45,12 @@ def asset_ref(asset_id: AssetId) -> Ref:
 
 @dataclass(frozen=True, slots=True)
 class UploadPurpose:
-    """An offer: what files are uploaded for. `Upload-Metadata: purpose` names it."""
+    """An offer: a purpose that files are uploaded for. `Upload-Metadata: purpose` names it."""
 
     name: str
     max_bytes: int
     content_types: tuple[str, ...]
-    """What the bytes may be, whatever the name says: `application/pdf`, `video/*`."""
+    """The types that the bytes may have, whatever the file is called: `application/pdf`, `video/*`."""
     permission: str
     """Needed on the target."""
     targets: tuple[TargetKind, ...]
@@ -66,11 +66,11 @@ class Asset:
     course_id: UUID | None
     run_id: UUID | None
     owner_id: UserId
-    """Who uploaded it."""
+    """Its uploader."""
     purpose: str
     filename: str
     content_type: str | None
-    """What the uploader declares; when ready, what the bytes are."""
+    """The type that the uploader declares; when ready, the type that the bytes have."""
     size_bytes: int
     state: State
     reason: Reason | None
@@ -99,7 +99,7 @@ class Asset:
         return self.object_key
 
     def thing(self) -> Thing:
-        """Describe it to those who use it."""
+        """Describe it to its users."""
         return Thing(
             kind="asset",
             id=self.id,
@@ -114,7 +114,7 @@ class Asset:
 
 
 class MediaCalls(Protocol):
-    """What media answers to higher ranks. They check the caller's rights with `Asset.guarded()`."""
+    """The calls of media, for higher ranks. They check the caller's rights with `Asset.guarded()`."""
 
     async def find_asset(self, asset_id: AssetId) -> Asset | None: ...
 
@@ -143,7 +143,7 @@ class MediaCalls(Protocol):
         ...
 
     async def restore_asset(self, asset_id: AssetId) -> None:
-        """Bring a deleted asset back for something that is restored itself. Restoring what is there changes nothing.
+        """Bring a deleted asset back for something that is restored itself. Restoring one that is not deleted changes nothing.
 
         Raises:
             AssetNotFound: it was deleted more than 30 days ago.
@@ -227,7 +227,7 @@ class AssetReleased:
 @job("media.check_asset", attempts=20, timeout_s=120, concurrency=2)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckAsset:
-    """Makes one object of the parts of a complete upload and says what it is."""
+    """Makes one object of the parts of a complete upload and finds its type."""
 
     asset_id: AssetId
 
@@ -321,7 +321,7 @@ class UploadGone(Problem):
 
 
 class UploadOffsetMismatch(Conflict):
-    """The client's idea of what arrived differs from what did."""
+    """The offset that the client sent differs from the bytes that arrived."""
 
     title = "The upload stands elsewhere"
 
@@ -340,7 +340,7 @@ class UploadTakenOver(Conflict):
 
 
 class UploadStalled(Problem):
-    """No byte came for a minute. What came before is kept."""
+    """No byte came for a minute. The bytes before are kept."""
 
     status = 408
     title = "The upload stalled"

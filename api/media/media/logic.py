@@ -1,4 +1,4 @@
-"""Use cases of assets: see, list, download, delete, restore, and what time does to them."""
+"""Use cases of assets: show, list, download, delete, restore, expire and purge them."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from dataclasses import asdict, dataclass
@@ -139,7 +139,7 @@ async def remove_personal(caller: Principal, user_id: UserId) -> None:
 
 
 async def restore_asset(caller: Principal, asset_id: AssetId) -> ShownAsset:
-    """Bring a deleted file back. Restoring what is there changes nothing.
+    """Bring a deleted file back. Restoring one that is not deleted changes nothing.
 
     Raises:
         AssetNotFound: it was deleted more than 30 days ago, or was not ready.

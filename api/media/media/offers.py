@@ -1,4 +1,4 @@
-"""What media contributes: files as things that others use, and the permissions on them."""
+"""Offers of media: files as things that others use, and the permissions on them."""
 
 from api.media.media import rules
 from api.media.media.contract import REASONS, PurgeAsset, RemoveUnused

@@ -97,7 +97,7 @@ async def get_asset(caller: Caller, asset_id: AssetId, response: Response) -> As
 
 @router.get("/v1/assets/{asset_id}/uses", raises=(AssetNotFound,))
 async def list_uses(caller: Caller, asset_id: AssetId) -> UsesView:
-    """Return what uses a file: blocks, outlines, films. Those that the caller may not see are only counted."""
+    """Return the users of a file: blocks, outlines, films. Those that the caller may not see are only counted."""
     return UsesView.of(await logic.list_uses(caller, asset_id))
 
 

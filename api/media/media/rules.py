@@ -150,7 +150,7 @@ def allows(purpose: UploadPurpose, content_type: str) -> bool:
 
 
 def requested_range(header: str | None, size_bytes: int) -> Span | None:
-    """Return the one range that is asked for; None: the whole (also for what we do not understand or would not split).
+    """Return the one range that is asked for; None: the whole, also for several ranges, other units and malformed headers.
 
     Source: RFC 9110, section 14.
 

@@ -41,7 +41,7 @@ class DeletedAsset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
-    """What a list is restricted to; None: not by this field."""
+    """The filters of a list; None: not by this field."""
 
     states: list[State] | None
     purpose: str | None
@@ -131,7 +131,7 @@ async def list_assets(
     before: AssetId | None,
     limit: int,
 ) -> list[Asset]:
-    """List what belongs to an organization, a course, a run or a person, newest first, as far as `reach` goes."""
+    """List the files of an organization, a course, a run or a person, newest first, as far as `reach` goes."""
     named = {"place_id": place_id, "before": before, "limit": limit}
     match kind:
         case "org":
@@ -232,7 +232,7 @@ UPDATE_DELETED = (
 
 
 async def update_deleted(tx: Transaction, asset_id: AssetId) -> Asset:
-    """Mark an asset as deleted, give its bytes back to the quota, and forget the parts of what was not finished."""
+    """Mark an asset as deleted, give its bytes back to the quota, and forget the parts of an unfinished one."""
     [row] = await tx.rows(UPDATE_DELETED, asset_id=asset_id)
     return asset_of(row)
 
@@ -245,7 +245,7 @@ FIND_DELETED = (
 
 
 async def find_deleted(db: Connection, asset_id: AssetId) -> Guarded[DeletedAsset] | None:
-    """Find a deleted asset that was ready: what was not finished is not restored."""
+    """Find a deleted asset that was ready: an unfinished one is not restored."""
     rows = await db.rows(FIND_DELETED, asset_id=asset_id)
     if not rows:
         return None

@@ -46,7 +46,7 @@ class Rendition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
-    """What plays a ready film: HLS (RFC 8216). It never changes for the same `take`."""
+    """The HLS stream of a ready film (RFC 8216). It never changes for the same `take`."""
 
     video_id: VideoId
     org_id: OrgId
@@ -64,12 +64,12 @@ class Stream:
 
 
 class VideoCalls(Protocol):
-    """What video_processing answers to higher ranks."""
+    """The calls of video_processing, for higher ranks."""
 
     async def find_video(self, video_id: VideoId) -> Video | None: ...
 
     async def find_stream(self, video_id: VideoId) -> Stream | None:
-        """Return what plays the film; None unless it is ready."""
+        """Return the stream of the film; None unless it is ready."""
         ...
 
 

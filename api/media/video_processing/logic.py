@@ -188,7 +188,7 @@ async def delete_film(caller: Principal, video_id: VideoId) -> None:
 
 
 async def restore_film(caller: Principal, video_id: VideoId) -> Film:
-    """Bring a deleted film back, and its upload. Restoring what is there changes nothing.
+    """Bring a deleted film back, and its upload. Restoring one that is not deleted changes nothing.
 
     Raises:
         VideoNotFound: it was deleted more than 30 days ago.

@@ -1,4 +1,4 @@
-"""What video processing contributes: films as things that others use, a purpose of uploads, and permissions."""
+"""Offers of video_processing: films as things that others use, a purpose of uploads, and permissions."""
 
 from api.media.media.contract import UploadPurpose
 from api.media.video_processing import rules

@@ -167,7 +167,7 @@ async def retry_video(caller: Caller, video_id: VideoId, response: Response) -> 
 
 @router.get("/v1/videos/{video_id}/uses", raises=(VideoNotFound,))
 async def list_uses(caller: Caller, video_id: VideoId) -> UsesView:
-    """Return what uses a film: blocks of working outlines, and published outlines. What the caller may not see is counted."""
+    """Return the users of a film: blocks and published outlines. Those that the caller may not see are only counted."""
     return UsesView.of(await logic.list_uses(caller, video_id))
 
 

@@ -35,7 +35,7 @@ _PROGRESS_WHEN_ENCODED = 0.98
 
 
 def check_type(content_type: str | None) -> None:
-    """Refuse what cannot be a film by its type; its content is looked at later, out of this process.
+    """Refuse a file that is no film by its type; its content is read later, in a process of its own.
 
     Raises:
         FileIsNoFilm

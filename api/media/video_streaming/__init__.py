@@ -1,1 +1,1 @@
-"""Delivers films to those who may watch: playbacks whose address is the permission, playlists and segments."""
+"""Delivery of films: playbacks whose address is the permission, playlists and segments."""

@@ -21,7 +21,7 @@ class Playback:
     org_id: OrgId
     course_id: UUID
     run_id: UUID | None
-    """The run in which it is learned; None: somebody who may edit the film looks at it."""
+    """The run in which the film is learned; None: an editor previews it."""
     user_id: UserId
     enrollment_id: UUID | None
     """None: the person is no learner of the run, so no progress is kept."""
@@ -45,7 +45,7 @@ class Playback:
 
 
 class VideoStreamingCalls(Protocol):
-    """What video_streaming answers to higher ranks."""
+    """The calls of video_streaming, for higher ranks."""
 
     async def find_playback(self, playback_id: PlaybackId) -> Playback | None:
         """Return a playback, also an expired one: a client that was offline tells its progress later."""

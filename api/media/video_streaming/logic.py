@@ -65,7 +65,7 @@ async def play_block(caller: Principal, run_id: UUID, block_id: BlockId, now: da
 
 
 async def preview(caller: Principal, video_id: VideoId, now: datetime) -> Playback:
-    """Let somebody who may edit the film watch it outside its course; no progress is kept.
+    """Let an editor of the film watch it outside its course; no progress is kept.
 
     Raises:
         FilmNotFound, FilmNotReady, Forbidden

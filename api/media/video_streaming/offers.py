@@ -1,4 +1,4 @@
-"""What video streaming contributes: permissions to watch."""
+"""Offers of video_streaming: permissions to watch."""
 
 from cluster.people.access import Permission
 

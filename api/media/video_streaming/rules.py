@@ -35,7 +35,7 @@ def content_type(name: str) -> str:
 
 
 def file_names(playlists: Mapping[str, str]) -> frozenset[str]:
-    """Return every name below a film's address: the playlists and what they name. Nothing else can be fetched.
+    """Return every name below a film's address: the playlists and the files that they name. Nothing else can be fetched.
 
     Source: RFC 8216, sections 4.1 (URI lines) and 4.3 (URI attributes); relative names are resolved as RFC 3986 says.
     """

@@ -21,7 +21,7 @@ class NewAssetHold(Body):
 
 
 class AssetHoldView(View):
-    """A legal hold of a file. Only those who may hold it see the hold."""
+    """A legal hold of a file. Only people with the permission to hold it see the hold."""
 
     reason: str
     held_at: datetime

@@ -19,7 +19,7 @@ _MAX_METADATA = 8192
 
 @dataclass(frozen=True, slots=True)
 class Checksum:
-    """What a client says of the bytes of one request."""
+    """The checksum that a client declares for the bytes of one request."""
 
     algorithm: str
     digest: bytes
@@ -71,7 +71,7 @@ def parse_metadata(text: str | None) -> dict[str, str]:
 
 
 def render_metadata(metadata: dict[str, str | None]) -> str:
-    """Write `Upload-Metadata`, without what is not known."""
+    """Write `Upload-Metadata`, without keys that have no value."""
     return ",".join(
         f"{key} {base64.b64encode(value.encode()).decode()}" for key, value in metadata.items() if value is not None
     )

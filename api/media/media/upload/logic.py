@@ -56,7 +56,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewUpload:
-    """What a client declares about a file before it sends it."""
+    """A file as its client declares it before sending it."""
 
     size_bytes: int
     purpose: str

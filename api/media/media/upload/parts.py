@@ -93,7 +93,7 @@ class PartWriter:
             await self._commit(staged, self.received)
 
     async def abandon(self) -> None:
-        """Let nothing more count, and delete what was staged."""
+        """Let nothing more count, and delete the staged parts."""
         if self._flight is not None:
             await asyncio.gather(self._flight, return_exceptions=True)
             self._flight = None

@@ -21,7 +21,7 @@ class NewVideoHold(Body):
 
 
 class VideoHoldView(View):
-    """A legal hold of a film. Only those who may hold it see the hold."""
+    """A legal hold of a film. Only people with the permission to hold it see the hold."""
 
     reason: str
     held_at: datetime
