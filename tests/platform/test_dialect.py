@@ -10,7 +10,6 @@ from cluster.base.services import table
 from cluster.base.settings import REPOSITORY
 
 _NOT_YET = {
-    "content",
     "progress",
 }
 """Services that are to be converted. None is added here."""

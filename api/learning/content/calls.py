@@ -13,28 +13,30 @@ from api.learning.content.contract import (
     OpenBlock,
     RunOutline,
 )
-from api.learning.content.outline import logic
+from api.learning.content.frozen import logic as frozen
+from api.learning.content.outline import logic as outlines
+from api.learning.content.run import logic as runs
 from cluster.base.ids import OrgId, UserId
 from cluster.events import Snapshots
 
 
 class Calls(ContentCalls, Snapshots):
     async def create_outline(self, course_id: UUID, org_id: OrgId) -> None:
-        await logic.create_outline(course_id, org_id)
+        await outlines.create_outline(course_id, org_id)
 
     async def freeze(self, course_id: UUID) -> Frozen:
-        return await logic.freeze(course_id)
+        return await frozen.freeze(course_id)
 
     async def copy_outline(
         self, source_course_id: UUID, target_course_id: UUID, org_id: OrgId, frozen_id: FrozenId | None = None
     ) -> CopiedOutline:
-        return await logic.copy_outline(source_course_id, target_course_id, org_id, frozen_id)
+        return await outlines.copy_outline(source_course_id, target_course_id, org_id, frozen_id)
 
     async def outline_of(self, frozen_id: FrozenId) -> FrozenOutline:
-        return await logic.outline_of(frozen_id)
+        return await frozen.outline_of(frozen_id)
 
     async def may_open(self, user_id: UserId, run_id: UUID, block_id: BlockId, fresh: bool = False) -> OpenBlock:
-        return await logic.may_open(user_id, run_id, block_id, fresh=fresh, now=datetime.now(UTC))
+        return await runs.may_open(user_id, run_id, block_id, fresh=fresh, now=datetime.now(UTC))
 
     async def required_blocks(self, run_id: UUID, user_id: UserId) -> RunOutline:  # noqa: ARG002 (cohorts will ask)
-        return await logic.required_blocks(run_id, datetime.now(UTC))
+        return await runs.required_blocks(run_id, datetime.now(UTC))

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from functools import partial
 
-from api.learning.content import logic
+from api.learning.content.block import logic as blocks
 from api.learning.content.outline import logic as outlines
 from cluster.jobs import JobRun, cron, in_batches
 
@@ -11,7 +11,7 @@ from cluster.jobs import JobRun, cron, in_batches
 @cron("content.purge", "23 3 * * *", lane="bulk")
 async def purge(run: JobRun) -> None:
     """Delete for good what can no longer be restored."""
-    await in_batches(run, partial(logic.purge_deleted, run.principal))
+    await in_batches(run, partial(blocks.purge_deleted, run.principal))
 
 
 @cron("content.expire", "37 * * * *", lane="bulk")

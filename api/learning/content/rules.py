@@ -244,7 +244,7 @@ def lessons_with_content(blocks: Sequence[FrozenBlock]) -> int:
 
 
 def missing_lessons(blocks: Sequence[FrozenBlock]) -> list[Missing]:
-    """Say what a course without anything to learn is missing."""
+    """Return what a course without anything to learn lacks."""
     if lessons_with_content(blocks) > 0:
         return []
     first = next((block.id for block in blocks if block.type == "lesson"), None)

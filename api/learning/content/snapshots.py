@@ -2,8 +2,8 @@
 
 from uuid import UUID
 
-from api.learning.content import store
 from api.learning.content.contract import OutlineChanged
+from api.learning.content.outline import store
 from cluster.data import Connection
 from cluster.events import snapshot
 

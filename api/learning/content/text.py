@@ -8,7 +8,7 @@ from markdown_it import MarkdownIt
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
 RENDERER = 1
-"""Count this up when the rendering or the sanitizing changes: what an older one made is made again when it is read."""
+"""Count this up when the rendering or the sanitizing changes: a text is rendered again when it is read with an older number."""
 
 _TAGS = {
     "a", "abbr", "b", "blockquote", "br", "caption", "cite", "code", "dd", "del", "details", "dfn", "div", "dl", "dt", "em",

@@ -1,1 +1,1 @@
-"""Frozen outlines and who may open what of them: the part of content that learners meet."""
+"""Working outlines: made with their course, copied by a rerun, deleted when the course never came to be."""

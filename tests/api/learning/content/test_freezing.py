@@ -5,7 +5,7 @@ import asyncpg
 import pytest
 
 from api.learning.content.contract import ContentCalls, OutlineNotEmpty, OutlineNotFound
-from api.learning.content.outline import frozen
+from api.learning.content.frozen import memory
 from cluster.base.ids import OrgId, new_id
 from cluster.base.principal import PLATFORM
 from cluster.data import read, uses, write
@@ -193,12 +193,12 @@ async def test_an_outline_is_made_once(author: Author) -> None:
 
 async def test_memory_for_frozen_outlines_is_bounded(author: Author, monkeypatch: pytest.MonkeyPatch) -> None:
     text = await author.text()
-    monkeypatch.setattr(frozen, "CACHE_BYTES", 20_000)
+    monkeypatch.setattr(memory, "CACHE_BYTES", 20_000)
     for number in range(8):
         await author.change(text, {"body": {"markdown": f"{number}" * 2_000}})
         result = await client(ContentCalls).freeze(UUID(author.course_id))
         assert (await client(ContentCalls).outline_of(result.frozen_id)).blocks[-1].body["markdown"][0] == str(number)
-    kept = frozen._kept  # pyright: ignore[reportPrivateUsage]
+    kept = memory._kept  # pyright: ignore[reportPrivateUsage]
     assert 0 < sum(each.size_bytes for each in kept.values()) <= 20_000
 
 

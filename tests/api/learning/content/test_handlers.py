@@ -8,8 +8,8 @@ from uuid import UUID
 import pytest
 
 from api.learning.content.contract import FrozenId
-from api.learning.content.outline import store
-from api.learning.content.outline.store import RunState
+from api.learning.content.run import store
+from api.learning.content.run.store import RunState
 from api.learning.course.contract import CourseChanged, CourseId, RunChanged, RunId
 from cluster.base.ids import OrgId, new_id
 from cluster.base.principal import PLATFORM

@@ -1,9 +1,13 @@
 """What requests cost: statements, and that hot queries find their rows by index."""
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from api.learning.content.block import store as blocks
+from api.learning.content.frozen import store as frozen
+from api.learning.content.run import store as runs
 from cluster.base.ids import new_id
 from cluster.base.principal import PLATFORM
 from cluster.data import write
@@ -56,11 +60,11 @@ async def test_writes_take_at_most_five_statements(hub: Hub, author: Author) -> 
     assert [len(in_transaction(each)) for each in (created, changed, moved, deleted, restored)] == [5] * 5
 
 
-async def _plan(sql: str, *args: Any) -> str:
+async def _plan(sql: str, **named: Any) -> str:
     """Plan with sequential scans as the last resort: one that shows has no index to use."""
     async with write(PLATFORM) as tx:
         await tx.run("SET LOCAL enable_seqscan = off")
-        rows = await tx.rows("EXPLAIN (FORMAT JSON, COSTS OFF) " + sql, *args)
+        rows = await tx.rows("EXPLAIN (FORMAT JSON, COSTS OFF) " + sql, **named)
     return str(rows[0][0])
 
 
@@ -73,23 +77,28 @@ async def test_hot_queries_use_indexes(hub: Hub, author: Author) -> None:
         done(await author.person.get(f"/v1/blocks?course_id={author.course_id}&state=deleted"))
         done(await author.person.get(f"/v1/blocks/{text}"))
     # Whether this process knows the frozen outline already depends on who asked for it before.
-    one_run, listed, deleted, one_block = (sql for sql in own(counted) if "FROM content.frozen_outlines" not in sql)
-    course_id = UUID(author.course_id)
+    assert [sql for sql in own(counted) if sql != frozen.FIND_FROZEN] == [
+        runs.FIND_RUN,
+        blocks.FIND_BLOCKS,
+        blocks.FIND_DELETED_BLOCKS,
+        blocks.FIND_BLOCK,
+    ]
+    course_id, now = UUID(author.course_id), datetime.now(UTC)
     await _many_other_blocks()
     plans = {
-        "one run": await _plan(one_run, UUID(author.run_id)),
-        "listed": await _plan(listed, course_id, "", 21, None),
-        "deleted": await _plan(deleted, course_id, None, 21),
-        "one block": await _plan(one_block, UUID(text)),
-        "lock": await _plan("SELECT id FROM content.blocks WHERE course_id = $1 AND deleted_at IS NULL", course_id),
-        "frozen": await _plan(
-            "SELECT id, course_id, org_id, blocks FROM content.frozen_outlines WHERE id = $1", UUID(author.run_id)
+        "one run": await _plan(runs.FIND_RUN, run_id=UUID(author.run_id)),
+        "listed": await _plan(blocks.FIND_BLOCKS, course_id=course_id, after="", limit=21, ids=None),
+        "deleted": await _plan(
+            blocks.FIND_DELETED_BLOCKS, course_id=course_id, deleted_after=now, before=None, limit=21
         ),
-        "same frozen": await _plan(
-            "SELECT id FROM content.frozen_outlines WHERE course_id = $1 AND sha256 = $2", course_id, b"x"
+        "one block": await _plan(blocks.FIND_BLOCK, block_id=UUID(text)),
+        "lock": await _plan(
+            "SELECT id FROM content.blocks WHERE course_id = $course_id AND deleted_at IS NULL", course_id=course_id
         ),
-        "purge": await _plan("SELECT id FROM content.blocks WHERE deleted_at < now() ORDER BY deleted_at LIMIT 1000"),
-        "deleted together": await _plan("SELECT id FROM content.blocks WHERE deleted_root = $1", course_id),
+        "frozen": await _plan(frozen.FIND_FROZEN, frozen_id=UUID(author.run_id)),
+        "same frozen": await _plan(frozen.FIND_FROZEN_ID, course_id=course_id, sha256=b"x"),
+        "purge": await _plan(blocks.DELETE_PURGED, until=now, limit=1000),
+        "deleted together": await _plan(blocks.LIST_DELETED_WITH, root_id=course_id),
     }
     assert {name for name, plan in plans.items() if "Seq Scan" in plan} == set()
     assert {name: set(re.findall(r'"Index Name": "(\w+)"', plan)) for name, plan in plans.items()} == {
@@ -100,7 +109,7 @@ async def test_hot_queries_use_indexes(hub: Hub, author: Author) -> None:
         "deleted": {"outlines_pkey", "courses_pkey", "blocks_restorable"},
         "one block": {"blocks_pkey", "courses_pkey"},
         "lock": {"blocks_one_per_position"},
-        "purge": {"blocks_deleted"},
+        "purge": {"blocks_deleted", "blocks_pkey"},
         "deleted together": {"blocks_deleted_together"},
     }
 

@@ -1,21 +1,16 @@
-"""Frozen outlines in memory. They never change, so what was read once is right for ever; only the room is bounded."""
+"""Frozen outlines in memory. They never change, so an entry is never wrong; only the room is bounded."""
 
 import asyncio
-import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import msgspec
 import orjson
 
 from api.learning.content import text
-from api.learning.content.contract import BlockId, BlockType, FrozenBlock, FrozenId, FrozenOutline, OutlineNotFound
-from api.learning.content.outline import store
-from api.learning.content.outline.store import FrozenRow
-from api.learning.content.rules import in_tree_order
-from api.learning.content.store import Block
+from api.learning.content.contract import BlockId, FrozenBlock, FrozenId, FrozenOutline, OutlineNotFound
+from api.learning.content.frozen import store
+from api.learning.content.frozen.store import FrozenRow
 from cluster.data import read
 
 CACHE_BYTES = 64 * 1024 * 1024
@@ -82,34 +77,3 @@ async def decode(row: FrozenRow) -> Kept:
         size_bytes += 1_000 + 2 * (len(made or "") + len(orjson.dumps(block.body)))
     outline = FrozenOutline(id=row.id, course_id=row.course_id, org_id=row.org_id, blocks=blocks)
     return Kept(outline, html, size_bytes)
-
-
-def freeze(blocks: Sequence[Block], types: dict[str, BlockType]) -> tuple[list[dict[str, Any]], bytes]:
-    """Return a working outline in the form it is kept in, and the SHA-256 of what authors made of it.
-
-    Left out of the hash are counters and renderings: an outline that was changed and changed back is the same again.
-    """
-    frozen = [_frozen(block, types[block.type]) for block in in_tree_order(blocks)]
-    uncounted = ("version", "html", "renderer")
-    told = [{name: value for name, value in block.items() if name not in uncounted} for block in frozen]
-    return frozen, hashlib.sha256(orjson.dumps(told, option=orjson.OPT_SORT_KEYS)).digest()
-
-
-def _frozen(block: Block, type: BlockType) -> dict[str, Any]:
-    return {
-        "id": str(block.id),
-        "parent_id": None if block.parent_id is None else str(block.parent_id),
-        "type": block.type,
-        "title": block.title,
-        "body": block.body,
-        "html": block.html,
-        "renderer": block.renderer,
-        "version": block.content_version,
-        "min_version": block.min_version,
-        "completes": type.completes,
-        "min_ratio": type.min_ratio,
-        "release_at": None if block.release_at is None else block.release_at.isoformat(),
-        "release_after_days": block.release_after_days,
-        "source_id": None if block.source_id is None else str(block.source_id),
-        "source_version": block.source_version,
-    }

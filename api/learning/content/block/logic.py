@@ -1,19 +1,21 @@
-"""Use cases of the working outline: build it, change it, take blocks out and bring them back.
+"""Use cases of blocks: add them to the working outline, change, move, delete and restore them.
 
 Each one: permit, calls if any, one transaction that locks the outline, decides on its tree, writes and tells.
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any
 from uuid import UUID
 
 import orjson
 from pydantic import ValidationError
 
-from api.learning.content import rules, store, text
+from api.learning.content import rules, text
+from api.learning.content.block import store
+from api.learning.content.block.store import Block, BlockBody, Changed, Content, ListedBlock
+from api.learning.content.block_types import block_types
 from api.learning.content.contract import (
     BlockCreated,
     BlockDeleted,
@@ -21,7 +23,6 @@ from api.learning.content.contract import (
     BlockMoved,
     BlockNotFound,
     BlockRestored,
-    BlockType,
     BlockUpdated,
     BodyNotValid,
     OutlineChanged,
@@ -30,25 +31,18 @@ from api.learning.content.contract import (
     ReleaseAmbiguous,
     UnknownBlockType,
 )
-from api.learning.content.store import Block, BlockBody, Changed, ListedBlock
+from api.learning.content.outline.store import find_outline, lock_outline
 from cluster.base.ids import OrgId, new_id
 from cluster.base.principal import Principal
 from cluster.base.problems import Stale
-from cluster.base.registry import offers
 from cluster.base.validation import field_errors
 from cluster.data import Transaction, read, uses, write
 from cluster.data.uses import Ref
 from cluster.events import emit
-from cluster.people.access import permit
+from cluster.people.access import permit, permitted
 
-UNDO = timedelta(days=30)
+RESTORABLE_FOR = timedelta(days=30)
 """How long a deleted block can be restored."""
-
-
-@cache
-def block_types() -> dict[str, BlockType]:
-    """Return the types of blocks that the services offer, by name."""
-    return {offer.name: offer for offer in offers(BlockType)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +60,12 @@ class NewBlock:
 
 
 @dataclass(frozen=True, slots=True)
-class _Content:
-    """A checked body, and what it looks like."""
+class _CheckedBody:
+    """A body that fits its type, its rendering, and what it names."""
 
     body: dict[str, Any]
     html: str | None
+    renderer: int
     text_bytes: int
     things: dict[Ref, str]
     """What the block uses, and where the body names it."""
@@ -82,54 +77,55 @@ async def create_block(caller: Principal, new: NewBlock) -> Block:
     Raises:
         UnknownBlockType, WrongParent, OutlineFull, BodyNotValid, ThingGone, ReleaseAmbiguous
     """
-    async with read() as db:
-        guarded = await store.find_outline(db, new.course_id)
-    outline = await permit(caller, "course:edit", guarded, missing=OutlineNotFound)
+    outline = await permitted(caller, "course:edit", find_outline, new.course_id, missing=OutlineNotFound)
     _check_release(new.release_at, new.release_after_days)
-    content = await _check_body(new.type, new.body or {}, new.course_id, before={})
+    checked = await _check_body(new.type, new.body or {}, new.course_id, before={})
+    content = Content(
+        title=new.title,
+        body=checked.body,
+        html=checked.html,
+        renderer=checked.renderer,
+        text_bytes=checked.text_bytes,
+        release_at=new.release_at,
+        release_after_days=new.release_after_days,
+    )
     block_id = BlockId(new_id())
     async with write(caller, result=block_id, status=201) as tx:
         tree = await _lock(tx, new.course_id)
         placed = tree.insert(block_id, new.type, new.parent_id, new.position, text_bytes=content.text_bytes)
         changed = await store.insert_block(
-            tx,
-            block_id=block_id,
-            course_id=new.course_id,
-            org_id=outline.org_id,
-            type=new.type,
-            placed=placed,
-            title=new.title,
-            body=content.body,
-            html=content.html,
-            renderer=text.RENDERER,
-            text_bytes=content.text_bytes,
-            release_at=new.release_at,
-            release_after_days=new.release_after_days,
+            tx, content, placed, block_id=block_id, course_id=new.course_id, org_id=outline.org_id, type=new.type
         )
-        if content.things:
-            await _use(tx, changed.block, content.things)
+        if checked.things:
+            await _use(tx, changed.block, checked.things)
         _tell(tx, changed, BlockCreated(**_named(changed.block)))
     return changed.block
 
 
 async def get_block(caller: Principal, block_id: BlockId) -> Block:
-    return await _permitted(caller, "course:read", block_id)
+    return await _rendered(await _present(caller, "course:read", block_id))
 
 
 async def list_blocks(
     caller: Principal, course_id: UUID, *, ids: list[BlockId] | None, after: str, limit: int
 ) -> list[ListedBlock]:
-    """List the working outline in the order it is read; one more than `limit` when there is a next page."""
+    """List the working outline in the order it is read."""
     async with read() as db:
-        guarded = await store.list_blocks(db, course_id, ids=ids, after=after, limit=limit + 1)
-    return await permit(caller, "course:read", guarded, missing=OutlineNotFound)
+        guarded = await store.find_blocks(db, course_id, ids=ids, after=after, limit=limit)
+    listed = await permit(caller, "course:read", guarded, missing=OutlineNotFound)
+    return [replace(each, block=await _rendered(each.block)) for each in listed]
 
 
-async def list_deleted_blocks(caller: Principal, course_id: UUID, *, before: BlockId | None, limit: int) -> list[Block]:
+async def list_deleted_blocks(
+    caller: Principal, course_id: UUID, *, now: datetime, before: BlockId | None, limit: int
+) -> list[Block]:
     """List the blocks that can be restored, newest first."""
     async with read() as db:
-        guarded = await store.list_deleted_blocks(db, course_id, before=before, limit=limit + 1)
-    return await permit(caller, "course:read", guarded, missing=OutlineNotFound)
+        guarded = await store.find_deleted_blocks(
+            db, course_id, deleted_after=now - RESTORABLE_FOR, before=before, limit=limit
+        )
+    deleted = await permit(caller, "course:read", guarded, missing=OutlineNotFound)
+    return [await _rendered(each) for each in deleted]
 
 
 async def change_block(
@@ -141,41 +137,40 @@ async def change_block(
         Stale: somebody changed it since.
         OutlineFull, BodyNotValid, ThingGone, ReleaseAmbiguous
     """
-    block = await _permitted(caller, "course:edit", block_id)
+    block = await _present(caller, "course:edit", block_id)
     if block.version != expected_version:
         raise Stale(block.version)
-    content = _Content(block.body, block.html, block.text_bytes, {})
+    checked = _CheckedBody(block.body, block.html, block.renderer, block.text_bytes, {})
     if "body" in changes:
         merged = rules.merge_patch(block.body, changes["body"])
-        content = await _check_body(block.type, merged, block.course_id, before=block.body)
+        checked = await _check_body(block.type, merged, block.course_id, before=block.body)
     title = changes.get("title", block.title)
     release_at, release_after_days = rules.released_by(block.release_at, block.release_after_days, changes)
     _check_release(release_at, release_after_days)
-    is_new_content = major or title != block.title or content.body != block.body
+    is_new_content = major or title != block.title or checked.body != block.body
     content_version = block.content_version + (1 if is_new_content else 0)
+    content = Content(
+        title=title,
+        body=checked.body,
+        html=checked.html,
+        renderer=checked.renderer,
+        text_bytes=checked.text_bytes,
+        release_at=release_at,
+        release_after_days=release_after_days,
+        content_version=content_version,
+        min_version=content_version if major else block.min_version,
+    )
     async with write(caller, result=block_id) as tx:
         tree = await _lock(tx, block.course_id)
         current = tree.node(block_id).version
         if current != expected_version:
             raise Stale(current)
         tree.check_room(0, content.text_bytes - block.text_bytes)
-        changed = await store.update_block(
-            tx,
-            block,
-            title=title,
-            body=content.body,
-            html=content.html,
-            renderer=text.RENDERER if "body" in changes else block.renderer,
-            text_bytes=content.text_bytes,
-            release_at=release_at,
-            release_after_days=release_after_days,
-            content_version=content_version,
-            min_version=content_version if major else block.min_version,
-        )
+        changed = await store.update_block(tx, block, content)
         if "body" in changes and block_types()[block.type].things:
-            await _use(tx, changed.block, content.things)
+            await _use(tx, changed.block, checked.things)
         _tell(tx, changed, BlockUpdated(**_named(block), fields=tuple(sorted(changes))))
-    return changed.block
+    return await _rendered(changed.block)
 
 
 async def move_block(caller: Principal, block_id: BlockId, parent_id: BlockId | None, position: int | None) -> Block:
@@ -184,13 +179,13 @@ async def move_block(caller: Principal, block_id: BlockId, parent_id: BlockId | 
     Raises:
         WrongParent
     """
-    block = await _permitted(caller, "course:edit", block_id)
+    block = await _present(caller, "course:edit", block_id)
     async with write(caller, result=block_id) as tx:
         placed = (await _lock(tx, block.course_id)).move(block_id, parent_id, position)
         changed = await store.update_place(tx, block, placed)
         moved = BlockMoved(**_named(block), parent_id=placed.parent_id, position=placed.position)
         _tell(tx, changed, moved)
-    return changed.block
+    return await _rendered(changed.block)
 
 
 async def delete_block(caller: Principal, block_id: BlockId) -> None:
@@ -198,7 +193,7 @@ async def delete_block(caller: Principal, block_id: BlockId) -> None:
 
     It lets go of what it uses: a film that only this block used can be deleted meanwhile.
     """
-    block = await _permitted(caller, "course:edit", block_id)
+    block = await _present(caller, "course:edit", block_id)
     async with write(caller, result=block_id, status=204) as tx:
         tree = await _lock(tx, block.course_id)
         users = _users(tree.node(each) for each in tree.below(block_id))
@@ -218,18 +213,18 @@ async def restore_block(caller: Principal, block_id: BlockId) -> Block:
         ThingGone: something that it used was deleted meanwhile; restore that first.
         OutlineFull
     """
-    async with read() as db:
-        guarded = await store.find_block(db, block_id)
-        nodes = await store.list_deleted_with(db, block_id)
-    block = await permit(caller, "course:edit", guarded, missing=BlockNotFound)
+    block = await permitted(caller, "course:edit", store.find_block, block_id, missing=BlockNotFound)
     if block.deleted_at is None:
-        return block
-    if block.deleted_at < datetime.now(UTC) - UNDO:
+        return await _rendered(block)
+    if block.deleted_at < datetime.now(UTC) - RESTORABLE_FOR:
         raise BlockNotFound("a deleted block can be restored for 30 days")
     if block.deleted_root != block_id:
         raise ParentIsDeleted("restore the block that it was deleted with", deleted_block_id=str(block.deleted_root))
+    async with read() as db:
+        nodes = await store.list_deleted_with(db, block_id)
     async with write(caller, result=block_id) as tx:
         tree = await _lock(tx, block.course_id)
+        changed = None
         if block_id not in tree:
             if block.parent_id is not None and block.parent_id not in tree:
                 raise ParentIsDeleted("restore its parent first", deleted_block_id=str(block.parent_id))
@@ -237,8 +232,7 @@ async def restore_block(caller: Principal, block_id: BlockId) -> Block:
             if users := _users(nodes):
                 await use_things(tx, await store.list_bodies(tx, users), block.course_id, block.org_id)
             _tell(tx, changed, BlockRestored(**_named(block)))
-            return changed.block
-    return await get_block(caller, block_id)
+    return await get_block(caller, block_id) if changed is None else await _rendered(changed.block)
 
 
 async def purge_deleted(caller: Principal, limit: int) -> int:
@@ -247,20 +241,25 @@ async def purge_deleted(caller: Principal, limit: int) -> int:
     A day later than that, so that no restoration is under way.
     """
     async with write(caller) as tx:
-        return await store.delete_purged(tx, tx.now - UNDO - timedelta(days=1), limit)
+        return await store.delete_purged(tx, tx.now - RESTORABLE_FOR - timedelta(days=1), limit)
 
 
-async def _permitted(caller: Principal, permission: str, block_id: BlockId) -> Block:
-    async with read() as db:
-        guarded = await store.find_block(db, block_id)
-    block = await permit(caller, permission, guarded, missing=BlockNotFound)
+async def _present(caller: Principal, permission: str, block_id: BlockId) -> Block:
+    """Return a block that is not deleted, if the caller may do this to it."""
+    block = await permitted(caller, permission, store.find_block, block_id, missing=BlockNotFound)
     if block.deleted_at is not None:
         raise BlockNotFound(f"it was deleted; POST /v1/blocks/{block_id}/restore brings it back for 30 days")
     return block
 
 
+async def _rendered(block: Block) -> Block:
+    """Render a text again that an earlier release of the renderer made."""
+    html = await text.current(block.html, block.renderer, block.body.get("markdown"))
+    return block if html is block.html else replace(block, html=html)
+
+
 async def _lock(tx: Transaction, course_id: UUID) -> rules.Tree:
-    return rules.Tree(await store.lock_outline(tx, course_id), block_types())
+    return rules.Tree(await lock_outline(tx, course_id), block_types())
 
 
 def _named(block: Block) -> dict[str, Any]:
@@ -282,15 +281,15 @@ def _check_release(release_at: datetime | None, release_after_days: int | None) 
         raise ReleaseAmbiguous("clear one of them by null", pointer="/release_after_days")
 
 
-async def _check_body(type: str, body: dict[str, Any], course_id: UUID, *, before: dict[str, Any]) -> _Content:
-    """Check a body against its type, and that what it names exists. What it named before need not be asked again."""
+async def _check_body(type: str, body: dict[str, Any], course_id: UUID, *, before: dict[str, Any]) -> _CheckedBody:
+    """Check a body against its type, and that what it names exists. What it named before is not asked again."""
     found = block_types().get(type)
     if found is None:
         raise UnknownBlockType(f"the types are {', '.join(sorted(block_types()))}", pointer="/type")
     if found.body is None:
         if body:
             raise BodyNotValid(f"a {type} has no body", pointer="/body")
-        return _Content({}, None, 0, {})
+        return _CheckedBody({}, None, text.RENDERER, 0, {})
     try:
         checked = found.body.model_validate(body).model_dump(mode="json")
     except ValidationError as error:
@@ -299,11 +298,11 @@ async def _check_body(type: str, body: dict[str, Any], course_id: UUID, *, befor
     things = rules.things_of(found, checked)
     await _check_things(things, things.keys() - rules.things_of(found, before).keys(), course_id)
     html = await text.render(checked["markdown"]) if type == "text" else None
-    return _Content(checked, html, len(orjson.dumps(checked)), things)
+    return _CheckedBody(checked, html, text.RENDERER, len(orjson.dumps(checked)), things)
 
 
 async def _check_things(named: dict[Ref, str], new: Collection[Ref], course_id: UUID) -> None:
-    # Of this course, not only of its organization: whoever may edit one course need not be allowed to see another's films.
+    # Of this course, not only of its organization: an editor of one course may not be allowed to see another's films.
     if not new:
         return
     async with read() as db:

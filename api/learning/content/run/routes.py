@@ -7,19 +7,18 @@ from uuid import UUID
 
 import orjson
 from fastapi import Query, Response
-from pydantic import BaseModel
 
 from api.learning.content.contract import BlockId, Completes, FrozenBlock, OutlineNotFound
-from api.learning.content.outline import logic
-from api.learning.content.outline.logic import Opened
 from api.learning.content.rules import is_released
+from api.learning.content.run import logic
+from api.learning.content.run.logic import Opened
 from cluster.base.problems import Forbidden
-from cluster.http import Caller, Router, text_response
+from cluster.http import Caller, Router, View, text_response
 
 router = Router("content")
 
 
-class OutlineBlock(BaseModel):
+class OutlineBlock(View):
     """A block with its descendants. A block that is not released has a title, but no body and no HTML."""
 
     id: BlockId
@@ -35,7 +34,7 @@ class OutlineBlock(BaseModel):
     children: "list[OutlineBlock]"
 
 
-class OutlineView(BaseModel):
+class OutlineView(View):
     """The outline of a run. `revision` is null for the working outline."""
 
     course_id: UUID

@@ -1,0 +1,1 @@
+"""Blocks of working outlines: what authors build."""

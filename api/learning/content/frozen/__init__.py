@@ -1,0 +1,1 @@
+"""Frozen outlines: immutable states of working outlines, which revisions of courses name."""

@@ -1,0 +1,1 @@
+"""What a run shows: the part of content that learners meet."""

@@ -1,0 +1,161 @@
+"""Use cases of what a run shows: open its outline or one block of it, and say what it requires."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from api.learning.content import rules
+from api.learning.content.block_types import block_types
+from api.learning.content.contract import (
+    BlockId,
+    BlockNotFound,
+    BlockNotReleased,
+    FrozenId,
+    OpenBlock,
+    OutlineNotFound,
+    RequiredBlock,
+    RunOutline,
+)
+from api.learning.content.frozen import memory
+from api.learning.content.frozen.memory import Kept
+from api.learning.content.frozen.rules import freeze
+from api.learning.content.frozen.store import FrozenRow
+from api.learning.content.outline.store import find_whole_outline
+from api.learning.content.run import store
+from api.learning.content.run.store import RunState
+from cluster.base.ids import UserId, new_id
+from cluster.base.principal import Principal, platform
+from cluster.data import read
+from cluster.people.access import permitted, reach_of
+
+_PLATFORM = platform("content")
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An outline as somebody may see it now."""
+
+    run: RunState
+    kept: Kept
+    release_times: dict[BlockId, datetime | None]
+    now: datetime
+    preview: bool
+    """Dates do not hold this person back: they edit the course."""
+
+
+async def open_outline(caller: Principal, run_id: UUID, now: datetime) -> Opened:
+    """Return the outline of a run's current revision, for its learners and staff.
+
+    Raises:
+        OutlineNotFound: no such run, or nothing is published, or its existence is not for this caller to know.
+        Forbidden: the caller is not enrolled.
+    """
+    run = await permitted(caller, "run:attend", store.find_run, run_id, missing=OutlineNotFound)
+    kept = await memory.get(_published(run))
+    times = rules.release_times(kept.outline.blocks, run.starts_at)
+    locked = any(not rules.is_released(time, now) for time in times.values())
+    return Opened(run, kept, times, now, preview=locked and await _edits(caller, run))
+
+
+async def preview_outline(caller: Principal, run_id: UUID, now: datetime) -> Opened:
+    """Return the working outline as the run's learners would see it once it is published, for those who edit it.
+
+    Raises:
+        OutlineNotFound: no such run, or it is not for this caller to know.
+        Forbidden: the caller does not edit the course.
+    """
+    run = await permitted(caller, "course:edit", store.find_run, run_id, missing=OutlineNotFound)
+    async with read() as db:
+        found = await find_whole_outline(db, run.course_id)
+    if found is None:
+        raise OutlineNotFound
+    rows, _ = freeze(found[1], block_types())
+    draft = FrozenRow(id=FrozenId(new_id()), course_id=run.course_id, org_id=run.org_id, blocks=rows)
+    kept = await memory.decode(draft)
+    return Opened(run, kept, rules.release_times(kept.outline.blocks, run.starts_at), now, preview=True)
+
+
+async def may_open(user_id: UserId, run_id: UUID, block_id: BlockId, *, fresh: bool, now: datetime) -> OpenBlock:
+    """Return a block of a run's current revision if this person may open it now.
+
+    Raises:
+        OutlineNotFound, BlockNotFound, Forbidden
+        BlockNotReleased: its date is still to come.
+    """
+    person = Principal(kind="person", id=user_id)
+    run = await permitted(person, "run:attend", store.find_run, run_id, missing=OutlineNotFound, fresh=fresh)
+    kept = await memory.get(_published(run))
+    block = kept.by_id.get(block_id)
+    if block is None:
+        raise BlockNotFound("the run's current revision does not have this block")
+    release_at = rules.release_times(kept.outline.blocks, run.starts_at)[block_id]
+    preview = not rules.is_released(release_at, now)
+    if preview and not await _edits(person, run):
+        raise _not_released(release_at)
+    return OpenBlock(
+        block_id=block.id,
+        type=block.type,
+        title=block.title,
+        body=block.body,
+        completes=block.completes,
+        min_ratio=block.min_ratio,
+        version=block.version,
+        course_id=run.course_id,
+        org_id=run.org_id,
+        run_id=run.run_id,
+        revision=run.revision or 0,
+        preview=preview,
+    )
+
+
+async def required_blocks(run_id: UUID, now: datetime) -> RunOutline:
+    """Return what a run requires now, in tree order.
+
+    Raises:
+        OutlineNotFound
+    """
+    run = await permitted(_PLATFORM, "run:attend", store.find_run, run_id, missing=OutlineNotFound)
+    kept = await memory.get(_published(run))
+    times = rules.release_times(kept.outline.blocks, run.starts_at)
+    required = tuple(
+        RequiredBlock(
+            block_id=block.id,
+            type=block.type,
+            version=block.version,
+            min_version=block.min_version,
+            completes=block.completes,
+            min_ratio=block.min_ratio,
+            released=rules.is_released(times[block.id], now),
+            release_at=times[block.id],
+        )
+        for block in kept.outline.blocks
+        if block.completes is not None
+    )
+    return RunOutline(
+        run_id=run_id, course_id=run.course_id, org_id=run.org_id, revision=run.revision or 0, required=required
+    )
+
+
+async def _edits(caller: Principal, run: RunState) -> bool:
+    """Tell whether dates do not hold this person back."""
+    # Most callers are learners: reach_of answers from memory, permit would ask the owners again before it refuses.
+    reach = await reach_of(caller, "course:edit")
+    return (
+        reach.everywhere
+        or run.org_id in reach.org_ids
+        or run.course_id in reach.course_ids
+        or run.run_id in reach.run_ids
+    )
+
+
+def _published(run: RunState) -> FrozenId:
+    if run.frozen_id is None:
+        raise OutlineNotFound("nothing is published yet; ?draft=true shows the working outline to those who edit it")
+    return run.frozen_id
+
+
+def _not_released(release_at: datetime | None) -> BlockNotReleased:
+    assert release_at is not None
+    return BlockNotReleased(
+        f"it opens at {release_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}", release_at=release_at.isoformat()
+    )
