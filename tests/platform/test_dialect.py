@@ -9,11 +9,7 @@ import pytest
 from cluster.base.services import table
 from cluster.base.settings import REPOSITORY
 
-_NOT_YET = {
-    "progress",
-}
-"""Services that are to be converted. None is added here."""
-SERVICES = sorted(set(table()) - _NOT_YET)
+SERVICES = sorted(table())
 _VERBS = ("find_", "get_", "list_", "insert_", "update_", "upsert_", "delete_", "lock_", "count_")
 _ASKS = frozenset({"one", "maybe", "all", "rows", "value", "run", "many"})
 _CONNECTIONS = frozenset({"db", "tx"})
@@ -100,7 +96,3 @@ def test_no_file_of_a_service_passes_420_lines(service: str) -> None:
     found = [str(path) for path, _ in modules(service) if len((REPOSITORY / path).read_text().splitlines()) > 420]
 
     assert found == []
-
-
-def test_services_that_are_to_be_converted_exist() -> None:
-    assert set(table()) >= _NOT_YET

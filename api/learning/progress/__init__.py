@@ -1,1 +1,1 @@
-"""How far somebody is: completed blocks, watched ranges, where to go on, and when a course is finished."""
+"""How far a learner is: completed blocks, watched ranges, where to go on, and when a course is finished."""

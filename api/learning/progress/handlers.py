@@ -1,4 +1,4 @@
-"""What progress hears: who learns where, and that a course requires something else now."""
+"""What progress hears: enrolments, and that a course requires something else now."""
 
 from api.learning.course.contract import CoursePublished, RunUpdated
 from api.learning.enrollment.contract import EnrollmentChanged, EnrollmentReactivated, EnrollmentResumed
@@ -28,13 +28,13 @@ async def on_enrollment_changed(tx: Transaction, envelope: Envelope, event: Enro
 
 @on(EnrollmentReactivated)
 async def on_enrollment_reactivated(tx: Transaction, envelope: Envelope, event: EnrollmentReactivated) -> None:
-    """Look whether somebody who came back is done: what is required may have become less while they were away."""
+    """Look whether a learner who came back is done: less may be required than when they left."""
     enqueue(tx, Assess(enrollment_id=event.enrollment_id))
 
 
 @on(EnrollmentResumed)
 async def on_enrollment_resumed(tx: Transaction, envelope: Envelope, event: EnrollmentResumed) -> None:
-    """Look whether somebody who was let in again is done."""
+    """Look whether a learner who was let in again is done."""
     enqueue(tx, Assess(enrollment_id=event.enrollment_id))
 
 

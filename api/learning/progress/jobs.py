@@ -1,4 +1,4 @@
-"""Durable work of progress: write what was watched, and find who has finished."""
+"""Durable work of progress: write what was watched, and find the learners who have finished."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""Use cases of progress: complete a block, see how far somebody is, notice that they have finished."""
+"""Use cases of progress: complete a block, tell how far a learner is, and notice that they have finished."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,13 +49,10 @@ async def claim(
     """Complete a block that completes by being opened or marked. The first time counts.
 
     Raises:
-        ProgressNotFound, NothingToComplete, and what `ContentCalls.may_open` says
-        CompletionIsMeasured: a film, a quiz: what is measured cannot be claimed.
+        ProgressNotFound, NothingToComplete, and the problems of `ContentCalls.may_open`
+        CompletionIsMeasured: a film or a quiz cannot be claimed.
     """
-    learner = await _find_learner(enrollment_id)
-    learner = await permit(
-        caller, "completion:create", None if learner is None else store.guard(learner), missing=ProgressNotFound
-    )
+    learner = await _permitted(caller, "completion:create", enrollment_id)
     block = await client(ContentCalls).may_open(learner.user_id, learner.run_id, block_id)
     if block.completes is None:
         raise NothingToComplete("complete the blocks in it", pointer="/block_id")
@@ -67,11 +64,11 @@ async def claim(
 
 
 async def complete(
-    principal: Principal, learner: Learner, block_id: BlockId, block_version: int, *, at: datetime
+    caller: Principal, learner: Learner, block_id: BlockId, block_version: int, *, at: datetime
 ) -> Completion:
     """Note that a learner has done a block, and that they have finished when it was the last. Safe to repeat."""
     outline = await _outline(learner.run_id, learner.user_id)
-    async with write(principal, result=learner.enrollment_id) as tx:
+    async with write(caller, result=learner.enrollment_id) as tx:
         held = await store.lock_learner(tx, learner)
         completion = await store.insert_completion(tx, held, block_id, block_version, at)
         await _finish_if_done(tx, held, outline)
@@ -84,27 +81,24 @@ async def get_completion(caller: Principal, enrollment_id: EnrollmentId, block_i
     Raises:
         ProgressNotFound
     """
-    learner = await _find_learner(enrollment_id)
-    await permit(
-        caller, "completion:create", None if learner is None else store.guard(learner), missing=ProgressNotFound
-    )
+    await _permitted(caller, "completion:create", enrollment_id)
     async with read() as db:
         return await store.get_completion(db, enrollment_id, block_id)
 
 
-async def assess(principal: Principal, enrollment_id: EnrollmentId) -> None:
+async def assess(caller: Principal, enrollment_id: EnrollmentId) -> None:
     """Note that a learner has finished, if they learn and have done all that is required now."""
     async with read() as db:
         learner = await store.find_learner(db, enrollment_id)
     if learner is None:
         return
     outline = await _outline(learner.run_id, learner.user_id)
-    async with write(principal) as tx:
+    async with write(caller) as tx:
         await _finish_if_done(tx, await store.lock_learner(tx, learner), outline)
 
 
 async def runs_to_reassess(course_id: UUID, revision: int) -> list[Run]:
-    """Return the runs of a course, once what their learners see is what the course says.
+    """Return the runs of a course, once content shows their learners the revisions that the course says.
 
     Raises:
         Unavailable: content has not heard of it yet; repeat it shortly.
@@ -119,7 +113,7 @@ async def runs_to_reassess(course_id: UUID, revision: int) -> list[Run]:
 
 
 async def find_finished(run_id: UUID, after: EnrollmentId | None) -> tuple[list[Learner], EnrollmentId | None]:
-    """Look through a batch of a run's unfinished learners: return who has done all, and where the next batch begins."""
+    """Look through a batch of a run's unfinished learners: return those who have done all, and where the next batch begins."""
     async with read() as db:
         learners = await store.list_unfinished(db, run_id, after=after, limit=_BATCH)
         done = await store.list_done(db, [each.enrollment_id for each in learners])
@@ -136,10 +130,7 @@ async def get_progress(caller: Principal, enrollment_id: EnrollmentId) -> Progre
         ProgressNotFound
         Forbidden: the caller learns in the same run.
     """
-    learner = await _find_learner(enrollment_id)
-    learner = await permit(
-        caller, "progress:read", None if learner is None else store.guard(learner), missing=ProgressNotFound
-    )
+    learner = await _permitted(caller, "progress:read", enrollment_id)
     return (await _progress([learner]))[0]
 
 
@@ -151,10 +142,10 @@ async def list_progress(
     before: EnrollmentId | None,
     limit: int,
 ) -> list[Progress]:
-    """List how far the learners of a run are, newest first; one more than `limit` when there is a next page."""
+    """List how far the learners of a run are, newest first."""
     reach = await reach_of(caller, "progress:read")
     async with read() as db:
-        learners = await store.list_learners(db, reach, run_id, ids=ids, before=before, limit=limit + 1)
+        learners = await store.list_learners(db, reach, run_id, ids=ids, before=before, limit=limit)
     return await _progress(learners)
 
 
@@ -167,6 +158,11 @@ async def _progress(learners: Sequence[Learner]) -> list[Progress]:
         done = await store.list_done(db, [each.enrollment_id for each in learners])
     revision, required = (None, ()) if outline is None else (outline.revision, outline.required)
     return [Progress(each, revision, required, done[each.enrollment_id]) for each in learners]
+
+
+async def _permitted(caller: Principal, permission: str, enrollment_id: EnrollmentId) -> Learner:
+    learner = await _find_learner(enrollment_id)
+    return await permit(caller, permission, None if learner is None else store.guard(learner), missing=ProgressNotFound)
 
 
 async def _find_learner(enrollment_id: EnrollmentId) -> Learner | None:
@@ -190,7 +186,7 @@ async def _find_learner(enrollment_id: EnrollmentId) -> Learner | None:
 
 
 async def _outline(run_id: UUID, user_id: UserId | None) -> RunOutline | None:
-    """Return what is required of somebody in a run, of anybody for None; None when the run shows nothing."""
+    """Return what a run requires of a person, of anybody for None; None when the run shows nothing."""
     try:
         return await client(ContentCalls).required_blocks(run_id, user_id or UserId(UUID(int=0)))
     except OutlineNotFound:
@@ -200,7 +196,7 @@ async def _outline(run_id: UUID, user_id: UserId | None) -> RunOutline | None:
 async def _finish_if_done(tx: Transaction, learner: Learner, outline: RunOutline | None) -> None:
     """Note and tell, once, that a learner has finished. Their row is held, so no other completion is overlooked.
 
-    Who left or is suspended finishes when they are back: what was heard before is written later.
+    A learner who left or is suspended finishes when they are back: heartbeats from before are written later.
     """
     if not learner.learns or learner.completed_at is not None or outline is None:
         return

@@ -1,4 +1,4 @@
-"""Personal data that progress keeps: what somebody learned."""
+"""Personal data that progress keeps: completions and watched ranges."""
 
 from cluster.people.privacy import PersonalData
 

@@ -1,4 +1,4 @@
-"""Use cases of watching: hear heartbeats, and write what was watched."""
+"""Use cases of watching: hear heartbeats, and write the watched ranges."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -20,7 +20,7 @@ from cluster.people.access import Guarded, permit
 from cluster.people.calls import client
 
 _BATCH = 500
-_REMEMBERED = 20_000
+_MAX_PLAYBACKS = 20_000
 # A playback never changes; a replica asks once for each that it hears of.
 _playbacks: dict[PlaybackId, Playback] = {}
 
@@ -34,7 +34,7 @@ async def hear(
     occurred_at: datetime | None,
     now: datetime,
 ) -> Watched | None:
-    """Take in what a player says it has shown; None for a preview, of which nothing is kept.
+    """Count the ranges that a player reports; None for a preview, of which nothing is kept.
 
     Raises:
         PlaybackNotFound: it is not the caller's, or the right that it was given for has ended.
@@ -64,10 +64,10 @@ async def hear(
             return await store.find_watched(db, fresh.enrollment_id, fresh.block_id, fresh.video_id)
 
     try:
-        change = await cache.change(fresh, load, rule)
+        change = await cache.update(fresh, load, rule)
         if change.after.enough and not change.before.enough:
             await flush_learners(caller, [fresh.enrollment_id])
-    except cache.Away:
+    except cache.CacheUnavailable:
         return await _hear_without_cache(caller, fresh, rule)
     if change.first:
         await plan_flush(caller, cache.shard_of(fresh.enrollment_id), now)
@@ -78,16 +78,16 @@ async def films_of(enrollment_id: EnrollmentId) -> list[Watched]:
     """Return what a learner has watched, the last heartbeats included."""
     async with read() as db:
         films = {(each.block_id, each.video_id): each for each in await store.list_watched(db, enrollment_id)}
-    for each in await cache.of_learner(enrollment_id):
+    for each in await cache.list_watched(enrollment_id):
         known = films.get((each.block_id, each.video_id))
         if known is None or known.heard_at <= each.heard_at:
             films[each.block_id, each.video_id] = each
     return list(films.values())
 
 
-async def plan_flush(principal: Principal, shard: int, now: datetime) -> None:
+async def plan_flush(caller: Principal, shard: int, now: datetime) -> None:
     """Have a shard written in a while, once."""
-    async with write(principal) as tx:
+    async with write(caller) as tx:
         enqueue(
             tx,
             Flush(shard=shard),
@@ -96,55 +96,55 @@ async def plan_flush(principal: Principal, shard: int, now: datetime) -> None:
         )
 
 
-async def plan_lost(principal: Principal, now: datetime) -> None:
+async def plan_lost(caller: Principal, now: datetime) -> None:
     """Plan the writing of every shard with something unwritten: a plan may be lost with its process.
 
     Raises:
-        Away
+        CacheUnavailable
     """
     for shard in range(cache.SHARDS):
-        if await cache.waiting(shard):
-            await plan_flush(principal, shard, now)
+        if await cache.has_unwritten(shard):
+            await plan_flush(caller, shard, now)
 
 
-async def flush(principal: Principal, shard: int, now: datetime) -> bool:
-    """Write what is due of a shard, and plan the next round; tell whether more is due at once.
+async def flush(caller: Principal, shard: int, now: datetime) -> bool:
+    """Write the films of a shard that are due, and plan the next round; tell whether more is due at once.
 
     Raises:
-        Away: nothing is lost but time; repeat it.
+        CacheUnavailable: nothing is lost; repeat it.
     """
-    ready, next_at = await cache.due(shard, _BATCH)
+    ready, next_at = await cache.list_due(shard, _BATCH)
     if ready:
-        await flush_learners(principal, ready)
+        await flush_learners(caller, ready)
     if next_at is None or len(ready) == _BATCH:
         return next_at is not None
-    await plan_flush(principal, shard, now)
+    await plan_flush(caller, shard, now)
     return False
 
 
-async def flush_learners(principal: Principal, enrollment_ids: Sequence[EnrollmentId]) -> None:
+async def flush_learners(caller: Principal, enrollment_ids: Sequence[EnrollmentId]) -> None:
     """Write what learners watched, and complete the blocks whose films they have watched enough of."""
-    waiting = {each: await cache.unwritten(each) for each in enrollment_ids}
+    waiting = {each: await cache.list_unwritten(each) for each in enrollment_ids}
     films = [each.watched for unwritten in waiting.values() for each in unwritten]
     if films:
-        await _write(principal, films)
+        await _write(caller, films)
     for enrollment_id, unwritten in waiting.items():
-        await cache.settle(enrollment_id, unwritten)
+        await cache.mark_written(enrollment_id, unwritten)
 
 
-async def _write(principal: Principal, films: Sequence[Watched]) -> None:
-    async with write(principal) as tx:
+async def _write(caller: Principal, films: Sequence[Watched]) -> None:
+    async with write(caller) as tx:
         totals = await store.upsert_watched(tx, films)
     ratios = {(each.enrollment_id, each.block_id, each.video_id): each for each in totals}
     for watched in films:
         total = ratios[watched.enrollment_id, watched.block_id, watched.video_id]
-        await _complete_if_enough(principal, watched, total)
+        await _complete_if_enough(caller, watched, total)
 
 
-async def _complete_if_enough(principal: Principal, watched: Watched, total: store.Total) -> None:
+async def _complete_if_enough(caller: Principal, watched: Watched, total: store.Total) -> None:
     if total.completed or watched.min_ratio is None or total.watched_ms < watched.min_ratio * watched.duration_ms:
         return
-    await logic.complete(principal, _learner(watched), watched.block_id, watched.block_version, at=watched.heard_at)
+    await logic.complete(caller, _learner(watched), watched.block_id, watched.block_version, at=watched.heard_at)
 
 
 async def _hear_without_cache(caller: Principal, fresh: Watched, rule: rules.Rule) -> Watched:
@@ -163,7 +163,7 @@ async def _find_playback(playback_id: PlaybackId) -> Playback | None:
     if playback is None:
         playback = await client(VideoStreamingCalls).find_playback(playback_id)
         if playback is not None:
-            if len(_playbacks) >= _REMEMBERED:
+            if len(_playbacks) >= _MAX_PLAYBACKS:
                 _playbacks.clear()
             _playbacks[playback_id] = playback
     return playback
@@ -190,7 +190,7 @@ def _nothing_watched(playback: Playback) -> Watched | None:
         duration_ms=max(1, round(playback.duration_s * 1000)),
         ranges=(),
         position_ms=0,
-        credit_ms=rules.SLACK_MS,
+        credit_ms=rules.INITIAL_CREDIT_MS,
         heard_at=playback.created_at,
     )
 

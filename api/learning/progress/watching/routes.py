@@ -3,11 +3,11 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field
 
 from api.learning.progress.watching import logic
 from api.media.video_streaming.contract import PlaybackId, PlaybackNotFound
-from cluster.http import Body, Caller, Router
+from cluster.http import Body, Caller, Router, View
 
 router = Router("progress")
 
@@ -42,7 +42,7 @@ class Heartbeat(Body):
     )
 
 
-class HeartbeatView(BaseModel):
+class HeartbeatView(View):
     """The watched ranges that count for a film."""
 
     playback_id: PlaybackId

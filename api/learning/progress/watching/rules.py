@@ -1,4 +1,4 @@
-"""Ranges of a film that somebody has watched, in whole milliseconds, and how much of a claim is believed.
+"""Ranges of a film that a learner has watched, in whole milliseconds, and how much of a claim is believed.
 
 Nobody watches more than 2.5 seconds of film per second. Each learner and film has a credit that grows with the time in
 which they hold a playback; new milliseconds use it up, milliseconds watched before cost nothing. So uniting is idempotent,
@@ -19,16 +19,16 @@ Range = tuple[int, int]
 Ranges = tuple[Range, ...]
 """In order, apart from each other, none empty."""
 
-FASTEST = 2.5
-SLACK_MS = 500
-"""Credit at the beginning: clocks and packets are not exact."""
+MAX_SPEED = 2.5
+INITIAL_CREDIT_MS = 500
+"""Clocks and packets are not exact."""
 MAX_RANGES = 500
 """A film in more pieces than this is not watched by a person; further pieces are not believed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watched:
-    """What a learner has watched of the film of a block."""
+    """The ranges that a learner has watched of the film of a block."""
 
     enrollment_id: EnrollmentId
     block_id: BlockId
@@ -109,13 +109,13 @@ def hear(
     ends_at: datetime,
     now: datetime,
 ) -> Watched:
-    """Return what is watched after a heartbeat of the playback that began and ends then.
+    """Return the watched ranges after a heartbeat of the playback that began and ends then.
 
     The position is where the player stood last, also when not all that was claimed is believed.
     """
     at = min(now, ends_at)
     passed = max(timedelta(0), at - max(watched.heard_at, began_at))
-    credit = min(watched.duration_ms, watched.credit_ms + int(passed / timedelta(milliseconds=1) * FASTEST))
+    credit = min(watched.duration_ms, watched.credit_ms + int(passed / timedelta(milliseconds=1) * MAX_SPEED))
     inside = unite((max(0, start), min(end, watched.duration_ms)) for start, end in claims)
     believed = earliest(subtract(inside, watched.ranges), credit)
     ranges = unite(watched.ranges, believed)
@@ -134,7 +134,7 @@ Rule = Callable[[Watched], Watched]
 
 
 def newest(watched: Watched, playback: Watched) -> Watched:
-    """Take over what the block asks for now: the version that this playback shows, when it is not an older one."""
+    """Take over the version of the block that this playback shows, when it is not an older one."""
     if playback.block_version < watched.block_version:
         return watched
     return replace(

@@ -5,18 +5,17 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import msgspec
+
 from api.learning.content.contract import BlockId
 from api.learning.enrollment.contract import EnrollmentId
 from api.learning.progress.watching.rules import Ranges, Watched
 from cluster.data import Connection, Transaction
 
-_WATCHED = """enrollment_id, block_id, video_id, org_id, course_id, run_id, user_id, block_version, min_ratio, duration_ms,
-    ARRAY(SELECT ARRAY[lower(r), upper(r)] FROM unnest(ranges) AS r) AS ranges, position_ms, credit_ms, heard_at"""
-
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """How much of a film somebody has watched by now, and whether its block is done."""
+    """How much of a film a learner has watched by now, and whether its block is done."""
 
     enrollment_id: EnrollmentId
     block_id: BlockId
@@ -25,68 +24,66 @@ class Total:
     completed: bool
 
 
+_WATCHED = """enrollment_id, block_id, video_id, org_id, course_id, run_id, user_id, block_version, min_ratio, duration_ms,
+    ARRAY(SELECT ARRAY[lower(r), upper(r)] FROM unnest(ranges) AS r) AS ranges, position_ms, credit_ms, heard_at"""
+
 FIND_WATCHED = (
-    "SELECT " + _WATCHED + " FROM progress.watched WHERE enrollment_id = $1 AND block_id = $2 AND video_id = $3"
+    "SELECT "
+    + _WATCHED
+    + """ FROM progress.watched
+    WHERE enrollment_id = $enrollment_id AND block_id = $block_id AND video_id = $video_id"""
 )
 
 
 async def find_watched(
     db: Connection, enrollment_id: EnrollmentId, block_id: BlockId, video_id: UUID
 ) -> Watched | None:
-    rows = await db.rows(FIND_WATCHED, enrollment_id, block_id, video_id)
+    rows = await db.rows(FIND_WATCHED, enrollment_id=enrollment_id, block_id=block_id, video_id=video_id)
     return _watched(rows[0]) if rows else None
 
 
 LIST_WATCHED = (
-    "SELECT " + _WATCHED + " FROM progress.watched WHERE enrollment_id = $1 ORDER BY block_id, video_id LIMIT 10000"
+    "SELECT "
+    + _WATCHED
+    + """ FROM progress.watched WHERE enrollment_id = $enrollment_id
+    ORDER BY block_id, video_id LIMIT 10000"""
 )
 
 
 async def list_watched(db: Connection, enrollment_id: EnrollmentId) -> list[Watched]:
-    return [_watched(row) for row in await db.rows(LIST_WATCHED, enrollment_id)]
+    return [_watched(row) for row in await db.rows(LIST_WATCHED, enrollment_id=enrollment_id)]
+
+
+# Rows are locked in one order: two writes of the same films wait for each other instead of deadlocking.
+UPSERT_WATCHED = """
+INSERT INTO progress.watched AS kept (enrollment_id, block_id, video_id, org_id, course_id, run_id, user_id, block_version,
+                                      min_ratio, duration_ms, ranges, position_ms, credit_ms, heard_at)
+SELECT enrollment_id, block_id, video_id, org_id, course_id, run_id, user_id, block_version, min_ratio, duration_ms,
+       ranges::int8multirange, position_ms, credit_ms, heard_at
+FROM jsonb_to_recordset($watched) AS heard (
+    enrollment_id uuid, block_id uuid, video_id uuid, org_id uuid, course_id uuid, run_id uuid, user_id uuid, block_version int,
+    min_ratio float8, duration_ms bigint, ranges text, position_ms bigint, credit_ms bigint, heard_at timestamptz)
+ORDER BY enrollment_id, block_id, video_id
+ON CONFLICT (enrollment_id, block_id, video_id) DO UPDATE SET
+    ranges = kept.ranges + excluded.ranges,
+    block_version = greatest(kept.block_version, excluded.block_version),
+    min_ratio = excluded.min_ratio,
+    duration_ms = excluded.duration_ms,
+    position_ms = CASE WHEN excluded.heard_at >= kept.heard_at THEN excluded.position_ms ELSE kept.position_ms END,
+    credit_ms = CASE WHEN excluded.heard_at >= kept.heard_at THEN excluded.credit_ms ELSE kept.credit_ms END,
+    heard_at = greatest(kept.heard_at, excluded.heard_at)
+RETURNING enrollment_id, block_id, video_id,
+    (SELECT coalesce(sum(upper(r) - lower(r)), 0)::bigint FROM unnest(kept.ranges) AS r) AS watched_ms,
+    EXISTS (SELECT 1 FROM progress.completions AS done
+            WHERE done.enrollment_id = kept.enrollment_id AND done.block_id = kept.block_id
+              AND done.block_version = kept.block_version) AS completed
+"""
 
 
 async def upsert_watched(tx: Transaction, watched: Sequence[Watched]) -> list[Total]:
     """Unite films' ranges with what stands there; of everything else the newest counts."""
-    rows = sorted(watched, key=lambda each: (each.enrollment_id, each.block_id, each.video_id))
-    return await tx.all(
-        Total,
-        """INSERT INTO progress.watched AS kept (enrollment_id, block_id, video_id, org_id, course_id, run_id, user_id,
-               block_version, min_ratio, duration_ms, ranges, position_ms, credit_ms, heard_at)
-           SELECT enrollment_id, block_id, video_id, org_id, course_id, run_id, user_id, block_version, min_ratio,
-                  duration_ms, ranges::int8multirange, position_ms, credit_ms, heard_at
-           FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::uuid[], $7::uuid[], $8::int[],
-                       $9::float8[], $10::bigint[], $11::text[], $12::bigint[], $13::bigint[], $14::timestamptz[])
-               AS heard (enrollment_id, block_id, video_id, org_id, course_id, run_id, user_id, block_version, min_ratio,
-                         duration_ms, ranges, position_ms, credit_ms, heard_at)
-           ON CONFLICT (enrollment_id, block_id, video_id) DO UPDATE SET
-               ranges = kept.ranges + excluded.ranges,
-               block_version = greatest(kept.block_version, excluded.block_version),
-               min_ratio = excluded.min_ratio,
-               duration_ms = excluded.duration_ms,
-               position_ms = CASE WHEN excluded.heard_at >= kept.heard_at THEN excluded.position_ms ELSE kept.position_ms END,
-               credit_ms = CASE WHEN excluded.heard_at >= kept.heard_at THEN excluded.credit_ms ELSE kept.credit_ms END,
-               heard_at = greatest(kept.heard_at, excluded.heard_at)
-           RETURNING enrollment_id, block_id, video_id,
-               (SELECT coalesce(sum(upper(r) - lower(r)), 0)::bigint FROM unnest(kept.ranges) AS r) AS watched_ms,
-               EXISTS (SELECT 1 FROM progress.completions AS done
-                       WHERE done.enrollment_id = kept.enrollment_id AND done.block_id = kept.block_id
-                         AND done.block_version = kept.block_version) AS completed""",
-        [each.enrollment_id for each in rows],
-        [each.block_id for each in rows],
-        [each.video_id for each in rows],
-        [each.org_id for each in rows],
-        [each.course_id for each in rows],
-        [each.run_id for each in rows],
-        [each.user_id for each in rows],
-        [each.block_version for each in rows],
-        [each.min_ratio for each in rows],
-        [each.duration_ms for each in rows],
-        [_multirange(each.ranges) for each in rows],
-        [each.position_ms for each in rows],
-        [each.credit_ms for each in rows],
-        [each.heard_at for each in rows],
-    )
+    rows = [{**msgspec.to_builtins(each), "ranges": _multirange(each.ranges)} for each in watched]
+    return await tx.all(Total, UPSERT_WATCHED, watched=rows)
 
 
 def _multirange(ranges: Ranges) -> str:

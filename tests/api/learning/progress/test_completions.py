@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from cluster.base.ids import new_id
 from cluster.base.principal import PLATFORM
@@ -206,14 +207,17 @@ async def test_completing_takes_few_statements(hub: Hub, draft: Draft) -> None:
 async def test_what_is_required_of_whom_is_read_by_index() -> None:
     from api.learning.progress import store
 
-    plans = {
-        store.LIST_DONE: ([new_id()],),
-        store.LIST_UNFINISHED: (new_id(), None, 10),
-        store.LIST_LEARNERS: (True, None, [], [], [], new_id(), None, None, 21),
+    plans: dict[str, dict[str, Any]] = {
+        store.LIST_DONE: {"enrollment_ids": [new_id()]},
+        store.LIST_UNFINISHED: {"run_id": new_id(), "after": None, "limit": 10},
+        store.LIST_LEARNERS: {
+            **{"everywhere": True, "own": None, "org_ids": [], "course_ids": [], "run_ids": []},
+            **{"run_id": new_id(), "ids": None, "before": None, "limit": 21},
+        },
     }
     async with write(PLATFORM) as tx:
         await tx.run("SET LOCAL enable_seqscan = off")
-        for sql, args in plans.items():
-            plan = "\n".join(row[0] for row in await tx.rows("EXPLAIN " + sql, *args))
+        for sql, named in plans.items():
+            plan = "\n".join(row[0] for row in await tx.rows("EXPLAIN " + sql, **named))
             assert "Index" in plan, plan
             assert "Seq Scan" not in plan, plan

@@ -70,7 +70,7 @@ def nothing_watched(duration_ms: int = FILM_MS) -> Watched:
         duration_ms=duration_ms,
         ranges=(),
         position_ms=0,
-        credit_ms=rules.SLACK_MS,
+        credit_ms=rules.INITIAL_CREDIT_MS,
         heard_at=START,
     )
 
@@ -98,7 +98,7 @@ def test_no_claims_however_many_exceed_the_film_or_the_time(beats: list[tuple[fl
         latest = max(latest, after_s)
         assert members(before.ranges) <= members(watched.ranges), "what is watched stays watched"
         assert members(watched.ranges) <= set(range(FILM_MS))
-        assert length(watched.ranges) <= 2.5 * latest * 1000 + rules.SLACK_MS
+        assert length(watched.ranges) <= 2.5 * latest * 1000 + rules.INITIAL_CREDIT_MS
         assert watched.credit_ms >= 0
 
 
@@ -136,7 +136,7 @@ def test_an_expired_playback_earns_nothing_more() -> None:
         ends_at=START + timedelta(seconds=2),
         now=END,
     )
-    assert length(watched.ranges) == 5_000 + rules.SLACK_MS
+    assert length(watched.ranges) == 5_000 + rules.INITIAL_CREDIT_MS
 
 
 def test_a_film_in_too_many_pieces_is_not_believed() -> None:

@@ -67,10 +67,10 @@ async def redis_away(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
         "redis://127.0.0.1:1", socket_connect_timeout=0.2, retry=Retry(NoBackoff(), 0)
     )
     monkeypatch.setattr(cache.redis, "redis", lambda: nowhere)
-    monkeypatch.setattr(cache, "_away_until", 0.0)
+    monkeypatch.setattr(cache, "_paused_until", 0.0)
     yield
     await nowhere.aclose()
-    monkeypatch.setattr(cache, "_away_until", 0.0)
+    monkeypatch.setattr(cache, "_paused_until", 0.0)
 
 
 async def test_a_film_of_ten_seconds_is_not_finished_in_three_and_then_it_is(hub: Hub, cinema: Cinema) -> None:
@@ -173,11 +173,11 @@ async def test_a_write_that_died_before_it_was_noted_is_repeated_without_effect(
     await watch(viewer, playback, 2, (0, 2))
 
     async def dies(*_: Any) -> None:
-        raise cache.Away("killed")
+        raise cache.CacheUnavailable("killed")
 
     with monkeypatch.context() as killed:
-        killed.setattr(cache, "settle", dies)
-        with contextlib.suppress(cache.Away):
+        killed.setattr(cache, "mark_written", dies)
+        with contextlib.suppress(cache.CacheUnavailable):
             await logic.flush_learners(PLATFORM, [EnrollmentId(UUID(viewer.enrollment_id))])
     assert await _stored(viewer) == [((0, 2_000),)]
     await watch(viewer, playback, 4, (2, 4))
@@ -193,10 +193,10 @@ async def test_writing_waits_for_redis_without_an_attempt(
     dedupe = Flush.dedupe(cache.shard_of(EnrollmentId(UUID(viewer.enrollment_id))))
 
     async def away(*_: Any) -> None:
-        raise cache.Away("Redis did not answer a moment ago")
+        raise cache.CacheUnavailable("Redis did not answer a moment ago")
 
     with monkeypatch.context() as gone:
-        gone.setattr(cache, "due", away)
+        gone.setattr(cache, "list_due", away)
         await hub.due_now(dedupe)
         await run_due_jobs(("progress",))
 
@@ -306,9 +306,9 @@ async def test_redis_that_goes_away_in_the_middle_costs_nobody_their_completion(
     await _write_all(hub, viewer)
 
     async def away(*_: Any) -> None:
-        raise cache.Away("gone")
+        raise cache.CacheUnavailable("gone")
 
-    monkeypatch.setattr(cache, "unwritten", away)
+    monkeypatch.setattr(cache, "list_unwritten", away)
     await watch(viewer, playback, 9, (5, 10))
     assert counted(await progress_of(viewer)) == (1, 2, 50)
 
@@ -350,6 +350,9 @@ async def test_who_left_finishes_nothing_until_they_are_back(hub: Hub, cinema: C
 async def test_what_is_watched_is_found_by_index() -> None:
     async with write(PLATFORM) as tx:
         await tx.run("SET LOCAL enable_seqscan = off")
-        for sql, args in ((store.FIND_WATCHED, (new_id(), new_id(), new_id())), (store.LIST_WATCHED, (new_id(),))):
-            rows = await tx.rows("EXPLAIN " + sql, *args)
-            assert "watched_pkey" in "\n".join(row[0] for row in rows)
+        key = {"enrollment_id": new_id(), "block_id": new_id(), "video_id": new_id()}
+        found = await tx.rows("EXPLAIN " + store.FIND_WATCHED, **key)
+        listed = await tx.rows("EXPLAIN " + store.LIST_WATCHED, enrollment_id=new_id())
+
+    for rows in (found, listed):
+        assert "watched_pkey" in "\n".join(row[0] for row in rows)
