@@ -32,6 +32,9 @@ class Calls(ContentCalls, Snapshots):
     ) -> CopiedOutline:
         return await outlines.copy_outline(source_course_id, target_course_id, org_id, frozen_id)
 
+    async def let_go(self, frozen_id: FrozenId) -> None:
+        await frozen.let_go(frozen_id)
+
     async def outline_of(self, frozen_id: FrozenId) -> FrozenOutline:
         return await frozen.outline_of(frozen_id)
 

@@ -155,7 +155,7 @@ class ContentCalls(Protocol):
         ...
 
     async def freeze(self, course_id: UUID) -> Frozen:
-        """Keep the working outline for ever. The same outline gets the same `frozen_id`; harmless if the caller dies.
+        """Keep the working outline until `let_go`. The same outline gets the same `frozen_id`; harmless if the caller dies.
 
         Raises: OutlineNotFound.
         """
@@ -170,6 +170,10 @@ class ContentCalls(Protocol):
 
         Raises: OutlineNotFound, OutlineNotEmpty.
         """
+        ...
+
+    async def let_go(self, frozen_id: FrozenId) -> None:
+        """Let go of what a frozen outline uses, for good: `freeze` never returns this id again. Safe to repeat."""
         ...
 
     async def outline_of(self, frozen_id: FrozenId) -> FrozenOutline:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from api.learning.content.contract import FrozenId
 from cluster.base.ids import OrgId, UserId
-from cluster.base.problems import Conflict, Invalid, NotFound
+from cluster.base.problems import Conflict, Invalid, NotFound, Problem
 from cluster.events import event
 from cluster.jobs import job
 
@@ -137,6 +137,14 @@ class CoursePublished:
     """Set when this revision brings an older one back."""
 
 
+@event("course.revision_forgotten", subject="course_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CourseRevisionForgotten:
+    course_id: CourseId
+    org_id: OrgId
+    revision: int
+
+
 @event("course.archived", subject="course_id")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CourseArchived:
@@ -207,6 +215,18 @@ class PublishAt:
         return f"publish:{course_id}"
 
 
+@job("course.let_go", attempts=20, timeout_s=60)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LetGo:
+    """Has content let go of the outline of forgotten revisions."""
+
+    frozen_id: FrozenId
+
+    @staticmethod
+    def dedupe(frozen_id: FrozenId) -> str:
+        return f"let-go:{frozen_id}"
+
+
 @job("course.rerun", attempts=10, timeout_s=120)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rerun:
@@ -225,6 +245,17 @@ class RunNotFound(NotFound):
 
 class RevisionNotFound(NotFound):
     title = "No such revision"
+
+
+class RevisionForgotten(Problem):
+    status = 410
+    title = "The revision was forgotten"
+
+
+class RevisionInUse(Conflict):
+    """Carries `run_ids`, up to 20 runs that have not ended and pin it."""
+
+    title = "The revision is still shown"
 
 
 class RevisionUnknown(Invalid):

@@ -1,8 +1,10 @@
-"""Durable work of course: publishing at a time to come, and reruns."""
+"""Durable work of course: publishing at a time to come, reruns, and forgetting revisions."""
 
+from datetime import UTC, datetime
 from functools import partial
 
-from api.learning.course.contract import PublishAt, Rerun
+from api.learning.course.contract import LetGo, PublishAt, Rerun
+from api.learning.course.forgetting import logic as forgetting
 from api.learning.course.publication import logic
 from api.learning.course.rerun import process
 from cluster.base.problems import Problem
@@ -27,6 +29,17 @@ async def publish_at(run: JobRun, args: PublishAt) -> None:
 @perform(Rerun)
 async def rerun(run: JobRun, args: Rerun) -> None:
     await process.advance(run, args.rerun_id)
+
+
+@perform(LetGo)
+async def let_go(run: JobRun, args: LetGo) -> None:
+    await forgetting.let_go(args.frozen_id)
+
+
+@cron("course.forget", "41 4 * * *", lane="bulk")
+async def forget(run: JobRun) -> None:
+    """Forget revisions that nobody could reach for 180 days."""
+    await in_batches(run, partial(forgetting.forget_unreachable, run.principal, datetime.now(UTC)), limit=100)
 
 
 @cron("course.purge", "17 3 * * *", lane="bulk")

@@ -1,4 +1,4 @@
-"""Use cases of frozen outlines: freeze the working outline, read what was frozen."""
+"""Use cases of frozen outlines: freeze the working outline, read a frozen one, let go of what it uses."""
 
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from api.learning.content.frozen.store import FrozenRow
 from api.learning.content.outline.store import find_whole_outline
 from cluster.base.ids import new_id
 from cluster.base.principal import platform
+from cluster.base.problems import Unavailable
 from cluster.data import read, uses, write
 from cluster.data.uses import Ref
 
@@ -20,11 +21,12 @@ _PLATFORM = platform("content")
 async def freeze(course_id: UUID) -> Frozen:
     """Keep the working outline, or say what is missing in it. The same outline gets the same id.
 
-    A kept outline uses what its blocks name, so that nothing that was published can be deleted.
+    A kept outline uses what its blocks name, so that nothing of it can be deleted until its revisions are forgotten.
 
     Raises:
         OutlineNotFound
         ThingGone: something was deleted in this moment.
+        Unavailable: the same outline was let go in this moment.
     """
     async with read() as db:
         found = await find_whole_outline(db, course_id)
@@ -50,6 +52,8 @@ async def freeze(course_id: UUID) -> Frozen:
                 await uses.use(tx, by=by, org_id=outline.org_id, course_id=course_id, things=things)
             else:
                 frozen_id = await store.find_frozen_id(tx, course_id, sha256)
+                if frozen_id is None:
+                    raise Unavailable("the same outline was forgotten in this moment; repeat it")
     return Frozen(
         frozen_id=frozen_id or row.id,
         outline_version=outline.version,
@@ -57,6 +61,17 @@ async def freeze(course_id: UUID) -> Frozen:
         blocks=len(rows),
         missing=tuple(missing),
     )
+
+
+async def let_go(frozen_id: FrozenId) -> None:
+    """Let go of what a frozen outline uses, for good. Safe to repeat.
+
+    Its blocks stay, for learners of runs that ended with it. The same outline gets a new id when it is frozen again, so
+    that a request that comes late lets go of nothing that was published since.
+    """
+    async with write(_PLATFORM) as tx:
+        if await store.update_let_go(tx, frozen_id):
+            await uses.use(tx, by=Ref("outline", frozen_id), org_id=None, things=())
 
 
 def _things_of(outline: FrozenOutline) -> set[Ref]:

@@ -36,6 +36,17 @@ async def insert_frozen(tx: Transaction, frozen: FrozenRow, sha256: bytes) -> Fr
     return await tx.value(INSERT_FROZEN, frozen, sha256=sha256)
 
 
+UPDATE_LET_GO = """
+UPDATE content.frozen_outlines SET let_go_at = $now, sha256 = sha256 || uuid_send(id)
+WHERE id = $frozen_id AND let_go_at IS NULL
+"""
+
+
+async def update_let_go(tx: Transaction, frozen_id: FrozenId) -> bool:
+    """Mark an outline as one that uses nothing and is not found by its hash any more. False: it is marked, or unknown."""
+    return await tx.run(UPDATE_LET_GO, frozen_id=frozen_id) == 1
+
+
 FIND_FROZEN = "SELECT id, course_id, org_id, blocks FROM content.frozen_outlines WHERE id = $frozen_id"
 
 

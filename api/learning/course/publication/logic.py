@@ -15,14 +15,17 @@ from api.learning.course.contract import (
     NothingToPublish,
     NotReadyToPublish,
     PublishAt,
+    RevisionForgotten,
     RevisionNotFound,
 )
+from api.learning.course.forgetting.logic import let_go
+from api.learning.course.forgetting.store import find_is_let_go
 from api.learning.course.logic import refuse_archived, tell_state
 from api.learning.course.publication import store
 from api.learning.course.publication.store import Revision
 from api.learning.course.store import DETAILS, Course, find_course
 from cluster.base.principal import Principal
-from cluster.base.problems import Invalid
+from cluster.base.problems import Invalid, Unavailable
 from cluster.data import Transaction, read, write
 from cluster.events import emit
 from cluster.jobs import cancel_jobs, enqueue
@@ -64,12 +67,18 @@ async def publish(
             if same is None or scheduled_at is not None:
                 raise NothingToPublish("change the course or its outline first")
             return same
+        if await find_is_let_go(tx, course_id, frozen.frozen_id):
+            raise Unavailable("the revisions with this outline were forgotten in this moment; repeat it")
         await _commit_revision(tx, published, frozen.frozen_id, _details(published), note=note)
     return published
 
 
 async def roll_back(caller: Principal, course_id: CourseId, revision: int) -> Course:
-    """Publish an old revision's content again as a new revision. The working copy stays as it is."""
+    """Publish an old revision's content again as a new revision. The working copy stays as it is.
+
+    Raises:
+        RevisionNotFound, RevisionForgotten
+    """
     course = await permitted(caller, "course:publish", find_course, course_id, missing=CourseNotFound)
     refuse_archived(course)
     newest = course.published_revision
@@ -83,6 +92,9 @@ async def roll_back(caller: Principal, course_id: CourseId, revision: int) -> Co
         published = await store.update_rolled_back(tx, course_id, old.frozen_id)
         if published is None:
             raise CourseArchivedAlready
+        # Read again, now that the course is held: nothing is forgotten meanwhile.
+        if (await store.get_revision(tx, course_id, revision)).forgotten_at is not None:
+            raise RevisionForgotten("restore another; a forgotten revision does not come back")
         await _commit_revision(tx, published, old.frozen_id, old.details, restored=revision)
     return published
 
@@ -91,6 +103,24 @@ async def list_revisions(caller: Principal, course_id: CourseId, *, before: int 
     await permitted(caller, "course:read", find_course, course_id, missing=CourseNotFound)
     async with read() as db:
         return await store.list_revisions(db, course_id, before=before, limit=limit)
+
+
+async def get_revision(caller: Principal, course_id: CourseId, number: int) -> Revision:
+    """Return a revision.
+
+    Raises:
+        RevisionNotFound, RevisionForgotten
+    """
+    await permitted(caller, "course:read", find_course, course_id, missing=CourseNotFound)
+    async with read() as db:
+        revision = await store.find_revision(db, course_id, number)
+    if revision is None:
+        raise RevisionNotFound("GET /v1/courses/{id}/revisions lists those of this course")
+    if revision.forgotten_at is not None:
+        raise RevisionForgotten(
+            "its number stays taken, its content is gone", forgotten_at=revision.forgotten_at.isoformat()
+        )
+    return revision
 
 
 async def schedule(caller: Principal, course_id: CourseId, publish_at: datetime, now: datetime) -> Course:
@@ -148,6 +178,17 @@ async def unschedule(caller: Principal, course_id: CourseId) -> Course:
 
 
 async def _freeze(course_id: CourseId) -> Frozen:
+    frozen = await _freeze_complete(course_id)
+    async with read() as db:
+        is_let_go = await find_is_let_go(db, course_id, frozen.frozen_id)
+    if is_let_go:
+        # content was not asked yet to let go of it. When it did, the same outline is frozen under a new id.
+        await let_go(frozen.frozen_id)
+        frozen = await _freeze_complete(course_id)
+    return frozen
+
+
+async def _freeze_complete(course_id: CourseId) -> Frozen:
     frozen = await client(ContentCalls).freeze(course_id)
     if frozen.missing:
         raise NotReadyToPublish(

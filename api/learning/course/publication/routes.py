@@ -1,9 +1,9 @@
-"""HTTP of publication: publish, schedule, list revisions and bring one back."""
+"""HTTP of publication: publish, schedule, list revisions, restore one and forget one."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import Response
+from fastapi import Path, Response
 from pydantic import AwareDatetime, Field
 
 from api.learning.course.contract import (
@@ -12,15 +12,21 @@ from api.learning.course.contract import (
     CourseNotFound,
     NothingToPublish,
     NotReadyToPublish,
+    RevisionForgotten,
+    RevisionInUse,
     RevisionNotFound,
 )
+from api.learning.course.forgetting import logic as forgetting
 from api.learning.course.publication import logic
+from api.learning.course.publication.store import Revision
 from api.learning.course.view import COURSE, CourseView
 from cluster.base.ids import UserId
 from cluster.base.problems import Invalid
-from cluster.http import Body, Caller, Page, Paging, Router, View
+from cluster.http import Body, Caller, Page, Paging, Router, View, once
 
 router = Router("course")
+
+Number = Annotated[int, Path(ge=1, lt=2**31)]
 
 
 class Publication(Body):
@@ -42,6 +48,8 @@ class RevisionView(View):
     note: str
     published_by: UserId | None
     published_at: datetime
+    forgotten_at: datetime | None
+    """Since then it cannot be shown, pinned or restored."""
 
 
 @router.post(
@@ -76,9 +84,32 @@ async def list_revisions(caller: Caller, course_id: CourseId, paging: Paging) ->
     return paging.page(revisions, key=lambda revision: revision.revision, render=RevisionView.of)
 
 
+@router.get(
+    "/v1/courses/{course_id}/revisions/{revision}", raises=(CourseNotFound, RevisionNotFound, RevisionForgotten)
+)
+async def get_revision(caller: Caller, course_id: CourseId, revision: Number) -> RevisionView:
+    """Return a published revision of a course."""
+    return RevisionView.of(await logic.get_revision(caller, course_id, revision))
+
+
+@router.post(
+    "/v1/courses/{course_id}/revisions/{revision}/forget", raises=(CourseNotFound, RevisionNotFound, RevisionInUse)
+)
+async def forget(caller: Caller, course_id: CourseId, revision: Number, response: Response) -> RevisionView:
+    """Forget a superseded revision for good, so that films and files that only it uses can be deleted.
+
+    It keeps its number. The newest revision, and one that a run pins which has not ended, cannot be forgotten.
+    """
+
+    async def again(_: object) -> Revision:
+        return await forgetting.forget(caller, course_id, revision)
+
+    return RevisionView.of(await once(response, forgetting.forget(caller, course_id, revision), again))
+
+
 @router.post(
     "/v1/courses/{course_id}/revisions/{revision}/restore",
-    raises=(CourseNotFound, RevisionNotFound, CourseArchivedAlready),
+    raises=(CourseNotFound, RevisionNotFound, RevisionForgotten, CourseArchivedAlready),
 )
 async def roll_back(caller: Caller, course_id: CourseId, revision: int, response: Response) -> CourseView:
     """Publish the content of an old revision again, as a new revision."""

@@ -1,4 +1,4 @@
-"""The SQL of publication: revisions, and the schedule of the next one."""
+"""The SQL of publication: revisions, and the schedule of the next one. Forgetting has a store of its own."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +23,7 @@ class Revision:
     note: str
     published_by: UserId | None
     published_at: datetime
+    forgotten_at: datetime | None
 
 
 UPDATE_PUBLISHED = (
@@ -130,9 +131,9 @@ async def insert_revision(
     )
 
 
-_REVISION = "course_id, revision, frozen_id, details, restored_revision, note, published_by, published_at"
+REVISION = "course_id, revision, frozen_id, details, restored_revision, note, published_by, published_at, forgotten_at"
 FIND_REVISION = (
-    "SELECT " + _REVISION + " FROM course.revisions WHERE course_id = $course_id AND revision = $revision::bigint"
+    "SELECT " + REVISION + " FROM course.revisions WHERE course_id = $course_id AND revision = $revision::bigint"
 )
 
 
@@ -146,7 +147,7 @@ async def find_revision(db: Connection, course_id: CourseId, revision: int) -> R
 
 LIST_REVISIONS = (
     "SELECT "
-    + _REVISION
+    + REVISION
     + """ FROM course.revisions
     WHERE course_id = $course_id AND ($before::bigint IS NULL OR revision < $before)
     ORDER BY revision DESC LIMIT $limit"""

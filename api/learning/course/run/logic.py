@@ -20,7 +20,7 @@ from api.learning.course.contract import (
     RunNotFound,
     RunUpdated,
 )
-from api.learning.course.publication.store import find_revision
+from api.learning.course.forgetting.store import lock_revisions, update_unpinned
 from api.learning.course.run import store
 from api.learning.course.store import find_course
 from cluster.base.ids import new_id
@@ -38,7 +38,7 @@ async def create_run(caller: Principal, course_id: CourseId, fields: dict[str, A
 
     Raises:
         DatesOutOfOrder: its dates do not follow each other.
-        RevisionUnknown: it pins a revision that was never published.
+        RevisionUnknown: it pins a revision that was never published, or was forgotten.
     """
     course = await permitted(caller, "run:manage", find_course, course_id, missing=CourseNotFound)
     run = Run(
@@ -52,8 +52,8 @@ async def create_run(caller: Principal, course_id: CourseId, fields: dict[str, A
         **fields,
     )
     _check_dates(run)
-    frozen_id = await _pinned(run)
     async with write(caller, result=run.id, status=201) as tx:
+        frozen_id = await _pin(tx, run, before=None)
         run = replace(run, created_at=tx.now)
         await store.insert_run(tx, run)
         await _tell_state(tx, run.id)
@@ -86,8 +86,8 @@ async def change_run(caller: Principal, run_id: RunId, changes: dict[str, Any], 
         raise RunHasEnded("open a further run instead: POST /v1/runs")
     wanted = replace(run, **changes)
     _check_dates(wanted)
-    frozen_id = await _pinned(wanted)
     async with write(caller, result=run_id) as tx:
+        frozen_id = await _pin(tx, wanted, before=run.pinned_revision)
         changed = await store.update_run(tx, wanted, expected_version)
         if changed is None:
             raise Stale(await store.get_run_version(tx, run_id))
@@ -139,11 +139,20 @@ def _check_dates(run: Run) -> None:
     )
 
 
-async def _pinned(run: Run) -> FrozenId | None:
+async def _pin(tx: Transaction, run: Run, *, before: int | None) -> FrozenId | None:
+    """Hold the revision that the run is to pin, so that it is not forgotten meanwhile, and return its outline.
+
+    `before`: the revision that the run pinned until now.
+    """
+    named = {each for each in (before, run.pinned_revision) if each is not None}
+    revisions = await lock_revisions(tx, run.course_id, named) if named else {}
+    if before is not None and before != run.pinned_revision:
+        await update_unpinned(tx, run.course_id, before)
     if run.pinned_revision is None:
         return None
-    async with read() as db:
-        revision = await find_revision(db, run.course_id, run.pinned_revision)
+    revision = revisions.get(run.pinned_revision)
     if revision is None:
         raise RevisionUnknown("pin a revision that was published, or null for the newest", pointer="/pinned_revision")
+    if revision.forgotten_at is not None:
+        raise RevisionUnknown("it was forgotten: pin another, or null for the newest", pointer="/pinned_revision")
     return revision.frozen_id

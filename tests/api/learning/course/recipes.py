@@ -80,6 +80,22 @@ async def _(world: World) -> Ask:
     return Ask(by=world.owner, ids={"course_id": course.id, "revision": 1})
 
 
+@recipe("course_get_revision")
+async def _(world: World) -> Ask:
+    course = await world.draft()
+    assert (await world.owner.post(f"{course.path}/publish")).status_code == 200
+    return Ask(by=world.owner, ids={"course_id": course.id, "revision": 1})
+
+
+@recipe("course_forget")
+async def _(world: World) -> Ask:
+    course = await world.draft()
+    assert (await world.owner.post(f"{course.path}/publish")).status_code == 200
+    await world.block(course.id, "module", None)
+    assert (await world.owner.post(f"{course.path}/publish")).status_code == 200
+    return Ask(by=world.owner, ids={"course_id": course.id, "revision": 1})
+
+
 @recipe("course_rerun")
 async def _(world: World) -> Ask:
     return Ask(by=world.owner, ids={"course_id": (await world.draft()).id}, body={})
