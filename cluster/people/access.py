@@ -76,7 +76,7 @@ class Role:
 class Guarded(Generic[T]):
     """A resource whose value comes out only through `permit`."""
 
-    __slots__ = ("_value", "course_id", "org_id", "owner_id", "public", "run_id", "see")
+    __slots__ = ("_value", "course_id", "org_id", "owner_id", "run_id", "see")
 
     def __init__(
         self,
@@ -87,7 +87,6 @@ class Guarded(Generic[T]):
         run_id: UUID | None = None,
         owner_id: UUID | None = None,
         see: str | None = None,
-        public: bool = False,
     ) -> None:
         self._value = value
         self.org_id = org_id
@@ -99,8 +98,6 @@ class Guarded(Generic[T]):
 
         None: everybody with a relation to its place may know of it.
         """
-        self.public = public
-        """Superseded by `see`: content and enrollment still use it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,10 +117,9 @@ def within(
     course_id: UUID | None = None,
     run_id: UUID | None = None,
     see: str | None = None,
-    public: bool = False,
 ) -> Guarded[None]:
     """Name a place for something that does not exist yet. `within()` is the platform itself, of which everybody may know."""
-    return Guarded(None, org_id=org_id, course_id=course_id, run_id=run_id, see=see, public=public)
+    return Guarded(None, org_id=org_id, course_id=course_id, run_id=run_id, see=see)
 
 
 async def permit(
@@ -291,7 +287,7 @@ def _is_cut_off(principal: Principal, where: Guarded[T]) -> bool:
 
 
 async def _is_visible(principal: Principal, guarded: Guarded[T], relations: Relations | None) -> bool:
-    if guarded.public or _is_platform(guarded):
+    if _is_platform(guarded):
         return True
     if guarded.see is not None:
         return await _holds(principal, guarded.see, guarded, relations)

@@ -32,7 +32,7 @@ from cluster.base.principal import Principal
 from cluster.base.problems import NotFound
 from cluster.data import Transaction, read, write
 from cluster.events import emit
-from cluster.people.access import Guarded, permit, permitted, reach_of, within
+from cluster.people.access import permit, permitted, reach_of, within
 from cluster.people.calls import client
 from cluster.signals import broadcast
 
@@ -230,7 +230,7 @@ async def _permit_in(caller: Principal, org_id: OrgId) -> None:
     Raises:
         Forbidden
     """
-    await permit(caller, "enrollment:create", Guarded(None, org_id=org_id, see="catalog:read"))
+    await permit(caller, "enrollment:create", within(org_id=org_id, see="catalog:read"))
 
 
 async def _take_seat(tx: Transaction, open_run: OpenRun) -> None:

@@ -37,7 +37,7 @@ async def appoint(caller: Principal, course_id: CourseId, user_id: UserId, role:
         BeyondOwnRights: the role that it replaces does.
     """
     course = await permitted(caller, "course:staff", courses.find_course, course_id, missing=CourseNotFound)
-    here = within(org_id=course.org_id, course_id=course_id, public=True)
+    here = within(org_id=course.org_id, course_id=course_id, see="course:staff")
     permissions = permissions_of_role(role)
     for permission in permissions:
         await permit(caller, permission, here)
