@@ -2,6 +2,7 @@
 
 from api.learning.content.outline import store as outlines
 from api.learning.content.run import store
+from api.learning.content.run.kept import RUNS
 from api.learning.course.contract import CourseChanged, RunChanged
 from cluster.data import Transaction
 from cluster.events import Envelope, on
@@ -12,8 +13,10 @@ async def on_course_changed(tx: Transaction, envelope: Envelope, event: CourseCh
     """Remember the course, and make its outline if it came without one: restored, or created while content was away."""
     await outlines.insert_outline(tx, event.course_id, event.org_id)
     await store.upsert_course(tx, event, envelope.version)
+    RUNS.drop(tx)
 
 
 @on(RunChanged, projects=True)
 async def on_run_changed(tx: Transaction, envelope: Envelope, event: RunChanged) -> None:
     await store.upsert_run(tx, event, envelope.version)
+    RUNS.drop(tx, event.run_id)

@@ -22,11 +22,12 @@ from api.learning.content.frozen.rules import freeze
 from api.learning.content.frozen.store import FrozenRow
 from api.learning.content.outline.store import find_whole_outline
 from api.learning.content.run import store
+from api.learning.content.run.kept import find_run
 from api.learning.content.run.store import RunState
 from cluster.base.ids import UserId, new_id
 from cluster.base.principal import Principal, platform
 from cluster.data import read
-from cluster.people.access import permitted, reach_of
+from cluster.people.access import permit, permitted, reach_of
 
 _PLATFORM = platform("content")
 
@@ -50,7 +51,7 @@ async def open_outline(caller: Principal, run_id: UUID, now: datetime) -> Opened
         OutlineNotFound: no such run, or nothing is published, or its existence is not for this caller to know.
         Forbidden: the caller is not enrolled.
     """
-    run = await permitted(caller, "run:attend", store.find_run, run_id, missing=OutlineNotFound)
+    run = await permit(caller, "run:attend", await find_run(run_id), missing=OutlineNotFound)
     kept = await memory.get(_published(run))
     times = rules.release_times(kept.outline.blocks, run.starts_at)
     locked = any(not rules.is_released(time, now) for time in times.values())
@@ -83,7 +84,10 @@ async def may_open(user_id: UserId, run_id: UUID, block_id: BlockId, *, fresh: b
         BlockNotReleased: its date is still to come.
     """
     person = Principal(kind="person", id=user_id)
-    run = await permitted(person, "run:attend", store.find_run, run_id, missing=OutlineNotFound, fresh=fresh)
+    if fresh:
+        run = await permitted(person, "run:attend", store.find_run, run_id, missing=OutlineNotFound, fresh=True)
+    else:
+        run = await permit(person, "run:attend", await find_run(run_id), missing=OutlineNotFound)
     kept = await memory.get(_published(run))
     block = kept.by_id.get(block_id)
     if block is None:
