@@ -5,12 +5,14 @@ from uuid import UUID
 
 from api.learning.course import rules
 from api.learning.course import store as courses
+from api.learning.course.catalog import store as catalog
 from api.learning.course.contract import (
     CourseCalls,
     CourseExistence,
     CourseId,
     Existence,
     OpenRun,
+    Published,
     Run,
     RunId,
     Visibility,
@@ -21,6 +23,10 @@ from cluster.events import Snapshots
 
 
 class Calls(CourseCalls, CourseExistence, Snapshots):
+    async def find_published(self, course_id: CourseId) -> Published | None:
+        async with read() as db:
+            return await catalog.find_published(db, course_id)
+
     async def find_open_run(self, run_id: RunId, now: datetime) -> OpenRun | None:
         async with read() as db:
             found = await store.list_published_runs(db, run_id=run_id, course_id=None, now=now)

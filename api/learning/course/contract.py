@@ -51,8 +51,20 @@ class OpenRun:
     visibility: Visibility
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """A course that is in the catalogue: whose it is, and who may know of it."""
+
+    org_id: OrgId
+    visibility: Visibility
+
+
 class CourseCalls(Protocol):
     """What course answers to higher ranks."""
+
+    async def find_published(self, course_id: CourseId) -> Published | None:
+        """Return what is published of a course; None for drafts, archived courses and unknown ids."""
+        ...
 
     async def find_open_run(self, run_id: RunId, now: datetime) -> OpenRun | None:
         """Return a run of a published course; None for drafts, archived courses and unknown ids."""

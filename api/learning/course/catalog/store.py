@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from api.learning.course.contract import CourseId, Visibility
+from api.learning.course.contract import CourseId, Published, Visibility
 from cluster.base.ids import OrgId
 from cluster.data import Connection, Transaction
 from cluster.people.access import Guarded
@@ -80,6 +80,13 @@ async def find_listing(db: Connection, course_id: CourseId) -> Guarded[Listing] 
         return None
     see = "catalog:read-organization" if listing.visibility == "organization" else "catalog:read"
     return Guarded(listing, org_id=listing.org_id, course_id=listing.course_id, see=see)
+
+
+FIND_PUBLISHED = "SELECT org_id, visibility FROM course.catalog WHERE course_id = $course_id AND NOT hidden"
+
+
+async def find_published(db: Connection, course_id: CourseId) -> Published | None:
+    return await db.maybe(Published, FIND_PUBLISHED, course_id=course_id)
 
 
 LIST_LISTINGS = (

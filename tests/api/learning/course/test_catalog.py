@@ -1,10 +1,11 @@
 from typing import Any
 from uuid import UUID
 
-from api.learning.course.contract import CourseId
+from api.learning.course.contract import CourseCalls, CourseId, Published
 from api.learning.enrollment.contract import EnrollmentChanged, EnrollmentId, State
 from cluster.base.ids import new_id
 from cluster.events import envelope_of, inbox
+from cluster.people.calls import client
 from tests.api.learning.course.conftest import Draft, add_lesson, new_course
 from tests.harness import Hub, School, done, problem
 
@@ -123,3 +124,18 @@ async def test_a_kept_answer_for_members_is_not_shown_to_others(hub: Hub, school
     answers = [(await who.get(path)).status_code for who in (school.owner, stranger, hub.guest, school.owner)]
 
     assert answers == [200, 404, 404, 200]
+
+
+async def test_find_published_answers_whose_it_is_until_archived(hub: Hub, draft: Draft) -> None:
+    course_id = CourseId(UUID(draft.id))
+    before = await client(CourseCalls).find_published(course_id)
+    done(await draft.owner.post(f"{draft.path}/publish"))
+
+    published = await client(CourseCalls).find_published(course_id)
+    done(await draft.owner.post(f"{draft.path}/archive"))
+    archived = await client(CourseCalls).find_published(course_id)
+
+    assert before is None
+    assert published == Published(org_id=draft.school.org_id, visibility="public")
+    assert archived is None
+    assert await client(CourseCalls).find_published(CourseId(new_id())) is None
