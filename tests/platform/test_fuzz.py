@@ -29,8 +29,6 @@ from tests.platform.document import Operation, document, operations
 EXAMPLES = 3
 """Per operation and mode."""
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
-LAST = {"auth_end_session": "ends the session that the others are sent in"}
-NO_SUCCESS = {"video_streaming": "there is no film here; the tenancy walk has one"}
 pytestmark = pytest.mark.timeout(300)
 
 
@@ -41,7 +39,8 @@ def api() -> Any:
 
 def _by_service() -> dict[str, list[Operation]]:
     found: dict[str, list[Operation]] = {}
-    for operation in sorted(operations(), key=lambda each: (each.id in LAST, each.id)):
+    # What ends something comes last, the session that the others are sent in among it.
+    for operation in sorted(operations(), key=lambda each: (each.method == "delete", each.id)):
         found.setdefault(operation.service, []).append(operation)
     return found
 
@@ -173,4 +172,4 @@ async def test_whatever_is_sent_the_answer_is_a_documented_one(hub: Hub, api: An
                 sent, succeeded = sent + 1, succeeded + answer.is_success
                 faults += _faults(case, answer)
     assert faults == [], f"{len(faults)} of {sent} answers:\n" + "\n".join(faults)
-    assert succeeded or service in NO_SUCCESS, f"none of {sent} requests got past validation"
+    assert succeeded, f"none of {sent} requests got past validation"

@@ -1,0 +1,25 @@
+"""What gateway does otherwise than the invariants of the platform ask; see `tests.platform.exceptions`."""
+
+from tests.platform.exceptions import Exceptions
+
+EXCEPTIONS = Exceptions(
+    public={
+        "gateway_jwks": "verifiers have no token",
+        "gateway_list_services": "the state of the platform is no secret",
+    },
+    outside_v1={
+        "gateway_jwks": "RFC 7517 and RFC 8615 say where keys are looked for",
+    },
+    no_plural={
+        "gateway": "its one path is about the platform itself",
+    },
+    streamed={
+        "gateway_report": "CSV",
+    },
+    short_lists={
+        "gateway_list_services": "as many as the code declares",
+    },
+    no_id_filter={
+        "gateway_list_rows": "a row is a number, not an id",
+    },
+)
