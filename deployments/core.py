@@ -12,7 +12,13 @@ SERVICES = (
         replicas=(3, 10),
     ),
     Service(name="user", areas=("users", "privacy-requests"), port=3001, rank=2),
-    Service(name="auth", areas=("sessions", "identities"), port=3002, rank=1),
+    Service(
+        name="auth",
+        areas=("sessions", "identities"),
+        port=3002,
+        rank=1,
+        kernel_tables=("verification_keys", "revocations"),
+    ),
     Service(name="rbac", areas=("roles", "grants"), port=3013, rank=0),
     Service(name="organization", areas=("organizations", "members", "invitations"), port=3014, rank=1),
 )

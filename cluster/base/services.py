@@ -31,6 +31,8 @@ class Service:
     that wait: let consumers finish first."""
     namespace: str = ""
     """Filled in from the module's name."""
+    kernel_tables: tuple[str, ...] = ()
+    """Tables of the kernel that this service alone writes; every host reads them."""
     paths: tuple[str, ...] = ()
     """Exact paths outside `/v1` (`/docs`) and prefixes ending in `/` (`/.well-known/`)."""
 
@@ -44,7 +46,7 @@ def table() -> dict[str, Service]:
     """Read every `SERVICES` tuple of the modules in `deployments/`, by name of service.
 
     Raises:
-        ValueError: two services share a name, an area or a port.
+        ValueError: two services share a name, an area, a port, a path or a table of the kernel.
     """
     found: dict[str, Service] = {}
     taken: dict[object, str] = {}
@@ -52,7 +54,8 @@ def table() -> dict[str, Service]:
         namespace = folder.name
         for declared in importlib.import_module(f"deployments.{namespace}").SERVICES:
             service = replace(declared, namespace=namespace)
-            for claim in (service.name, service.port, *(f"area {area}" for area in service.areas), *service.paths):
+            areas = (f"area {area}" for area in service.areas)
+            for claim in (service.name, service.port, *areas, *service.paths, *service.kernel_tables):
                 if claim in taken:
                     raise ValueError(f"{service.name} and {taken[claim]} both claim {claim}")
                 taken[claim] = service.name

@@ -12,13 +12,14 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import asyncpg
 
+from cluster.base.services import table
 from cluster.base.settings import settings
 
 KERNEL = "hub"
 LOCK = 0x1EA7_1166
 """Of migrations and of everything that changes roles, in one database."""
-_WRITERS = {"verification_keys": "auth", "revocations": "auth", "migrations": None}
-"""Tables of the kernel that one service writes, or none; every host reads them."""
+_RESTRICTED = ("verification_keys", "revocations", "migrations")
+"""Tables of the kernel that no host writes but those of the service that has them among its `kernel_tables`."""
 
 
 def owner(service: str) -> str:
@@ -51,7 +52,7 @@ async def grant(connection: Any, services: Iterable[str]) -> None:
         role, rows = runtime(service), "SELECT, INSERT, UPDATE, DELETE"
         defaults = f'ALTER DEFAULT PRIVILEGES FOR ROLE "{owner(service)}" IN SCHEMA "{service}"'
         await ensure_role(connection, role)
-        # One transaction: no host may write what _WRITERS takes away again.
+        # One transaction: no host may write what _restrict takes away again.
         async with connection.transaction():
             await connection.execute(
                 f"""GRANT USAGE ON SCHEMA "{service}" TO "{role}";
@@ -65,13 +66,13 @@ async def grant(connection: Any, services: Iterable[str]) -> None:
 
 
 async def _restrict(connection: Any, everybody: str) -> None:
-    for table, writer in _WRITERS.items():
-        if await connection.fetchval("SELECT to_regclass($1)", f"{KERNEL}.{table}") is None:
+    for name in _RESTRICTED:
+        if await connection.fetchval("SELECT to_regclass($1)", f"{KERNEL}.{name}") is None:
             continue
-        await connection.execute(f'REVOKE INSERT, UPDATE, DELETE ON {KERNEL}.{table} FROM "{everybody}"')
-        if writer is not None:
+        await connection.execute(f'REVOKE INSERT, UPDATE, DELETE ON {KERNEL}.{name} FROM "{everybody}"')
+        for writer in (service.name for service in table().values() if name in service.kernel_tables):
             await ensure_role(connection, runtime(writer))
-            await connection.execute(f'GRANT INSERT, UPDATE, DELETE ON {KERNEL}.{table} TO "{runtime(writer)}"')
+            await connection.execute(f'GRANT INSERT, UPDATE, DELETE ON {KERNEL}.{name} TO "{runtime(writer)}"')
 
 
 async def demote_logins(connection: Any, services: Iterable[str]) -> None:
