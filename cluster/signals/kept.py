@@ -21,7 +21,8 @@ class Kept(Generic[K, V]):
     """Values by key, each kept for `ttl_s` at most; together they weigh at most `size`, and those used last stay.
 
     A transaction that changes a value calls `drop`: this process forgets the value when it has committed, the others when the
-    broadcast on `topic` arrives, a few milliseconds later. Where broadcasts do not arrive, a value is `ttl_s` old at most.
+    broadcast on `topic` arrives, a few milliseconds later. Where broadcasts do not arrive, a value is `ttl_s` old at most; with
+    `max_broadcast_age_s` it is then loaded each time.
     """
 
     def __init__(
@@ -30,13 +31,18 @@ class Kept(Generic[K, V]):
         *,
         size: int,
         ttl_s: float = MAX_AGE_S,
+        max_broadcast_age_s: float | None = None,
         weigh: Callable[[V], int] = lambda _: 1,
         key: Callable[[str], K] | None = None,
     ) -> None:
-        """Keep values of `topic`. `key` reads the text of a key as `drop` sends it; without one, `drop` names no key."""
+        """Keep values of `topic`. `key` reads the text of a key as `drop` sends it; without one, `drop` names no key.
+
+        `max_broadcast_age_s`: values count only while broadcasts are known to arrive this promptly.
+        """
         self._topic = topic
         self._size = size
         self._ttl_s = ttl_s
+        self._max_broadcast_age_s = max_broadcast_age_s
         self._weigh = weigh
         self._key = key
         self._values: OrderedDict[K, tuple[float, V, int]] = OrderedDict()
@@ -47,17 +53,18 @@ class Kept(Generic[K, V]):
 
     def find(self, key: K) -> V | None:
         """Return the value if it is kept."""
+        kept = self._valid(key)
+        return None if kept is None else kept[1]
+
+    def find_outdated(self, key: K) -> V | None:
+        """Return the value even when its time is over, for when it cannot be loaded again. What was dropped is gone."""
         kept = self._values.get(key)
-        if kept is None or kept[0] <= monotonic():
-            return None
-        self._values.move_to_end(key)
-        return kept[1]
+        return None if kept is None else kept[1]
 
     async def get(self, key: K, load: Callable[[], Awaitable[V]]) -> V:
         """Return the value, and load it when it is not kept: once for all who ask meanwhile. Errors are not kept."""
-        kept = self._values.get(key)
-        if kept is not None and kept[0] > monotonic():
-            self._values.move_to_end(key)
+        kept = self._valid(key)
+        if kept is not None:
             return kept[1]
         loading = self._loading.get(key)
         if loading is None:
@@ -106,6 +113,15 @@ class Kept(Generic[K, V]):
         finally:
             if self._loading.get(key) is task:
                 del self._loading[key]
+
+    def _valid(self, key: K) -> tuple[float, V, int] | None:
+        kept = self._values.get(key)
+        if kept is None or kept[0] <= monotonic():
+            return None
+        if self._max_broadcast_age_s is not None and not broadcast.fresh_within(self._max_broadcast_age_s):
+            return None
+        self._values.move_to_end(key)
+        return kept
 
     def _remove(self, key: K) -> None:
         kept = self._values.pop(key, None)
