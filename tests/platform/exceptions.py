@@ -43,6 +43,8 @@ class Exceptions:
     """A POST or PATCH that takes no Idempotency-Key."""
     no_uuid: Reasons = field(default_factory=_none)
     """`<schema>.<field>` or `<operation>.<parameter>`: an id that is no UUID."""
+    dotted_fields: Reasons = field(default_factory=_none)
+    """A schema whose fields are called `<service>.<name>`."""
     may_scan: Reasons = field(default_factory=_none)
     """`<module>.<constant>` below the service's package: a statement that may read a whole table."""
     unnoticed: Reasons = field(default_factory=_none)

@@ -13,8 +13,9 @@ from tests.platform.exceptions import Exceptions, Fault, excepted, exceptions, h
 
 _WORD = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _PLACEHOLDER = re.compile(r"\{[a-z_]+\}")
-_NOT_OF_OPERATIONS = {"no_plural", "no_uuid", "may_scan", "unnoticed"}
+_NOT_OF_OPERATIONS = {"no_plural", "no_uuid", "dotted_fields", "may_scan", "unnoticed"}
 _FIELD = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+_DOTTED_FIELD = re.compile(rf"{_FIELD.pattern}\.{_FIELD.pattern}")
 
 
 def _shape(operation: Operation) -> str:
@@ -226,7 +227,9 @@ def test_names_of_fields_say_what_they_hold() -> None:
     def wrong() -> Iterator[str | Fault]:
         for where, name, schema in _fields():
             found = kinds(schema)
-            if not _FIELD.fullmatch(name):
+            if _DOTTED_FIELD.fullmatch(name):
+                yield Fault("dotted_fields", where, f"{where}.{name}: fields are snake_case, without a dot")
+            elif not _FIELD.fullmatch(name):
                 yield f"{where}.{name}: fields are snake_case"
             if name in ("data", "info"):
                 yield f"{where}.{name}: says nothing"
@@ -241,7 +244,7 @@ def test_names_of_fields_say_what_they_hold() -> None:
             if name.endswith("_s") and not found <= {"number", "integer"}:
                 yield f"{where}.{name}: a number of seconds, not {found}"
 
-    hold(wrong(), "no_uuid")
+    hold(wrong(), "no_uuid", "dotted_fields")
 
 
 def test_a_service_excepts_what_is_its_own_alone() -> None:

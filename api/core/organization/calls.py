@@ -1,18 +1,25 @@
-"""Answers `OrganizationCalls`, and the memberships that access asks for."""
+"""Answers `OrganizationCalls`, the memberships that access asks for, and settings."""
+
+from typing import Any
 
 from api.core.organization import store
 from api.core.organization.contract import KnownMember, Organization, OrganizationCalls
 from api.core.organization.member import store as members
+from api.core.organization.setting import logic as settings
 from cluster.base.ids import OrgId, UserId
 from cluster.data import read
 from cluster.events import Snapshots
 from cluster.people.access import MemberSource
+from cluster.people.org_settings import SettingSource
 
 
-class Calls(OrganizationCalls, MemberSource, Snapshots):
+class Calls(OrganizationCalls, MemberSource, SettingSource, Snapshots):
     async def organizations_of(self, user_id: UserId) -> list[OrgId]:
         async with read() as db:
             return await members.list_organizations_of(db, user_id)
+
+    async def settings_of(self, org_id: OrgId | None) -> dict[str, list[Any]]:
+        return await settings.settings_of(org_id)
 
     async def find_organization(self, org_id: OrgId) -> Organization | None:
         async with read() as db:

@@ -107,6 +107,16 @@ class InvitationRevoked:
     org_id: OrgId
 
 
+@event("organization.settings_changed", subject="scope_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingsChanged:
+    """Settings have other values or locks. `scope_id`: the organization, or zeros for the platform."""
+
+    scope_id: UUID
+    org_id: OrgId | None
+    names: tuple[str, ...]
+
+
 @job("organization.grant_invited", attempts=20, timeout_s=30, lane="quick")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GrantInvited:
@@ -166,6 +176,10 @@ class MemberNotActive(Conflict):
 
 class SuccessorIsOwner(Conflict):
     title = "The successor is the present owner"
+
+
+class SettingLocked(Conflict):
+    title = "The platform has locked this setting"
 
 
 class InvitationOver(Conflict):

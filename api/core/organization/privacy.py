@@ -68,7 +68,10 @@ PERSONAL_DATA = (
         merge="move_unless_present",
     ),
 )
-FREE_TEXT = (FreeText(table="organization.organizations", columns=("name",), holds="an organization's name"),)
+FREE_TEXT = (
+    FreeText(table="organization.organizations", columns=("name",), holds="an organization's name"),
+    FreeText(table="organization.settings", columns=("chosen", "locked"), holds="values of settings by their names"),
+)
 
 
 async def erase(run: JobRun, request: Erasing) -> None:

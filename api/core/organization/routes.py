@@ -19,13 +19,14 @@ from api.core.organization.contract import (
 from api.core.organization.invitation.routes import router as invitations
 from api.core.organization.member.routes import router as members
 from api.core.organization.rules import SHOWN_LINE
+from api.core.organization.setting.routes import router as settings
 from api.core.rbac.contract import BeyondOwnRights, SuccessorIsSuspended
 from cluster.base.ids import OrgId, UserId
 from cluster.base.problems import Stale
 from cluster.http import Answer, Body, Caller, IfMatch, Page, Paging, Patch, Router, Several, View
 
 router = Router("organization")
-for part in (members, invitations):
+for part in (members, invitations, settings):
     router.include_router(part)
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=SHOWN_LINE)]

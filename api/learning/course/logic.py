@@ -5,6 +5,7 @@ Each one: permit, calls if any, one transaction (rules, store, emit).
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -30,6 +31,7 @@ from api.learning.course.contract import (
     RunId,
     SlugTaken,
 )
+from api.learning.course.offers import LANGUAGE, VISIBILITY
 from api.learning.course.store import Course, Details
 from cluster.base.ids import OrgId, UserId, new_id
 from cluster.base.principal import Principal
@@ -40,6 +42,7 @@ from cluster.events import emit
 from cluster.jobs import cancel_jobs
 from cluster.people.access import lasts_until, permit, permitted, reach_of, within
 from cluster.people.calls import client
+from cluster.people.org_settings import setting
 
 
 async def create_course(
@@ -60,6 +63,7 @@ async def create_course(
     await permit(caller, "course:create", within(org_id=org_id))
     author = caller.person()
     await _check_categories(details.categories)
+    details = await _with_defaults(details, org_id)
     course_id = course_id or CourseId(new_id())
     run_id = run_id or RunId(new_id())
     # The dependent side first, the visible fact last.
@@ -105,6 +109,15 @@ async def create_course(
         await take_back_grant(author, course_id, org_id)
         raise
     return course
+
+
+async def _with_defaults(details: Details, org_id: OrgId) -> Details:
+    """Fill in what the author did not say, as the organization's settings have it."""
+    return replace(
+        details,
+        language=details.language or await setting(LANGUAGE, org_id),
+        visibility=details.visibility or await setting(VISIBILITY, org_id),
+    )
 
 
 async def take_back_grant(author: UserId, course_id: CourseId, org_id: OrgId) -> None:

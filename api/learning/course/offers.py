@@ -1,14 +1,35 @@
-"""What course contributes: roles on a course and what they may do."""
+"""What course contributes: roles on a course and what they may do, and what a new course is like."""
 
-from api.learning.course.contract import CourseExistence
+from typing import Annotated
+
+from pydantic import Field
+
+from api.learning.course.contract import CourseExistence, Visibility
+from api.learning.course.rules import LANGUAGE_TAG
 from cluster.events import Snapshots
 from cluster.people.access import Permission, Role
 from cluster.people.calls import Answers
+from cluster.people.org_settings import Setting
 
 _AUTHORS = ("org_owner", "org_admin", "instructor")
 _STAFF = (*_AUTHORS, "assistant")
 
+VISIBILITY: Setting[Visibility] = Setting(
+    name="course.visibility",
+    title="Who sees a new course in the catalogue when its author does not say",
+    type=Visibility,
+    default="public",
+)
+LANGUAGE = Setting(
+    name="course.language",
+    title="The language of a new course when its author does not say",
+    type=Annotated[str, Field(pattern=LANGUAGE_TAG, max_length=35, description="BCP 47")],
+    default="en",
+)
+
 OFFERS = (
+    VISIBILITY,
+    LANGUAGE,
     Answers(CourseExistence),
     Answers(Snapshots),
     Role("instructor", "Instructor: edits, publishes and runs the course", "course"),

@@ -17,6 +17,7 @@ from api.learning.course.contract import (
 )
 from api.learning.course.publication.routes import router as publication
 from api.learning.course.rerun import process
+from api.learning.course.rules import LANGUAGE_TAG
 from api.learning.course.run.routes import router as runs
 from api.learning.course.staff.routes import router as staff
 from api.learning.course.store import Details
@@ -39,9 +40,7 @@ Title = Annotated[str, Field(min_length=1, max_length=200, examples=["Algebra fo
 Summary = Annotated[
     str, Field(max_length=2000, examples=["Numbers, letters and what they have to do with each other."])
 ]
-Language = Annotated[
-    str, Field(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35, description="BCP 47", examples=["en"])
-]
+Language = Annotated[str, Field(pattern=LANGUAGE_TAG, max_length=35, description="BCP 47", examples=["en"])]
 Slug = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=80, examples=["algebra-for-everyone"])]
 Categories = Annotated[
     tuple[Slug, ...],
@@ -61,11 +60,11 @@ class NewCourse(Body):
     organization_id: OrgId
     title: Title
     summary: Summary = ""
-    language: Language = "en"
+    language: Annotated[Language | None, Field(description="Default: the setting `course.language`")] = None
     slug: Annotated[Slug | None, Field(description="Default: made from the title")] = None
     categories: Categories = ()
     tags: Tags = ()
-    visibility: Visibility = "public"
+    visibility: Annotated[Visibility | None, Field(description="Default: the setting `course.visibility`")] = None
 
 
 class CourseChanges(Patch):

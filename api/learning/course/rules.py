@@ -8,6 +8,7 @@ from api.learning.course.contract import DatesOutOfOrder, Run
 from cluster.base.problems import FieldError
 
 MAX_SLUG_CHARS = 80
+LANGUAGE_TAG = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$"
 
 
 def slug_of(title: str) -> str:

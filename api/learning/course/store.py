@@ -18,11 +18,13 @@ class Details:
 
     title: str
     summary: str = ""
-    language: str = "en"
+    language: str | None = None
+    """None: as the organization's setting says."""
     slug: str | None = None
     categories: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
-    visibility: Visibility = "public"
+    visibility: Visibility | None = None
+    """None: as the organization's setting says."""
 
 
 DETAILS = tuple(Details.__dataclass_fields__)

@@ -158,6 +158,21 @@ async def test_kept_lets_go_of_what_was_not_used_for_longest() -> None:
     assert [kept.find(key) for key in ("a", "b", "c")] == [4, None, 5]
 
 
+@pytest.mark.parametrize(("arrive", "found"), [(True, (1, 1, 1)), (False, (None, 1, 2))])
+async def test_kept_counts_only_while_broadcasts_arrive(
+    source: Source, monkeypatch: pytest.MonkeyPatch, arrive: bool, found: tuple[int | None, ...]
+) -> None:
+    kept: Kept[str, int] = Kept("test.kept", size=10, ttl_s=60, max_broadcast_age_s=1.5)
+    await kept.get("a", source.load)
+
+    def fresh_within(_seconds: float) -> bool:
+        return arrive
+
+    monkeypatch.setattr(broadcast, "fresh_within", fresh_within)
+
+    assert (kept.find("a"), kept.find_outdated("a"), await kept.get("a", source.load)) == found
+
+
 async def test_kept_without_a_way_to_read_keys_drops_everything_only() -> None:
     kept: Kept[str, int] = Kept("test.kept", size=10)
 

@@ -26,6 +26,7 @@ from api.core.organization.invitation.store import Invitation
 from api.core.organization.member import store as members
 from api.core.organization.member.logic import tell_state
 from api.core.organization.member.store import Member
+from api.core.organization.offers import INVITATION_DAYS
 from api.core.rbac.contract import BeyondOwnRights, RbacCalls
 from cluster.base.ids import OrgId, UserId, new_id
 from cluster.base.principal import Principal
@@ -34,6 +35,7 @@ from cluster.events import emit
 from cluster.jobs import cancel_jobs, enqueue
 from cluster.people.access import AddressSource, lacking, permit, permitted, reach_of, within
 from cluster.people.calls import RemoteUnavailable, client
+from cluster.people.org_settings import setting
 from cluster.signals.broadcast import announce
 
 _GRANT_DELAY = timedelta(seconds=30)
@@ -65,9 +67,11 @@ async def get_invitation(caller: Principal, invitation_id: InvitationId) -> Invi
 
 
 async def invite(
-    caller: Principal, org_id: OrgId, *, email: str | None, roles: list[str], max_uses: int, lifetime: timedelta
+    caller: Principal, org_id: OrgId, *, email: str | None, roles: list[str], max_uses: int, lifetime: timedelta | None
 ) -> tuple[Invitation, str]:
     """Make an invitation; return it with its token, which is told this once.
+
+    Without `lifetime` it is valid for as long as the organization's setting says.
 
     Raises:
         RoleUnknown, BeyondOwnRights, NotFound
@@ -82,6 +86,8 @@ async def invite(
                 pointer=f"/roles/{index}",
                 permissions=missing,
             )
+    if lifetime is None:
+        lifetime = timedelta(days=await setting(INVITATION_DAYS, org_id))
     token = secrets.token_urlsafe(32)
     async with write(caller) as tx:
         invitation = await store.insert_invitation(

@@ -31,7 +31,9 @@ class NewInvitation(Body):
     email: Annotated[str | None, Field(max_length=320, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")] = None
     roles: Annotated[list[Annotated[str, Field(min_length=1, max_length=60)]], Field(max_length=10)] = []
     max_uses: Annotated[int, Field(ge=1, le=10_000)] = 1
-    expires_in_days: Annotated[int, Field(ge=1, le=90)] = 7
+    expires_in_days: Annotated[
+        int | None, Field(ge=1, le=90, description="Default: the setting `organization.invitation_days`")
+    ] = None
 
     @model_validator(mode="after")
     def _one_person_one_use(self) -> Self:
@@ -100,7 +102,7 @@ async def invite(caller: Caller, new: NewInvitation, response: Response) -> Crea
         email=new.email,
         roles=new.roles,
         max_uses=new.max_uses,
-        lifetime=timedelta(days=new.expires_in_days),
+        lifetime=None if new.expires_in_days is None else timedelta(days=new.expires_in_days),
     )
     response.headers["Location"] = f"/v1/invitations/{invitation.id}"
     response.headers["Cache-Control"] = "no-store"

@@ -11,6 +11,10 @@ EXCEPTIONS = Exceptions(
         "organization_accept": "the token is its key",
         "organization_preview": "changes nothing",
     },
+    dotted_fields={
+        "SettingChanges": "a setting is called <service>.<what it sets>",
+        "SettingLocks": "a setting is called <service>.<what it sets>",
+    },
     no_uuid={
         "MemberPatch.external_id": "what the organization calls its member",
         "MemberView.external_id": "what the organization calls its member",

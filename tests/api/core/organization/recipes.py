@@ -20,6 +20,23 @@ async def _(world: World) -> Ask:
     return Ask(by=world.owner, ids={"organization_id": world.org_id}, body={"name": "Renamed"}, headers=headers)
 
 
+simple("organization_get_settings", "owner", organization_id="org_id")
+simple("organization_get_platform_settings", "operator")
+
+
+@recipe("organization_change_settings")
+async def _(world: World) -> Ask:
+    headers = await version(world.owner, f"/v1/organizations/{world.org_id}/settings")
+    body = {"organization.invitation_days": 3}
+    return Ask(by=world.owner, ids={"organization_id": world.org_id}, body=body, headers=headers)
+
+
+@recipe("organization_change_platform_settings")
+async def _(world: World) -> Ask:
+    headers = await version(world.operator, "/v1/organizations/-/settings")
+    return Ask(by=world.operator, body={"locked": {"organization.invitation_days": False}}, headers=headers)
+
+
 @recipe("organization_suspend")
 async def _(world: World) -> Ask:
     return Ask(by=world.operator, ids={"organization_id": (await world.hub.school()).org_id})

@@ -1,8 +1,10 @@
 import asyncio
 
 from cluster.base.ids import new_id
+from cluster.people import org_settings
 from tests.api.learning.course.conftest import Draft, add_lesson, new_course
 from tests.harness import Hub, School, done, problem
+from tests.org_settings import change, in_process, settings_of
 
 
 async def test_create_answers_the_course_with_its_first_run(hub: Hub, school: School) -> None:
@@ -12,6 +14,27 @@ async def test_create_answers_the_course_with_its_first_run(hub: Hub, school: Sc
     assert course["has_draft_changes"] is False
     run = done(await school.owner.get(f"/v1/runs/{course['default_run_id']}"))
     assert (run["course_id"], run["is_default"], run["pace"]) == (course["id"], True, "self")
+
+
+async def test_a_new_course_is_as_the_organization_says(hub: Hub, school: School) -> None:
+    elsewhere = org_settings.new_cache()
+
+    async def created(**fields: str) -> tuple[str, str]:
+        new = {"organization_id": str(school.org_id), "title": "Algebra", **fields}
+        course = done(await school.owner.post("/v1/courses", new), 201)
+        return course["visibility"], course["language"]
+
+    with in_process(elsewhere):
+        before = await created()
+    chosen = {"course.visibility": "organization", "course.language": "fr"}
+    done(await change(school.owner, settings_of(school.org_id), chosen))
+    await hub.broadcasts_arrived()
+
+    assert before == ("public", "en")
+    assert await created() == ("organization", "fr")
+    assert await created(visibility="unlisted", language="de") == ("unlisted", "de")
+    with in_process(elsewhere):
+        assert await created() == ("organization", "fr")
 
 
 async def test_create_tells_others_what_happened_and_no_text(hub: Hub, school: School) -> None:

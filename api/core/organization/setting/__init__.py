@@ -1,0 +1,1 @@
+"""Settings: what the platform and each organization choose of what services offer."""
