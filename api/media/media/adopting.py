@@ -75,8 +75,9 @@ async def _insert(asset_id: AssetId, file: ServiceFile, size_bytes: int) -> None
     place = await uploads.place_of(owner, file.target)
     org_id = None if place.org_id is None else OrgId(place.org_id)
     holder_id: UUID = org_id or file.owner_id
+    limit_bytes = await logic.limit_of(org_id)
     async with write(platform("media")) as tx:
-        await logic.take_room(tx, holder_id, size_bytes, personal=org_id is None)
+        await logic.take_room(tx, holder_id, size_bytes, limit_bytes)
         asset = await store.insert_asset(
             tx,
             NewAsset(

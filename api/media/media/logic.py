@@ -18,8 +18,9 @@ from api.media.media.contract import (
     TargetKind,
     asset_ref,
 )
+from api.media.media.offers import STORAGE_BYTES
 from api.media.media.store import DeletedAsset, Filters
-from cluster.base.ids import UserId
+from cluster.base.ids import OrgId, UserId
 from cluster.base.principal import Principal, platform
 from cluster.data import Transaction, read, uses, write
 from cluster.data.objects import Bucket, bucket
@@ -27,6 +28,7 @@ from cluster.data.uses import KnownThing, Ref, UsedBy
 from cluster.events import emit
 from cluster.jobs import enqueue
 from cluster.people.access import permit, permitted, reach_of
+from cluster.people.org_settings import setting
 
 _BATCH = 1000
 
@@ -152,8 +154,9 @@ async def restore_asset(caller: Principal, asset_id: AssetId) -> ShownAsset:
         await permit(caller, "asset:delete", guarded, missing=AssetNotFound)
         return await get_asset(caller, asset_id)
     found = await permit(caller, "asset:delete", deleted, missing=AssetNotFound)
+    limit_bytes = await limit_of(found.asset.org_id)
     async with write(caller, result=asset_id) as tx:
-        await _restore(tx, found)
+        await _restore(tx, found, limit_bytes)
     return await get_asset(caller, asset_id)
 
 
@@ -162,26 +165,29 @@ async def restore_for_user(asset_id: AssetId) -> None:
     await restore_asset(platform("media"), asset_id)
 
 
-async def _restore(tx: Transaction, deleted: DeletedAsset) -> None:
+async def _restore(tx: Transaction, deleted: DeletedAsset, limit_bytes: int) -> None:
     asset = await store.update_restored(tx, deleted.asset.id)
     if asset is None:
         return
     await uses.restore(tx, asset_ref(asset.id))
-    await take_room(tx, deleted.holder_id, asset.size_bytes, personal=asset.org_id is None)
+    await take_room(tx, deleted.holder_id, asset.size_bytes, limit_bytes)
     emit(tx, AssetRestored(asset_id=asset.id, org_id=asset.org_id, purpose=asset.purpose), version=asset.version)
 
 
-async def take_room(tx: Transaction, holder_id: UUID, size_bytes: int, *, personal: bool) -> None:
-    """Count bytes against a quota.
+async def limit_of(org_id: UUID | None) -> int:
+    """Return how many bytes the files of an organization may take; None: those of a person."""
+    return rules.PERSON_QUOTA_BYTES if org_id is None else await setting(STORAGE_BYTES, OrgId(org_id))
+
+
+async def take_room(tx: Transaction, holder_id: UUID, size_bytes: int, limit_bytes: int) -> None:
+    """Count bytes against a quota, of which `limit_of` says how large it is.
 
     Raises:
         QuotaExceeded: carries `free_bytes`.
     """
-    limit = rules.PERSON_QUOTA_BYTES if personal else rules.ORGANIZATION_QUOTA_BYTES
-    if await store.upsert_used_bytes(tx, holder_id, size_bytes, limit):
+    if await store.upsert_used_bytes(tx, holder_id, size_bytes, limit_bytes):
         return
-    quota = await store.find_quota(tx, holder_id)
-    free = limit if quota is None else max(quota.limit_bytes - quota.used_bytes, 0)
+    free = max(limit_bytes - await store.find_used_bytes(tx, holder_id), 0)
     raise QuotaExceeded(f"{free} bytes are free: delete files that nobody uses, or ask for more room", free_bytes=free)
 
 

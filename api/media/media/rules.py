@@ -22,7 +22,6 @@ MAX_AWAITED_BYTES_OF_ORGANIZATION = 512 * 1024**3
 """Room that is reserved for bytes that have not come."""
 UNUSED_FOR = timedelta(hours=24)
 """A finished file that nothing uses is deleted after this."""
-ORGANIZATION_QUOTA_BYTES = 1024**4
 PERSON_QUOTA_BYTES = 5 * 1024**3
 HEAD_BYTES = 8192
 """How much of a file's beginning tells its type."""

@@ -55,12 +55,6 @@ class Place:
     org_id: OrgId
 
 
-@dataclass(frozen=True, slots=True)
-class Quota:
-    used_bytes: int
-    limit_bytes: int
-
-
 ASSET = """id, org_id, course_id, run_id, owner_id, purpose, filename, coalesce(content_type, declared_type) AS content_type,
     size_bytes, state, reason, sha256, object_key, version, created_at,
     (SELECT expires_at FROM media.uploads WHERE asset_id = assets.id) AS expires_at"""
@@ -298,17 +292,17 @@ async def delete_purged(tx: Transaction, asset_id: AssetId) -> None:
     await tx.run(DELETE_PURGED, asset_id=asset_id)
 
 
+# `limit_bytes` is what hosts of the release before read.
 UPSERT_USED_BYTES = """
-INSERT INTO media.quotas (holder_id, used_bytes, limit_bytes)
-SELECT $holder_id, $size_bytes::bigint, $limit_bytes::bigint
-WHERE $size_bytes <= coalesce((SELECT limit_bytes FROM media.quotas WHERE holder_id = $holder_id), $limit_bytes)
-ON CONFLICT (holder_id) DO UPDATE SET used_bytes = quotas.used_bytes + excluded.used_bytes
-WHERE quotas.used_bytes + excluded.used_bytes <= quotas.limit_bytes
+INSERT INTO media.quotas AS q (holder_id, used_bytes, limit_bytes)
+SELECT $holder_id, $size_bytes::bigint, $limit_bytes::bigint WHERE $size_bytes <= $limit_bytes
+ON CONFLICT (holder_id) DO UPDATE SET used_bytes = q.used_bytes + excluded.used_bytes, limit_bytes = excluded.limit_bytes
+WHERE q.used_bytes + excluded.used_bytes <= excluded.limit_bytes
 """
 
 
 async def upsert_used_bytes(tx: Transaction, holder_id: UUID, size_bytes: int, limit_bytes: int) -> bool:
-    """Take bytes from a quota, made with `limit_bytes` where there is none; False when they do not fit.
+    """Take bytes from a quota of `limit_bytes`; False when they do not fit.
 
     Requests of one holder wait for each other on its row.
     """
@@ -316,11 +310,12 @@ async def upsert_used_bytes(tx: Transaction, holder_id: UUID, size_bytes: int, l
     return touched == 1
 
 
-FIND_QUOTA = "SELECT used_bytes, limit_bytes FROM media.quotas WHERE holder_id = $holder_id"
+FIND_USED_BYTES = "SELECT used_bytes FROM media.quotas WHERE holder_id = $holder_id"
 
 
-async def find_quota(db: Connection, holder_id: UUID) -> Quota | None:
-    return await db.maybe(Quota, FIND_QUOTA, holder_id=holder_id)
+async def find_used_bytes(db: Connection, holder_id: UUID) -> int:
+    """Return how many bytes of a quota are taken; 0: none ever was."""
+    return await db.value(FIND_USED_BYTES, holder_id=holder_id) or 0
 
 
 FIND_PLACE = "SELECT course_id, org_id FROM media.places WHERE id = $place_id AND kind = $kind"

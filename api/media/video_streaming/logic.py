@@ -1,6 +1,6 @@
 """Use cases of video_streaming: start, show and purge playbacks."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from api.learning.content.contract import BlockId, BlockNotFound, ContentCalls
@@ -16,12 +16,14 @@ from api.media.video_streaming.contract import (
     PlaybackNotFound,
     PlaybackStarted,
 )
-from cluster.base.ids import new_id
+from api.media.video_streaming.offers import ADDRESS_HOURS
+from cluster.base.ids import OrgId, new_id
 from cluster.base.principal import PLATFORM, Principal
 from cluster.data import read, write
 from cluster.events import emit
 from cluster.people.access import Guarded, permit, permitted, reach_of
 from cluster.people.calls import client
+from cluster.people.org_settings import setting
 
 
 async def play_block(caller: Principal, run_id: UUID, block_id: BlockId, now: datetime) -> Playback:
@@ -59,7 +61,7 @@ async def play_block(caller: Principal, run_id: UUID, block_id: BlockId, now: da
             video_id=video_id,
             duration_s=duration_s,
             created_at=now,
-            expires_at=rules.expiry(now, duration_s),
+            expires_at=await _expiry(now, duration_s, block.org_id),
         ),
     )
 
@@ -89,7 +91,7 @@ async def preview(caller: Principal, video_id: VideoId, now: datetime) -> Playba
             video_id=video.id,
             duration_s=duration_s,
             created_at=now,
-            expires_at=rules.expiry(now, duration_s),
+            expires_at=await _expiry(now, duration_s, video.org_id),
         ),
     )
 
@@ -117,6 +119,10 @@ async def purge_expired(caller: Principal, now: datetime, limit: int) -> int:
     """Delete up to `limit` playbacks whose progress cannot be told any more, and return how many."""
     async with write(caller) as tx:
         return await store.delete_expired(tx, now - rules.KEPT_AFTER_EXPIRY, limit)
+
+
+async def _expiry(now: datetime, duration_s: float, org_id: OrgId) -> datetime:
+    return rules.expiry(now, duration_s, timedelta(hours=await setting(ADDRESS_HOURS, org_id)))
 
 
 def _duration_s(video: Video) -> float:

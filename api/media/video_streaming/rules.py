@@ -11,7 +11,6 @@ MASTER = "master.m3u8"
 KEPT_AFTER_EXPIRY = timedelta(days=30)
 """For this long a client that was offline may tell its progress."""
 
-_MIN_LIFETIME_S = 4 * 3600
 _CONTENT_TYPES = {
     ".m3u8": "application/vnd.apple.mpegurl",
     ".m4s": "video/iso.segment",
@@ -24,9 +23,9 @@ _SINGLE_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})", re.ASCII)
 _URI_ATTRIBUTE = re.compile(r'[:,]URI="([^"\n]*)"')
 
 
-def expiry(now: datetime, duration_s: float) -> datetime:
-    """Return when an address ends: time to watch the film twice, and at least four hours."""
-    return now + timedelta(seconds=max(_MIN_LIFETIME_S, 2 * duration_s))
+def expiry(now: datetime, duration_s: float, min_lifetime: timedelta) -> datetime:
+    """Return when an address ends: time to watch the film twice, and at least `min_lifetime`."""
+    return now + max(min_lifetime, timedelta(seconds=2 * duration_s))
 
 
 def content_type(name: str) -> str:

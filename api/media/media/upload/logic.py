@@ -79,9 +79,10 @@ async def begin(caller: Principal, new: NewUpload) -> Progress:
     org_id = None if place.org_id is None else OrgId(place.org_id)
     holder_id: UUID = org_id or owner
     complete = new.size_bytes == 0
+    limit_bytes = await assets_logic.limit_of(org_id)
     async with write(caller, result=asset_id, status=201) as tx:
         await tx.take_turns("media.uploads", owner)
-        await assets_logic.take_room(tx, holder_id, new.size_bytes, personal=org_id is None)
+        await assets_logic.take_room(tx, holder_id, new.size_bytes, limit_bytes)
         await _check_unfinished(tx, owner, org_id, new.size_bytes)
         asset = await assets.insert_asset(
             tx,

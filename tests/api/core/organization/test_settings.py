@@ -152,10 +152,18 @@ async def test_a_change_rejects_what_does_not_fit_as_a_whole(
 
 async def test_the_platform_rejects_what_does_not_fit_with_pointers(platform: Person) -> None:
     refused = problem(
-        await change(platform, PLATFORM, {"values": {DAYS: "3"}, "locked": {"no.such": True}}), 422, "invalid"
+        await change(
+            platform, PLATFORM, {"values": {DAYS: "3"}, "locked": {"no.such": True, "media.storage_bytes": True}}
+        ),
+        422,
+        "invalid",
     )
 
-    assert {each["pointer"] for each in refused["errors"]} == {f"/values/{DAYS}", "/locked/no.such"}
+    assert {each["pointer"] for each in refused["errors"]} == {
+        f"/values/{DAYS}",
+        "/locked/no.such",
+        "/locked/media.storage_bytes",
+    }
 
 
 async def test_of_two_changes_of_one_version_one_is_stale(hub: Hub) -> None:

@@ -15,9 +15,9 @@ from api.media.media.contract import (
 )
 from cluster.base.problems import NotFound
 from cluster.data.objects import bucket
-from cluster.data.postgres import pool
 from cluster.people.calls import client
 from tests.harness import done
+from tests.org_settings import choose
 
 from .conftest import Teacher, film, settle
 from .test_assets import objects_of, quota_of
@@ -66,7 +66,7 @@ async def test_adopt_rejects_what_the_purpose_does_not_take(teacher: Teacher) ->
         await adopt(teacher, new_object_key())
     with pytest.raises(NotFound):
         await adopt(teacher, await made(film(10)), f"run:{teacher.course_id}")
-    await pool().execute("UPDATE media.quotas SET limit_bytes = 100 WHERE holder_id = $1", teacher.org_id)
+    await choose(teacher.org_id, media__storage_bytes=100)
     with pytest.raises(QuotaExceeded):
         await adopt(teacher, await made(film(101)))
 

@@ -24,6 +24,7 @@ from cluster.jobs.things import sweep
 from cluster.people.access import Reach
 from cluster.people.calls import client
 from tests.harness import done, problem
+from tests.org_settings import choose
 
 from .conftest import Teacher, film, http_of, new_teacher, settle
 from .test_protocol import TUS, creation
@@ -197,7 +198,7 @@ async def test_restoring_rejects_a_file_that_does_not_fit_the_quota(teacher: Tea
     asset_id = await ready(teacher)
     path = f"/v1/assets/{asset_id}"
     assert (await teacher.http.delete(path)).status_code == 204
-    await pool().execute("UPDATE media.quotas SET limit_bytes = 999 WHERE holder_id = $1", teacher.org_id)
+    await choose(teacher.org_id, media__storage_bytes=999)
 
     refused = problem(await teacher.http.post(f"{path}/restore"), 413, "quota-exceeded")
 

@@ -108,12 +108,13 @@ async def _waiting_for_a_lock() -> bool:
 
 async def test_a_raised_quota_is_raised_for_large_files_too(teacher: Teacher) -> None:
     holder_id: UUID = new_id()
+
     async with write(PLATFORM) as tx:
-        assert await store.upsert_used_bytes(tx, holder_id, 10, 100)
-    await pool().execute("UPDATE media.quotas SET limit_bytes = 1000 WHERE holder_id = $1", holder_id)
-    async with write(PLATFORM) as tx:
-        assert await store.upsert_used_bytes(tx, holder_id, 500, 100)
-        assert not await store.upsert_used_bytes(tx, holder_id, 491, 100)
-        assert await store.upsert_used_bytes(tx, holder_id, 490, 100)
+        taken = [
+            await store.upsert_used_bytes(tx, holder_id, *each)
+            for each in ((10, 100), (500, 1000), (491, 1000), (490, 1000), (1, 100))
+        ]
+
+    assert taken == [True, True, False, True, False]
     async with read() as db:
-        assert await store.find_quota(db, holder_id) == store.Quota(1000, 1000)
+        assert await store.find_used_bytes(db, holder_id) == 1000

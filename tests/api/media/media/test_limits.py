@@ -4,14 +4,19 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
+import httpx
 import pytest
 
 from api.core.rbac.contract import RbacCalls
 from api.media.media import rules
 from api.media.media.contract import TooManyUploads
 from api.media.media.upload import logic
+from cluster.people import org_settings
 from cluster.people.calls import client
 from tests.api.media.media.conftest import Teacher, film, new_teacher
+from tests.api.media.media.test_protocol import TUS, metadata
+from tests.harness import Hub, done, problem
+from tests.org_settings import change, in_process, settings_of
 
 
 async def test_begin_rejects_one_more_unfinished_upload_of_a_person(teacher: Teacher) -> None:
@@ -75,3 +80,28 @@ async def test_upload_expires_in_an_hour_without_a_byte_and_in_a_day_with_some(t
     assert going_on.expires_at is not None
     assert begun.expires_at - begun.asset.created_at == timedelta(hours=1)
     assert going_on.expires_at - begun.expires_at > timedelta(hours=22)
+
+
+async def test_the_platform_limits_the_room_of_an_organization(hub: Hub) -> None:
+    school, operator, elsewhere = await hub.school(), await hub.person("operator"), org_settings.new_cache()
+    await client(RbacCalls).grant(operator.id, "platform_admin", "platform", None, None)
+    path = settings_of(school.org_id)
+
+    async def begun(size_bytes: int) -> httpx.Response:
+        about = metadata(purpose="roster", target=f"org:{school.org_id}", filename="roster.csv")
+        sent = TUS | {"Upload-Length": str(size_bytes), "Upload-Metadata": about}
+        return await school.owner.post("/v1/uploads", headers=sent)
+
+    with in_process(elsewhere):
+        assert (await begun(600)).status_code == 201
+    refused = await change(school.owner, path, {"media.storage_bytes": 2**50})
+    done(await change(operator, path, {"media.storage_bytes": 1000}))
+    await hub.broadcasts_arrived()
+
+    assert problem(refused, 403, "forbidden")["permission"] == "storage:limit"
+    assert problem(await begun(401), 413, "quota-exceeded")["free_bytes"] == 400
+    with in_process(elsewhere):
+        assert problem(await begun(401), 413, "quota-exceeded")["free_bytes"] == 400
+        assert (await begun(400)).status_code == 201
+    done(await change(operator, path, {"media.storage_bytes": None}))
+    assert (await begun(401)).status_code == 201

@@ -11,6 +11,7 @@ import pytest
 from cluster.data.postgres import pool
 from tests.cluster.data.proxy import between
 from tests.harness import problem
+from tests.org_settings import choose
 
 from .conftest import Teacher, app_of, film, new_teacher, settle
 
@@ -241,7 +242,7 @@ async def test_the_bytes_decide_not_the_name(teacher: Teacher) -> None:
 
 
 async def test_the_quota_holds_under_a_race(teacher: Teacher) -> None:
-    await pool().execute("INSERT INTO media.quotas VALUES ($1, 0, 100)", teacher.org_id)
+    await choose(teacher.org_id, media__storage_bytes=100)
     answers = await asyncio.gather(*(teacher.http.post("/v1/uploads", headers=creation(teacher, 30)) for _ in range(8)))
     assert sorted(answer.status_code for answer in answers) == [201, 201, 201, 413, 413, 413, 413, 413]
     refused = next(answer for answer in answers if answer.status_code == 413)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
@@ -128,7 +128,7 @@ async def test_a_changed_missing_or_expired_token_is_refused_everywhere(
     problem(await hub.guest.get((await cinema.watch(viewer.person))["playback_url"]), 403, "playback-refused")
 
 
-def _expired(now: datetime, duration_s: float) -> datetime:
+def _expired(now: datetime, duration_s: float, min_lifetime: timedelta) -> datetime:
     return now
 
 

@@ -15,10 +15,12 @@ from cluster.base.ids import OrgId, new_id
 from cluster.base.principal import PLATFORM, Principal
 from cluster.base.problems import NotFound
 from cluster.data import read, write
+from cluster.people import org_settings
 from cluster.people.calls import client
 from tests.api.learning.course.conftest import add_block, new_course
 from tests.api.media.video_streaming.conftest import DURATION_S, Cinema
 from tests.harness import Hub, done, problem
+from tests.org_settings import change, in_process, settings_of
 
 
 async def test_a_learner_starts_a_playback_that_other_services_can_look_up(hub: Hub, cinema: Cinema) -> None:
@@ -153,9 +155,31 @@ async def test_playbacks_go_thirty_days_after_they_expired(cinema: Cinema) -> No
 
 
 async def test_an_address_lives_four_hours_or_twice_the_film() -> None:
-    now = datetime.now(UTC)
-    assert rules.expiry(now, 60) == now + timedelta(hours=4)
-    assert rules.expiry(now, 3 * 3600) == now + timedelta(hours=6)
+    now, four_hours = datetime.now(UTC), timedelta(hours=4)
+
+    assert rules.expiry(now, 60, four_hours) == now + four_hours
+    assert rules.expiry(now, 3 * 3600, four_hours) == now + timedelta(hours=6)
+
+
+async def test_an_address_lives_as_long_as_the_organization_says(hub: Hub, cinema: Cinema) -> None:
+    viewer, elsewhere = await cinema.learner(), org_settings.new_cache()
+
+    async def hours_of_one() -> float:
+        playback = await cinema.watch(viewer.person)
+        lives = datetime.fromisoformat(playback["expires_at"]) - datetime.fromisoformat(playback["created_at"])
+        return lives / timedelta(hours=1)
+
+    with in_process(elsewhere):
+        before = await hours_of_one()
+    course = done(await cinema.owner.get(f"/v1/courses/{cinema.teacher.course_id}"))
+    path = settings_of(course["organization_id"])
+    done(await change(cinema.owner, path, {"video_streaming.address_hours": 9}))
+    await hub.broadcasts_arrived()
+
+    assert (before, await hours_of_one()) == (4, 9)
+    with in_process(elsewhere):
+        assert await hours_of_one() == 9
+    done(await change(cinema.owner, path, {"video_streaming.address_hours": None}))
 
 
 async def test_starting_takes_few_statements(hub: Hub, cinema: Cinema) -> None:
