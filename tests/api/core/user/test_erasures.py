@@ -1,0 +1,218 @@
+"""Erasures: what is left afterwards, what they go on from, and what a restored backup repeats."""
+
+import asyncio
+import sys
+from asyncio.subprocess import PIPE
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from api.core.user.contract import StartErasure
+from api.core.user.privacy_request import ledger, signing
+from api.core.user.privacy_request.replay import replay
+from api.media.media import logic as media
+from cluster.data import postgres
+from cluster.events.parked import retry_job
+from cluster.people import erasure
+from tests.api.core.user.privacy import Known, begun, columns_with, erased, known, objects_with, parts_of, rows
+from tests.api.learning.course.conftest import Draft
+from tests.api.learning.course.conftest import draft as draft
+from tests.api.learning.course.conftest import published as published
+from tests.api.learning.course.conftest import school as school
+from tests.harness import PASSWORD, Hub, done, problem
+
+
+async def test_an_erasure_leaves_only_what_its_report_keeps(hub: Hub, published: Draft) -> None:
+    ada = await known(hub, published)
+    before = await columns_with(str(ada.person.id))
+    assert {"progress.learners.user_id", "audit.people.user_id", "course.staff.user_id"} <= before
+    assert '"user".users.name' in await columns_with(ada.name)
+    assert "organization.invitations.email" in await columns_with(ada.person.email)
+
+    report = await erased(hub, ada.person)
+
+    assert parts_of(report) == dict.fromkeys(erasure.services(), "done") | {
+        "organization": "kept",
+        "user": "kept",
+        "enrollment": "kept",
+        "progress": "kept",
+    }
+    assert await columns_with(ada.name) == set()
+    assert await columns_with(ada.person.email) == set()
+    assert await columns_with(str(ada.person.id)) == {
+        '"user".users.id',
+        '"user".privacy_requests.user_id',
+        '"user".privacy_requests.requested_by',
+        "hub.erasures.user_id",
+        "organization.members.user_id",
+        "enrollment.enrollments.user_id",
+        "enrollment.members.user_id",
+        "progress.learners.user_id",
+    }
+    assert await objects_with(str(ada.person.id), ada.name, ada.person.email) == set(), "the ledger's ids are encoded"
+    enrolled = await rows("SELECT id FROM enrollment.enrollments WHERE user_id = $1", ada.person.id)
+    learned = await rows("SELECT enrollment_id FROM progress.learners WHERE user_id = $1", ada.person.id)
+    assert [str(row[0]) for row in (*enrolled, *learned)] == [ada.completed, ada.completed]
+    assert sum(part["rows_erased"] for part in report["parts"]) > 8
+
+
+async def test_an_erasure_ends_every_session_and_frees_the_address(hub: Hub) -> None:
+    ada = await hub.person("ada")
+
+    await erased(hub, ada)
+    await hub.broadcasts_arrived()
+
+    problem(await ada.get("/v1/users/me"), 401)
+    credentials = {"email": ada.email, "password": PASSWORD}
+    problem(await hub.guest.post("/v1/sessions", credentials), 401)
+    assert done(await hub.guest.post("/v1/users", credentials | {"name": "Ada"}), 201)["id"] != str(ada.id)
+
+
+async def test_an_erasure_gives_seats_and_learner_counts_back(hub: Hub, published: Draft) -> None:
+    ada = await known(hub, published)
+    seats = "SELECT sum(taken) AS taken FROM enrollment.seats WHERE run_id = ANY($1::uuid[])"
+    runs = [
+        row["run_id"]
+        for row in await rows("SELECT run_id FROM enrollment.enrollments WHERE user_id = $1", ada.person.id)
+    ]
+    assert (await rows(seats, runs))[0]["taken"] == 2
+
+    await erased(hub, ada.person)
+
+    assert (await rows(seats, runs))[0]["taken"] == 0
+    listing = done(await hub.guest.get(f"/v1/catalog/{published.id}"))
+    assert listing["learners"] == 0
+
+
+async def test_the_audit_trail_holds_and_learns_nothing_new(hub: Hub, published: Draft) -> None:
+    from api.platform.audit import logic as audit
+
+    ada = await known(hub, published)
+
+    await erased(hub, ada.person)
+
+    assert await rows("SELECT FROM audit.people WHERE user_id = $1", ada.person.id) == []
+    _, broken = await audit.verify(lambda _: None)
+    assert [each for each in broken if each.chain == published.school.org_id] == []
+
+
+async def test_an_erasure_by_an_organization_leaves_the_rest(hub: Hub, published: Draft) -> None:
+    ada = await known(hub, published)
+    elsewhere = await hub.school(owner=ada.person)
+    owner = published.school.owner
+
+    report = await erased(hub, owner, user_id=str(ada.person.id), organization_id=str(published.school.org_id))
+
+    assert parts_of(report) == dict.fromkeys(erasure.services(), "done") | {"user": "kept", "enrollment": "kept"}
+    for table in ("organization.members", "enrollment.enrollments", "progress.learners", "course.staff", "rbac.grants"):
+        left = await rows(f"SELECT org_id FROM {table} WHERE user_id = $1", ada.person.id)  # noqa: S608
+        assert {row["org_id"] for row in left} <= {elsewhere.org_id}, table
+    assert done(await ada.person.get("/v1/users/me"))["name"] == ada.name
+    assert done(await ada.person.get(f"/v1/organizations/{elsewhere.org_id}"))["id"] == str(elsewhere.org_id)
+
+
+async def test_an_erasure_goes_on_where_its_start_broke_off(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    ada = await hub.person("ada")
+
+    async def lost(*_: object) -> None:
+        raise ConnectionError("the process died before the ledger had it")
+
+    monkeypatch.setattr(ledger, "record", lost)
+    request = await begun(hub, ada)
+    seen = done(await ada.get(f"/v1/privacy-requests/{request['id']}"))
+    assert (seen["state"], seen["parts"]) == ("running", [])
+    problem(await ada.post(f"/v1/privacy-requests/{request['id']}/cancel"), 409, "privacy-request-over")
+
+    monkeypatch.undo()
+    await hub.due_now(StartErasure.dedupe(UUID(request["id"])))
+    await hub.settle()
+
+    assert await ledger.ledger().head(f"{request['id']}.jws") is not None
+    assert await rows('SELECT name, state FROM "user".users WHERE id = $1', ada.id) == [(None, "erased")]
+
+
+async def test_a_restored_backup_is_erased_again(hub: Hub, published: Draft) -> None:
+    ada = await known(hub, published)
+    tables = ('"user".users', "auth.identities", "progress.completions", "audit.people")
+    people = {'"user".users': "id"}
+    saved = {
+        table: await rows(f"SELECT * FROM {table} WHERE {people.get(table, 'user_id')} = $1", ada.person.id)  # noqa: S608
+        for table in tables
+    }
+    await erased(hub, ada.person)
+    await _as_if_restored(ada, saved)
+    assert "auth.identities.email" in await columns_with(ada.person.email)
+
+    count, faults = await replay()
+    await hub.settle()
+
+    assert (count, faults) == (1, [])
+    assert await rows('SELECT name, state FROM "user".users WHERE id = $1', ada.person.id) == [(None, "erased")]
+    assert await columns_with(ada.person.email) == set()
+    assert await rows("SELECT FROM progress.completions WHERE user_id = $1", ada.person.id) == []
+    assert await replay() == (0, [])
+
+
+async def _as_if_restored(ada: Known, saved: dict[str, list[Any]]) -> None:
+    """Put rows back by hand, and forget the request, as a backup of before it would."""
+    await rows('DELETE FROM "user".privacy_requests WHERE user_id = $1', ada.person.id)
+    await rows("DELETE FROM hub.erasures WHERE user_id = $1", ada.person.id)
+    await rows('DELETE FROM "user".users WHERE id = $1', ada.person.id)
+    for table, kept in saved.items():
+        for row in kept:
+            names = ", ".join(row.keys())
+            places = ", ".join(f"${position}" for position in range(1, len(row) + 1))
+            await rows(f"INSERT INTO {table} ({names}) VALUES ({places})", *row.values())  # noqa: S608
+
+
+async def test_the_command_replay_says_how_many_it_repeated(hub: Hub) -> None:
+    command = await asyncio.create_subprocess_exec(
+        sys.executable, "-W", "ignore", "-m", "api.core.user.privacy_request.replay", stdout=PIPE
+    )
+
+    told, _ = await command.communicate()
+
+    assert (command.returncode, told.split()[1:4]) == (0, [b"erasures", b"run", b"again;"])
+
+
+async def test_a_forged_entry_of_the_ledger_erases_nobody(hub: Hub) -> None:
+    ada = await hub.person("ada")
+    forged = signing.sign({"request_id": str(ada.id), "user_id": str(ada.id)}, "something-else+jws")
+    await ledger.ledger().put("forged.jws", forged.encode())
+
+    try:
+        _, faults = await replay()
+    finally:
+        await ledger.ledger().delete(["forged.jws"])
+
+    assert [fault.startswith("forged.jws is ") for fault in faults] == [True]
+    assert done(await ada.get("/v1/users/me"))["id"] == str(ada.id)
+
+
+async def test_a_part_that_failed_is_seen_and_can_go_on(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    ada = await hub.person("ada")
+
+    async def refuse(*_: object) -> None:
+        raise RuntimeError("the files cannot be deleted")
+
+    monkeypatch.setattr(media, "remove_personal", refuse)
+    request = await begun(hub, ada)
+    (job,) = await rows(
+        "SELECT id, attempts FROM hub.jobs WHERE kind = 'media.erase' AND state = 'queued' AND args->>'round' = '1'"
+    )
+    assert job["attempts"] == 1
+    await rows("UPDATE hub.jobs SET attempts = max_attempts - 1, due_at = now() WHERE id = $1", job["id"])
+    await hub.settle()
+    states = (
+        'SELECT r.state, p.outcome FROM "user".privacy_requests r JOIN "user".privacy_parts p ON p.request_id = r.id '
+    )
+    ours = "WHERE r.id = $1 AND p.service = 'media'"
+    assert [tuple(row) for row in await rows(states + ours, UUID(request["id"]))] == [("failed", "failed")]
+
+    monkeypatch.undo()
+    async with postgres.read() as db:
+        assert await retry_job(db, job["id"])
+    await hub.settle()
+
+    assert [tuple(row) for row in await rows(states + ours, UUID(request["id"]))] == [("done", "done")]
