@@ -9,12 +9,14 @@ from functools import partial
 
 import asyncpg
 from prometheus_client import Gauge
+from redis.exceptions import RedisError
 
 from actors.loops import Loop
 from cluster.base.telemetry import REGISTRY
 from cluster.data import Connection, idempotency, read
 from cluster.jobs import bulk, operations, things
 from cluster.jobs import run as job_runs
+from cluster.signals import broadcast
 
 INBOX_DAYS = 14
 """Longer than anything can be redelivered after: Kafka keeps a topic for 7 days."""
@@ -128,10 +130,16 @@ def _purges() -> list[Callable[[], Awaitable[bool]]]:
     async def unused_things() -> bool:
         return await things.sweep() >= things.BATCH
 
+    async def broadcasts() -> bool:
+        with suppress(RedisError, OSError):
+            await broadcast.trim(datetime.now(UTC) - broadcast.KEPT_FOR)
+        return False
+
     return [
         abandoned_bulks,
         unused_things,
         inbox,
         jobs,
+        broadcasts,
         *(partial(table, purge) for purge in (idempotency.purge, operations.purge)),
     ]

@@ -1,6 +1,7 @@
 """How this process reaches Kafka, and the names of topics and groups."""
 
 import logging
+from datetime import timedelta
 from ssl import create_default_context
 from typing import Any
 
@@ -12,6 +13,10 @@ from cluster.base.settings import settings
 
 # The client logs a line per connection attempt while the broker is away; our loops say it once instead.
 logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+
+LOG_KEPT_FOR = timedelta(days=7)
+"""How long topics keep events; reports on erasures promise it."""
+_KEPT = {"retention.ms": str(LOG_KEPT_FOR // timedelta(milliseconds=1))}
 
 
 def connection() -> dict[str, Any]:
@@ -58,7 +63,10 @@ async def ensure_topics(names: set[str]) -> None:
         partitions = {topic(service.name): service.partitions for service in table().values()}
         # -1 and no assignments: the brokers' default replication, 1 on a laptop and 3 in production.
         response: Any = await admin.create_topics(
-            [NewTopic(name, partitions.get(name, PARTITIONS), -1, replica_assignments={}) for name in missing]
+            [
+                NewTopic(name, partitions.get(name, PARTITIONS), -1, replica_assignments={}, topic_configs=_KEPT)
+                for name in missing
+            ]
         )
         for name, code, *_ in response.topic_errors:
             error: type[Exception] = for_code(code)

@@ -10,6 +10,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, cast
 from uuid import UUID
@@ -27,6 +28,7 @@ OnGap = Callable[[], Awaitable[None]]
 
 MAX_MESSAGES = 10_000
 """Kept in the stream: what a process that is cut off may miss before it is told that it has a gap."""
+KEPT_FOR = timedelta(hours=1)
 _BLOCK_MS = 500
 _PAGE = 500
 _REMEMBERED_IDS = 2 * MAX_MESSAGES
@@ -65,6 +67,18 @@ async def send(*documents: str) -> None:
         for document in documents:
             pipe.xadd(redis.key("broadcast"), {"m": document}, maxlen=MAX_MESSAGES, approximate=True)
         await pipe.execute()
+
+
+async def trim(before: datetime) -> None:
+    """Delete what was sent before that instant: messages name people, and a quiet platform would keep them for long.
+
+    A process that has not read so far is told that it has a gap.
+
+    Raises:
+        redis.RedisError, OSError: Redis does not answer.
+    """
+    first_kept = int(before.timestamp() * 1000)
+    await cast(Any, redis.redis()).xtrim(redis.key("broadcast"), minid=first_kept, approximate=False)
 
 
 class Listener:

@@ -49,7 +49,7 @@ PERSONAL_DATA = (
         person="created_by",
         columns=("created_by", "org_id", "email", "created_at"),
         purpose="lets the person with an address in, and tells who invited them",
-        kept="as long as the organization; an address until the person who used the invitation is erased",
+        kept="as long as the organization; an address until the person with this verified address is erased",
         erasure="keep",
         ground=_RECORDS,
         organization="org_id",
@@ -75,5 +75,5 @@ FREE_TEXT = (
 
 
 async def erase(run: JobRun, request: Erasing) -> None:
-    """End memberships and their grants, and delete the person's address in the invitations that they used."""
-    await logic.end_memberships(run.principal, request.user_id, request.org_id)
+    """End memberships and their grants, and delete the person's address in invitations, used or not."""
+    await logic.end_memberships(run.principal, request)

@@ -1,5 +1,8 @@
 """Personal data that user keeps: the profile, and requests about personal data."""
 
+from api.core.user.privacy_request import archive
+from cluster.jobs import JobRun
+from cluster.people.erasure import Erasing
 from cluster.people.privacy import FreeText, PersonalData
 
 _PROOF = "the proof that a request was met, with ids and numbers alone (GDPR, article 5(2))"
@@ -55,3 +58,9 @@ PERSONAL_DATA = (
     ),
 )
 FREE_TEXT = (FreeText(table="user.privacy_parts", columns=("grounds",), holds="why rows are kept, as the code says"),)
+
+
+async def erase(run: JobRun, request: Erasing) -> None:
+    """Delete the archives of exports: they hold all that is erased."""
+    if request.org_id is None:
+        await archive.delete_of(run.principal, request.user_id)

@@ -1,5 +1,8 @@
 """Personal data that progress keeps: completions and watched ranges."""
 
+from api.learning.progress.watching import logic as watching
+from cluster.jobs import JobRun
+from cluster.people.erasure import Erasing
 from cluster.people.privacy import PersonalData
 
 PERSONAL_DATA = (
@@ -39,3 +42,8 @@ PERSONAL_DATA = (
         merge="move",
     ),
 )
+
+
+async def erase(_: JobRun, request: Erasing) -> None:
+    """Forget what was watched lately, before the rows go that lead there."""
+    await watching.forget(request.user_id, request.org_id)

@@ -12,7 +12,6 @@ from api.media.media.contract import (
     AssetId,
     AssetNotFound,
     AssetRestored,
-    PurgeAsset,
     QuotaExceeded,
     RemoveObjects,
     TargetKind,
@@ -20,14 +19,16 @@ from api.media.media.contract import (
 )
 from api.media.media.offers import STORAGE_BYTES
 from api.media.media.store import DeletedAsset, Filters
-from cluster.base.ids import OrgId, UserId
+from cluster.base.ids import OrgId
 from cluster.base.principal import Principal, platform
 from cluster.data import Transaction, read, uses, write
 from cluster.data.objects import Bucket, bucket
 from cluster.data.uses import KnownThing, Ref, UsedBy
 from cluster.events import emit
 from cluster.jobs import enqueue
+from cluster.people import erasure
 from cluster.people.access import permit, permitted, reach_of
+from cluster.people.erasure import Erasing
 from cluster.people.org_settings import setting
 
 _BATCH = 1000
@@ -123,21 +124,21 @@ async def remove(caller: Principal, asset: Asset) -> None:
             await _delete(tx, asset.id, expired=False)
 
 
-async def remove_personal(caller: Principal, user_id: UserId) -> None:
-    """Delete for good all files that belong to a person and to no organization, restorable ones too.
+async def remove_personal(caller: Principal, request: Erasing) -> None:
+    """Delete for good all files that belong to a person and to no organization, with their objects, restorable ones too.
 
     Raises:
         ThingInUse
     """
     async with read() as db:
-        asset_ids = await store.list_personal_assets(db, user_id)
+        asset_ids = await store.list_personal_assets(db, request.user_id)
     for asset_id in asset_ids:
         async with write(caller) as tx:
             if await store.lock_asset(tx, asset_id):
                 await uses.remove(tx, asset_ref(asset_id))
                 await _delete(tx, asset_id, expired=False)
             await uses.end_restorable(tx, asset_ref(asset_id))
-            enqueue(tx, PurgeAsset(id=asset_id))
+        await purge(asset_id, request)
 
 
 async def restore_asset(caller: Principal, asset_id: AssetId) -> ShownAsset:
@@ -199,8 +200,10 @@ async def remove_unused(asset_id: AssetId) -> None:
             await _delete(tx, asset_id, expired=True)
 
 
-async def purge(asset_id: AssetId) -> None:
+async def purge(asset_id: AssetId, request: Erasing | None = None) -> None:
     """Delete a removed file for good, once it cannot be restored any more: its objects, then its rows. Safe to repeat.
+
+    With a request it is counted in the report of that erasure.
 
     Raises:
         Unavailable
@@ -212,7 +215,9 @@ async def purge(asset_id: AssetId) -> None:
     files = bucket("media")
     await files.delete([stored.key async for stored in files.list(f"{asset_id}/")])
     async with write(platform("media")) as tx:
-        await store.delete_purged(tx, asset_id)
+        rows = await store.delete_purged(tx, asset_id)
+        if request is not None:
+            await erasure.count(tx, request, rows=rows, files=rows)
         await uses.forget(tx, ref)
 
 

@@ -1,8 +1,14 @@
 """Personal data that media keeps: the owners of files."""
 
-from api.media.media import logic
+from collections.abc import AsyncIterator
+
+from api.media.media import logic, store
+from api.media.media.contract import AssetId
+from cluster.data import read
+from cluster.data.objects import bucket
 from cluster.jobs import JobRun
 from cluster.people.erasure import Erasing
+from cluster.people.export import ExportRequested, OwnFile
 from cluster.people.privacy import ERASED, FreeText, PersonalData
 
 PERSONAL_DATA = (
@@ -52,4 +58,17 @@ async def erase(run: JobRun, request: Erasing) -> None:
         ThingInUse: what uses one is erased first, and this is tried again.
     """
     if request.org_id is None:
-        await logic.remove_personal(run.principal, request.user_id)
+        await logic.remove_personal(run.principal, request)
+
+
+async def files(request: ExportRequested) -> AsyncIterator[OwnFile]:
+    """List the files that the person uploaded as their own, or to the organization."""
+    after: AssetId | None = None
+    while True:
+        async with read() as db:
+            uploaded = await store.list_uploaded(db, request.user_id, request.org_id, after)
+        for _, name, key in uploaded:
+            yield OwnFile(name, bucket("media").name, key)
+        if not uploaded:
+            return
+        after = uploaded[-1][0]

@@ -95,6 +95,22 @@ async def list_personal_assets(db: Connection, user_id: UserId) -> list[AssetId]
     return [row["id"] for row in await db.rows(LIST_PERSONAL_ASSETS, user_id=user_id)]
 
 
+LIST_UPLOADED = """
+SELECT id, filename, object_key FROM media.assets
+WHERE owner_id = $user_id AND org_id IS NOT DISTINCT FROM $org_id AND object_key IS NOT NULL
+    AND deleted_at IS NULL AND ($after::uuid IS NULL OR id > $after)
+ORDER BY id LIMIT 500
+"""
+
+
+async def list_uploaded(
+    db: Connection, user_id: UserId, org_id: OrgId | None, after: AssetId | None
+) -> list[tuple[AssetId, str, str]]:
+    """List id, name and object of files that a person uploaded to an organization, or as their own; a page after `after`."""
+    rows = await db.rows(LIST_UPLOADED, user_id=user_id, org_id=org_id, after=after)
+    return [(row["id"], row["filename"], row["object_key"]) for row in rows]
+
+
 _WITHIN_REACH = (
     "SELECT "
     + ASSET
@@ -287,9 +303,9 @@ async def lock_expired(tx: Transaction, asset_id: AssetId, now: datetime) -> boo
 DELETE_PURGED = "DELETE FROM media.assets WHERE id = $asset_id AND deleted_at IS NOT NULL"
 
 
-async def delete_purged(tx: Transaction, asset_id: AssetId) -> None:
-    """Forget a deleted asset whose objects are gone."""
-    await tx.run(DELETE_PURGED, asset_id=asset_id)
+async def delete_purged(tx: Transaction, asset_id: AssetId) -> int:
+    """Delete the row of a deleted asset whose objects are gone, and return the number of rows."""
+    return await tx.run(DELETE_PURGED, asset_id=asset_id)
 
 
 # `limit_bytes` is what hosts of the release before read.

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
@@ -131,6 +132,21 @@ async def test_a_listener_that_was_trimmed_past_is_told_of_the_gap(ear: Ear, mon
     await asyncio.wait_for(ear.gaps.get(), 10)
     assert await ear.next() == {"n": 4}
     await listener.stop()
+
+
+async def test_trim_deletes_what_was_sent_before_and_nothing_after(ear: Ear, listener: Listener) -> None:
+    await shout(1)
+    await ear.next()
+    client = cast(Any, redis.redis())
+    sent_ms = int((await client.xrevrange(redis.key("broadcast"), count=1))[0][0].partition(b"-")[0])
+
+    await broadcast.trim(datetime.fromtimestamp(sent_ms / 1000, UTC))
+    kept = await client.xlen(redis.key("broadcast"))
+    await broadcast.trim(datetime.fromtimestamp((sent_ms + 1) / 1000, UTC))
+
+    assert (kept, await client.xlen(redis.key("broadcast"))) == (1, 0)
+    await shout(2)
+    assert await ear.next() == {"n": 2}
 
 
 async def test_a_listener_hears_a_server_that_forgot_everything(ear: Ear, listener: Listener) -> None:

@@ -147,6 +147,25 @@ async def delete_addresses(tx: Transaction, user_id: UserId, org_id: OrgId | Non
     return await tx.all(Invitation, DELETE_ADDRESSES, user_id=user_id, org_id=org_id)
 
 
+DELETE_INVITED_ADDRESSES = (
+    """UPDATE organization.invitations
+    SET email = NULL, revoked_at = coalesce(revoked_at, $now), version = version + 1
+    WHERE id = ANY(ARRAY(
+        SELECT id FROM organization.invitations
+        WHERE lower(email) = ANY($addresses::text[]) AND ($org_id::uuid IS NULL OR org_id = $org_id)
+        LIMIT $limit FOR UPDATE))
+    RETURNING """
+    + _INVITATION
+)
+
+
+async def delete_invited_addresses(
+    tx: Transaction, addresses: list[str], org_id: OrgId | None, *, limit: int
+) -> list[Invitation]:
+    """Delete these addresses, in lower case, in up to `limit` invitations to them, and return these invitations."""
+    return await tx.all(Invitation, DELETE_INVITED_ADDRESSES, addresses=addresses, org_id=org_id, limit=limit)
+
+
 FIND_ACCEPTED_AT = """
 SELECT accepted_at FROM organization.invitation_uses WHERE invitation_id = $invitation_id AND user_id = $user_id
 """

@@ -20,14 +20,17 @@ from api.core.organization.invitation.store import Invitation
 from api.core.organization.member import store
 from api.core.organization.member.store import Member, MemberFilter
 from api.core.rbac.contract import BeyondOwnRights, RbacCalls
-from cluster.base.ids import OrgId, UserId
 from cluster.base.principal import Principal
 from cluster.base.problems import Stale
 from cluster.data import Transaction, read, write
 from cluster.events import emit
+from cluster.people import erasure
 from cluster.people.access import permitted, reach_of
 from cluster.people.calls import client
+from cluster.people.erasure import Erasing
 from cluster.signals.broadcast import announce
+
+_BATCH = 500
 
 
 async def list_members(caller: Principal, wanted: MemberFilter, *, before: MemberId | None, limit: int) -> list[Member]:
@@ -151,18 +154,27 @@ async def leave(caller: Principal, member_id: MemberId) -> Member:
     return await _end(caller, member, removed=False)
 
 
-async def end_memberships(caller: Principal, user_id: UserId, org_id: OrgId | None) -> None:
-    """End a person's memberships, in one organization or in all, and delete the addresses in invitations that they used.
+async def end_memberships(caller: Principal, request: Erasing) -> None:
+    """End a person's memberships, in one organization or in all, and delete their address in invitations, used or not.
 
     Raises:
         LastOwner
     """
     async with read() as db:
-        memberships = await store.list_memberships(db, user_id, org_id)
+        memberships = await store.list_memberships(db, request.user_id, request.org_id)
     for member in memberships:
         await _end(caller, member, removed=True)
     async with write(caller) as tx:
-        _tell_revoked(tx, await invitations.delete_addresses(tx, user_id, org_id))
+        used = await invitations.delete_addresses(tx, request.user_id, request.org_id)
+        _tell_revoked(tx, used)
+        await erasure.count(tx, request, rows=len(used))
+    full = True
+    while full:
+        async with write(caller) as tx:
+            invited = await invitations.delete_invited_addresses(tx, request.addresses, request.org_id, limit=_BATCH)
+            _tell_revoked(tx, invited)
+            await erasure.count(tx, request, rows=len(invited))
+        full = len(invited) == _BATCH
 
 
 async def _end(caller: Principal, member: Member, *, removed: bool) -> Member:

@@ -5,7 +5,7 @@ requested -> running (export)           -> done | failed
 requested, cooling -> cancelled;  failed -> running, when an operator has a part repeated
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -36,12 +36,14 @@ from cluster.base.principal import Principal, platform
 from cluster.base.problems import Forbidden
 from cluster.data import Transaction, read, write
 from cluster.events import emit
+from cluster.events.kafka import LOG_KEPT_FOR
 from cluster.jobs import cancel_jobs, enqueue
 from cluster.people import erasure, export
 from cluster.people.access import Guarded, lacking, permit, permitted, reach_of
 from cluster.people.calls import client
 from cluster.people.erasure import Erasing, PartDone
 from cluster.people.export import ExportRequested
+from cluster.signals import broadcast
 
 COOLING_PERIOD = timedelta(days=14)
 RECENT_SIGN_IN = timedelta(minutes=5)
@@ -51,9 +53,19 @@ ROUNDS = 2
 _REPORT = "privacy-report+jws"
 _NOTES = [
     "Texts, titles and files of organizations are not searched: nobody can tell who is mentioned in them.",
-    "Events, which hold ids and never names or addresses, stay in the event log until its retention ends.",
+    "Invitations are searched for the verified address of the account, not for addresses that it had before.",
     "A signed note of the ids stays outside the database, so that a restored backup is erased again.",
 ]
+_IDS_LEFT = (
+    ("events in the event log", "the log is not rewritten; events hold ids and never names or addresses", LOG_KEPT_FOR),
+    (
+        "work and events that wait or failed",
+        "needed to end what is under way, such as enrolments and rights; they hold ids and never names",
+        erasure.AGAIN_AFTER[-1],
+    ),
+    ("messages between processes", "needed to end sessions and rights everywhere at once", broadcast.KEPT_FOR),
+)
+"""Where the id alone may still stand when somebody has left, on which ground, and how long from then."""
 
 
 async def create_request(
@@ -205,10 +217,13 @@ async def start(caller: Principal, request_id: PrivacyRequestId) -> None:
             if request.state == "cooling":
                 await _move(tx, replace(request, state="failed", failure="sole-owner", finished_at=tx.now))
         return
+    addresses = await _addresses_of(seen.user_id)
     async with write(caller) as tx:
         request = await _locked(tx, request_id)
         if request.state == "cooling":
             request = await _move(tx, replace(request, state="running"))
+        if request.state == "running" and request.round == 0:
+            await erasure.prepare(tx, _erasing(request, addresses))
     if request.state != "running" or request.round > 0:
         return
     # The ledger is written before anything is erased, because that is final, and after a cancellation has become impossible.
@@ -221,16 +236,21 @@ async def start(caller: Principal, request_id: PrivacyRequestId) -> None:
             await _ask(tx, request)
 
 
+async def _addresses_of(user_id: UserId) -> list[str]:
+    """Return the verified address of a person: an address that somebody else may own is not theirs to erase."""
+    address = await client(AuthCalls).address_of(user_id)
+    return [] if address is None or not address.verified else [address.email.lower()]
+
+
+def _erasing(request: Request, addresses: Sequence[str] = ()) -> Erasing:
+    return Erasing(request_id=request.id, user_id=request.user_id, org_id=request.org_id, addresses=list(addresses))
+
+
 async def _ask(tx: Transaction, request: Request) -> None:
     """Begin the next round."""
     await store.upsert_parts(tx, request.id, erasure.services())
     asked = await _move(tx, replace(request, state="running", failure=None, finished_at=None, round=request.round + 1))
-    await erasure.begin(
-        tx,
-        Erasing(request_id=asked.id, user_id=asked.user_id, org_id=asked.org_id),
-        round=asked.round,
-        version=asked.version,
-    )
+    await erasure.begin(tx, _erasing(asked), round=asked.round, version=asked.version)
 
 
 async def _export(tx: Transaction, request: Request) -> None:
@@ -265,6 +285,7 @@ async def take_answer(tx: Transaction, service: str, answer: PartDone) -> None:
 
 async def finish(tx: Transaction, request: Request) -> None:
     """Finish a request, and sign its report."""
+    await erasure.end(tx, request.id)
     finished = replace(request, state="done", failure=None, finished_at=tx.now)
     report = signing.sign(report_of(finished), _REPORT)
     await _move(tx, replace(finished, signed_report=report))
@@ -291,7 +312,31 @@ def report_of(request: Request) -> dict[str, Any]:
         "finished_at": at(request.finished_at),
         "parts": [asdict(part) for part in request.parts],
         "notes": _NOTES if request.kind == "erasure" else [],
+        "ids_left": _ids_left(request),
     }
+
+
+def _ids_left(request: Request) -> list[dict[str, str]]:
+    if request.kind != "erasure" or request.org_id is not None or request.finished_at is None:
+        return []
+    return [
+        {"where": where, "ground": ground, "until": (request.finished_at + period).isoformat()}
+        for where, ground, period in _IDS_LEFT
+    ]
+
+
+async def end_exports(actor: Principal, user_id: UserId) -> list[PrivacyRequestId]:
+    """End the exports about somebody who leaves, and return them: what they wrote is to be deleted."""
+    async with read() as db:
+        export_ids = await store.list_exports(db, user_id)
+    for export_id in export_ids:
+        async with write(actor) as tx:
+            request = await _locked(tx, export_id)
+            if request.state in ("requested", "running"):
+                await _move(tx, replace(request, state="cancelled", finished_at=tx.now))
+            elif request.archive_until is not None:
+                await _move(tx, replace(request, archive_until=None))
+    return export_ids
 
 
 async def report_by(token: str) -> Request:
@@ -332,5 +377,7 @@ async def replay(caller: Principal, entry: LedgerEntry) -> bool:
         if request.state == "done":
             return False
         cancel_jobs(tx, StartErasure, StartErasure.dedupe(request.id))
-        await _ask(tx, replace(request, round=0, confirmed_at=request.confirmed_at or tx.now))
+        again = replace(request, state="running", failure=None, finished_at=None, round=0)
+        await _move(tx, replace(again, confirmed_at=request.confirmed_at or tx.now))
+        enqueue(tx, StartErasure(request_id=request.id), dedupe=StartErasure.dedupe(request.id))
     return True

@@ -40,13 +40,18 @@ class NewPrivacyRequest(Body):
 
 
 class PrivacyPartView(View):
-    """The part of one service; `outcome` is null until it has answered. `grounds` say why rows are kept."""
+    """The part of one service; `outcome` is null until it has answered. `grounds` say why rows are kept.
+
+    `files_erased`: files of the person whose bytes are deleted.
+    """
 
     service: str
     outcome: Outcome | None
     rows_erased: int
     rows_kept: int
     rows_exported: int
+    files_erased: int
+    files_exported: int
     grounds: list[str]
 
 
@@ -148,7 +153,7 @@ async def cancel_privacy_request(
     response_class=StreamingResponse,
 )
 async def get_privacy_archive(request: HttpRequest, caller: Caller, request_id: PrivacyRequestId) -> Response:
-    """Download an export: a ZIP with a JSON file of each service."""
+    """Download an export: a ZIP with a page for browsers (`index.html`), a JSON file of each service, and the person's files."""
     request.scope["state"]["become_stream"]()
     content = await logic.open_archive(caller, request_id, datetime.now(UTC))
     # The first chunk is read before the status is sent: afterwards it cannot become 503.

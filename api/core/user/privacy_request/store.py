@@ -24,6 +24,8 @@ class Part:
     rows_erased: int
     rows_kept: int
     rows_exported: int
+    files_erased: int
+    files_exported: int
     grounds: list[str]
 
 
@@ -119,6 +121,16 @@ async def list_requests(
     return [_request(row) for row in rows]
 
 
+LIST_EXPORTS = """
+SELECT id FROM "user".privacy_requests WHERE user_id = $user_id AND kind = 'export' ORDER BY id DESC LIMIT 1000
+"""
+
+
+async def list_exports(db: Connection, user_id: UserId) -> list[PrivacyRequestId]:
+    """List the exports about a person, whoever asked for them."""
+    return [row["id"] for row in await db.rows(LIST_EXPORTS, user_id=user_id)]
+
+
 INSERT_REQUEST = """
 INSERT INTO "user".privacy_requests (id, kind, user_id, org_id, requested_by, created_at)
 VALUES ($request_id, $kind, $user_id, $org_id, $requested_by, $now)
@@ -179,7 +191,8 @@ async def upsert_parts(tx: Transaction, request_id: PrivacyRequestId, services: 
 
 UPDATE_PART = """
 UPDATE "user".privacy_parts
-SET outcome = $outcome, rows_erased = $rows_erased, rows_kept = $rows_kept, rows_exported = $rows_exported, grounds = $grounds
+SET outcome = $outcome, rows_erased = $rows_erased, rows_kept = $rows_kept, rows_exported = $rows_exported,
+    files_erased = $files_erased, files_exported = $files_exported, grounds = $grounds
 WHERE request_id = $request_id AND service = $service
 """
 

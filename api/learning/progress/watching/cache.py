@@ -163,6 +163,18 @@ async def mark_written(enrollment_id: EnrollmentId, written: Sequence[Unwritten]
     await _ask(_client().eval(_MARK_WRITTEN, 2, films, due_key, enrollment_id.bytes, again_at, b"", *pairs))
 
 
+async def forget(enrollment_ids: Sequence[EnrollmentId]) -> None:
+    """Delete everything of these learners, written or not.
+
+    Raises:
+        CacheUnavailable
+    """
+    for each in enrollment_ids:
+        films, due_key = _keys(each)
+        await _ask(_client().delete(films))
+        await _ask(_client().zrem(due_key, each.bytes))
+
+
 def decode(value: bytes) -> Watched:
     return msgspec.msgpack.decode(value[1:], type=Watched)
 

@@ -13,6 +13,7 @@ from api.learning.progress.store import Learner
 from api.learning.progress.watching import cache, rules, store
 from api.learning.progress.watching.rules import Range, Watched
 from api.media.video_streaming.contract import Playback, PlaybackId, PlaybackNotFound, VideoStreamingCalls
+from cluster.base.ids import OrgId, UserId
 from cluster.base.principal import Principal
 from cluster.data import read, write
 from cluster.jobs import enqueue
@@ -83,6 +84,17 @@ async def films_of(enrollment_id: EnrollmentId) -> list[Watched]:
         if known is None or known.heard_at <= each.heard_at:
             films[each.block_id, each.video_id] = each
     return list(films.values())
+
+
+async def forget(user_id: UserId, org_id: OrgId | None) -> None:
+    """Delete what Redis holds of a person's watching, in one organization or in all.
+
+    Raises:
+        CacheUnavailable
+    """
+    async with read() as db:
+        enrollment_ids = await store.list_enrollments(db, user_id, org_id)
+    await cache.forget(enrollment_ids)
 
 
 async def plan_flush(caller: Principal, shard: int, now: datetime) -> None:

@@ -10,6 +10,7 @@ import msgspec
 from api.learning.content.contract import BlockId
 from api.learning.enrollment.contract import EnrollmentId
 from api.learning.progress.watching.rules import Ranges, Watched
+from cluster.base.ids import OrgId, UserId
 from cluster.data import Connection, Transaction
 
 
@@ -78,6 +79,18 @@ RETURNING enrollment_id, block_id, video_id,
             WHERE done.enrollment_id = kept.enrollment_id AND done.block_id = kept.block_id
               AND done.block_version = kept.block_version) AS completed
 """
+
+
+LIST_ENROLLMENTS = """
+SELECT enrollment_id FROM progress.learners WHERE user_id = $user_id AND ($org_id::uuid IS NULL OR org_id = $org_id)
+UNION SELECT enrollment_id FROM progress.watched WHERE user_id = $user_id AND ($org_id::uuid IS NULL OR org_id = $org_id)
+LIMIT 10000
+"""
+
+
+async def list_enrollments(db: Connection, user_id: UserId, org_id: OrgId | None) -> list[EnrollmentId]:
+    """List the enrolments of a person that progress knows, in one organization or in all."""
+    return [row["enrollment_id"] for row in await db.rows(LIST_ENROLLMENTS, user_id=user_id, org_id=org_id)]
 
 
 async def upsert_watched(tx: Transaction, watched: Sequence[Watched]) -> list[Total]:

@@ -1,7 +1,9 @@
-"""What tests of privacy requests do: leave traces, have somebody erased, and search every table and object."""
+"""What tests of privacy requests do: leave traces, have somebody erased, and search every table, object and key."""
 
+import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -9,10 +11,15 @@ import asyncpg
 
 from api.core.user.contract import StartErasure
 from api.core.user.privacy_request import signing
+from api.learning.content.contract import BlockId
+from api.learning.enrollment.contract import EnrollmentId
+from api.learning.progress.watching import cache
+from api.learning.progress.watching.rules import Watched
 from cluster.base.ids import new_id
 from cluster.base.settings import settings
 from cluster.data import s3
-from cluster.data.objects import Bucket
+from cluster.data.objects import Bucket, bucket
+from cluster.signals import redis
 from tests.api.learning.course.conftest import Draft
 from tests.harness import Hub, Person, School, done
 
@@ -76,8 +83,98 @@ async def rows(sql: str, *args: object) -> list[Any]:
         await connection.close()
 
 
+async def watched(person: Person, published: Draft, enrollment_id: str) -> None:
+    """Let somebody have watched a film a moment ago: it stands in Redis alone."""
+    fresh = Watched(
+        enrollment_id=EnrollmentId(UUID(enrollment_id)),
+        block_id=BlockId(new_id()),
+        video_id=new_id(),
+        org_id=published.school.org_id,
+        course_id=UUID(published.id),
+        run_id=UUID(published.course["default_run_id"]),
+        user_id=person.id,
+        block_version=1,
+        min_ratio=None,
+        duration_ms=60_000,
+        ranges=(),
+        position_ms=0,
+        credit_ms=0,
+        heard_at=datetime.now(UTC),
+    )
+
+    async def nothing() -> None: ...
+
+    await cache.update(fresh, nothing, lambda seen: replace(seen, ranges=((0, 1000),)))
+
+
+async def own_file(person: Person, name: str, content: bytes, org_id: UUID | None = None) -> str:
+    """Give somebody a file of their own, or one that they uploaded to an organization; return the key of its object."""
+    id = new_id()
+    key = f"{id}/{new_id().hex}"
+    await bucket("media").put(key, content)
+    await rows(
+        """INSERT INTO media.assets (id, org_id, owner_id, holder_id, purpose, filename, content_type, size_bytes, state,
+               sha256, object_key, created_at)
+           VALUES ($1, $2, $3, $8, 'note', $4, 'text/plain', $5, 'ready', $6, $7, now())""",
+        *(id, org_id, person.id, name, len(content), hashlib.sha256(content).hexdigest(), key, org_id or person.id),
+    )
+    thing = "INSERT INTO hub.things (kind, id, org_id, state, version, idle_since) VALUES ('asset', $1, $2, 'ready', 1, now())"
+    await rows(thing, id, org_id)
+    return key
+
+
+async def keys_with(*texts: str) -> set[str]:
+    """Return each key of Redis, of this stack, in whose name or value one of these texts stands."""
+    needles = [form for text in texts for form in _forms(text)]
+    client: Any = redis.redis()
+    found: set[str] = set()
+    async for key in client.scan_iter(match=f"*{settings().stack}*", count=1000):
+        content = key + b" " + await _dumped(client, key)
+        if any(needle in content for needle in needles):
+            found.add(key.decode())
+    return found
+
+
+def _forms(text: str) -> list[bytes]:
+    """Return how a text stands in bytes; an id may stand as 16 of them."""
+    try:
+        return [text.encode(), UUID(text).hex.encode(), UUID(text).bytes]
+    except ValueError:
+        return [text.encode()]
+
+
+async def _dumped(client: Any, key: bytes) -> bytes:
+    """Return the value of a key, whatever its type."""
+    match await client.type(key):
+        case b"hash":
+            value = await client.hgetall(key)
+        case b"zset":
+            value = await client.zrange(key, 0, -1)
+        case b"set":
+            value = await client.smembers(key)
+        case b"list":
+            value = await client.lrange(key, 0, -1)
+        case b"stream":
+            value = await client.xrange(key)
+        case _:
+            value = await client.get(key)
+    return _flat(value)
+
+
+def _flat(value: Any) -> bytes:
+    match value:
+        case bytes():
+            return value
+        case dict():
+            return b" ".join(_flat(each) for pair in value.items() for each in pair)
+        case list() | tuple() | set():
+            return b" ".join(_flat(each) for each in value)
+        case _:
+            return str(value).encode()
+
+
 async def columns_with(text: str) -> set[str]:
-    """Return each column, of every table, in which this text stands."""
+    """Return each column, of every table, in which this text stands, in binary columns too."""
     columns = await rows(
         """SELECT quote_ident(n.nspname) AS schema, quote_ident(c.relname) AS table, quote_ident(a.attname) AS column
            FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -86,10 +183,11 @@ async def columns_with(text: str) -> set[str]:
     )
     each = " UNION ALL ".join(
         f"SELECT '{r[0]}.{r[1]}.{r[2]}' AS place WHERE EXISTS "  # noqa: S608
-        f"(SELECT FROM {r[0]}.{r[1]} AS t WHERE strpos(lower(t.{r[2]}::text), lower($1)) > 0)"
+        f"(SELECT FROM {r[0]}.{r[1]} AS t, unnest($1::text[]) AS form WHERE strpos(lower(t.{r[2]}::text), form) > 0)"
         for r in columns
     )
-    return {row["place"] for row in await rows(each, text)}
+    forms = [text.lower(), *(form.hex() for form in _forms(text))]
+    return {row["place"] for row in await rows(each, forms)}
 
 
 async def objects_with(*texts: str) -> set[str]:
@@ -101,7 +199,7 @@ async def objects_with(*texts: str) -> set[str]:
             continue
         async for stored in Bucket(name).list():
             content = await Bucket(name).read(stored.key)
-            if any(text.encode() in content or text in stored.key for text in texts):
+            if any(form in content or form in stored.key.encode() for text in texts for form in _forms(text)):
                 found.add(f"{name}/{stored.key}")
     return found
 

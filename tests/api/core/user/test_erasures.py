@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from asyncio.subprocess import PIPE
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,19 +13,40 @@ from api.core.user.contract import StartErasure
 from api.core.user.privacy_request import ledger, signing
 from api.core.user.privacy_request.replay import replay
 from api.media.media import logic as media
+from cluster.base.ids import new_id
 from cluster.data import postgres
+from cluster.data.objects import bucket
 from cluster.events.parked import retry_job
-from cluster.people import erasure
-from tests.api.core.user.privacy import Known, begun, columns_with, erased, known, objects_with, parts_of, rows
+from cluster.people import erasure, export
+from cluster.people.privacy import ERASED
+from cluster.signals import broadcast, redis
+from tests.api.core.user.privacy import (
+    Known,
+    begun,
+    columns_with,
+    erased,
+    keys_with,
+    known,
+    objects_with,
+    own_file,
+    parts_of,
+    rows,
+    watched,
+)
 from tests.api.learning.course.conftest import Draft
 from tests.api.learning.course.conftest import draft as draft
 from tests.api.learning.course.conftest import published as published
 from tests.api.learning.course.conftest import school as school
-from tests.harness import PASSWORD, Hub, done, problem
+from tests.harness import PASSWORD, Hub, School, done, problem
 
 
 async def test_an_erasure_leaves_only_what_its_report_keeps(hub: Hub, published: Draft) -> None:
     ada = await known(hub, published)
+    for enrollment_id in (ada.active, ada.completed):
+        await watched(ada.person, published, enrollment_id)
+    invited = {"organization_id": str(published.school.org_id), "email": ada.person.email.title()}
+    unused = done(await published.school.owner.post("/v1/invitations", invited), 201)
+    own, theirs = [await own_file(ada.person, "a.txt", b"Zephyr", org) for org in (None, published.school.org_id)]
     before = await columns_with(str(ada.person.id))
     assert {"progress.learners.user_id", "audit.people.user_id", "course.staff.user_id"} <= before
     assert '"user".users.name' in await columns_with(ada.name)
@@ -37,9 +59,11 @@ async def test_an_erasure_leaves_only_what_its_report_keeps(hub: Hub, published:
         "user": "kept",
         "enrollment": "kept",
         "progress": "kept",
+        "media": "kept",
     }
     assert await columns_with(ada.name) == set()
     assert await columns_with(ada.person.email) == set()
+    assert done(await published.school.owner.get(f"/v1/invitations/{unused['id']}"))["revoked_at"] is not None
     assert await columns_with(str(ada.person.id)) == {
         '"user".users.id',
         '"user".privacy_requests.user_id',
@@ -49,7 +73,13 @@ async def test_an_erasure_leaves_only_what_its_report_keeps(hub: Hub, published:
         "enrollment.enrollments.user_id",
         "enrollment.members.user_id",
         "progress.learners.user_id",
+        "media.assets.owner_id",
     }
+    assert await keys_with(str(ada.person.id)) == {redis.key("broadcast")}
+    await broadcast.trim(datetime.now(UTC) + timedelta(seconds=1))
+    assert await keys_with(str(ada.person.id), ada.active, ada.completed, ada.name, ada.person.email) == set()
+    assert [await bucket("media").head(key) is None for key in (own, theirs)] == [True, False]
+    assert {part["service"]: part["files_erased"] for part in report["parts"] if part["files_erased"]} == {"media": 1}
     assert await objects_with(str(ada.person.id), ada.name, ada.person.email) == set(), "the ledger's ids are encoded"
     enrolled = await rows("SELECT id FROM enrollment.enrollments WHERE user_id = $1", ada.person.id)
     learned = await rows("SELECT enrollment_id FROM progress.learners WHERE user_id = $1", ada.person.id)
@@ -216,3 +246,89 @@ async def test_a_part_that_failed_is_seen_and_can_go_on(hub: Hub, monkeypatch: p
     await hub.settle()
 
     assert [tuple(row) for row in await rows(states + ours, UUID(request["id"]))] == [("done", "done")]
+
+
+async def test_what_waits_keeps_ids_alone_and_for_15_days(hub: Hub, published: Draft) -> None:
+    ada = await known(hub, published)
+    id, other = str(ada.person.id), new_id()
+    about, of = f'{{"user_id": "{id}"}}', f'{{"kind": "person", "id": "{id}"}}'
+    await rows(
+        """INSERT INTO hub.jobs (id, kind, service, args, state, due_at, max_attempts, actor, last_error, finished_at) VALUES
+           ($1, 'probe.about', 'user', $2::jsonb, 'queued', now() + interval '1 year', 3, '{"kind": "platform"}', $4, NULL),
+           ($5, 'probe.by', 'user', '{}', 'dead', now(), 3, $3::jsonb, $4, now())""",
+        *(new_id(), about, of, f"ValueError: {ada.person.email.upper()} of {ada.name}", other),
+    )
+    for key in (id, str(other)):
+        error = f"ValueError: {ada.name}"
+        await rows("INSERT INTO hub.parked_keys VALUES ('probe', $1, 1, now(), true, $2)", key, error)
+        await rows(
+            "INSERT INTO hub.parked (consumer, key, event_id, type, envelope) VALUES ('probe', $1, $2, 'x', $3::json)",
+            *(key, new_id(), f'{{"actorid": "{id}"}}'),
+        )
+
+    report = await erased(hub, ada.person)
+
+    waiting = {"hub.jobs.args", "hub.parked.key", "hub.parked_keys.key", "hub.parked.envelope"}
+    assert {place for place in await columns_with(id) if place.startswith("hub.")} == waiting | {"hub.erasures.user_id"}
+    assert await columns_with(ada.name) | await columns_with(ada.person.email) == set()
+    days_left = {
+        each["where"]: (datetime.fromisoformat(each["until"]) - datetime.fromisoformat(report["finished_at"])).days
+        for each in report["ids_left"]
+    }
+    assert days_left == {
+        "events in the event log": 7,
+        "work and events that wait or failed": 15,
+        "messages between processes": 0,
+    }
+
+    await hub.due_now(f"user.erase:{report['request_id']}:after 15 days")
+    await hub.settle()
+
+    assert {place for place in await columns_with(id) if place.startswith("hub.")} == {"hub.erasures.user_id"}
+    assert [tuple(row) for row in await rows("SELECT key FROM hub.parked WHERE consumer = 'probe'")] == [(str(other),)]
+    (kept,) = await rows("SELECT kind, actor->>'id', last_error FROM hub.jobs WHERE id = $1", other)
+    assert tuple(kept) == ("probe.by", ERASED, "erased with a person")
+    await rows("DELETE FROM hub.jobs WHERE kind LIKE 'probe.%'")
+    await rows("DELETE FROM hub.parked WHERE consumer = 'probe'")
+    await rows("DELETE FROM hub.parked_keys WHERE consumer = 'probe'")
+
+
+async def test_an_unverified_address_keeps_the_invitations_to_it(hub: Hub, school: School) -> None:
+    eve = await hub.person("eve")
+    invited = {"organization_id": str(school.org_id), "email": eve.email}
+    invitation = done(await school.owner.post("/v1/invitations", invited), 201)
+
+    await erased(hub, eve)
+
+    kept = done(await school.owner.get(f"/v1/invitations/{invitation['id']}"))
+    assert (kept["revoked_at"], kept["email"]) == (None, eve.email)
+
+
+async def test_an_organization_forgets_the_invitations_it_sent_alone(hub: Hub, published: Draft) -> None:
+    ada, elsewhere = await known(hub, published), await hub.school()
+    owners = (published.school.owner, elsewhere.owner)
+    invitations: list[str] = []
+    for owner, org_id in zip(owners, (published.school.org_id, elsewhere.org_id), strict=True):
+        invited = {"organization_id": str(org_id), "email": ada.person.email}
+        invitations.append(done(await owner.post("/v1/invitations", invited), 201)["id"])
+
+    await erased(hub, owners[0], user_id=str(ada.person.id), organization_id=str(published.school.org_id))
+
+    left = [
+        done(await owner.get(f"/v1/invitations/{id}"))["email"] for owner, id in zip(owners, invitations, strict=True)
+    ]
+    assert left == [None, ada.person.email]
+
+
+async def test_an_erasure_deletes_the_archives_of_exports(hub: Hub) -> None:
+    ada = await hub.person("ada")
+    finished = done(await ada.post("/v1/privacy-requests", {"kind": "export"}), 201)
+    done(await ada.post(f"/v1/privacy-requests/{finished['id']}/confirm"))
+    await hub.settle()
+    assert await export.exports().head(f"{finished['id']}.zip") is not None
+
+    await erased(hub, ada)
+
+    assert await export.exports().head(f"{finished['id']}.zip") is None
+    left = await rows('SELECT archive_until FROM "user".privacy_requests WHERE id = $1', UUID(finished["id"]))
+    assert [tuple(row) for row in left] == [(None,)]
