@@ -36,6 +36,10 @@ AT_ONCE = (
        WHERE last_error <> 'erased with a person' AND (hub.names(key || ' ' || last_error, $texts) OR EXISTS (
            SELECT FROM hub.parked WHERE parked.consumer = parked_keys.consumer AND parked.key = parked_keys.key
                AND hub.names(envelope::text, $texts)))""",
+    # Rows that an organization sent by an address that nobody had then: no column names the person.
+    """UPDATE hub.bulk_rows SET key = '', problem = NULL WHERE ctid = ANY(ARRAY(
+           SELECT ctid FROM hub.bulk_rows WHERE user_id IS NULL AND hub.names(concat(key, problem), $texts)
+           LIMIT 1000 FOR UPDATE))""",
     # Who enqueued a job is for the record alone, and decides nothing.
     """UPDATE hub.jobs SET actor = replace(actor::text, $user_id::uuid::text, $nobody)::jsonb WHERE id = ANY(ARRAY(
            SELECT id FROM hub.jobs WHERE strpos(actor::text, $user_id::uuid::text) > 0 LIMIT 1000 FOR UPDATE))""",

@@ -1,16 +1,20 @@
 """Upkeep deletes by lots and finds them by index, however much has piled up."""
 
+import time
 from collections.abc import AsyncIterator
+from typing import Any, cast
 
+import orjson
 import pytest
 
 from actors import upkeep
 from actors.upkeep import Upkeep
+from cluster.base.ids import new_id
 from cluster.base.telemetry import REGISTRY
 from cluster.data import idempotency
 from cluster.data.postgres import count_statements
 from cluster.jobs import operations
-from cluster.signals import outbox
+from cluster.signals import outbox, redis
 from tests.kernel import rows, run
 
 pytestmark = pytest.mark.usefixtures("kernel", "empty")
@@ -72,6 +76,21 @@ async def test_a_step_deletes_one_lot_and_the_next_goes_on(monkeypatch: pytest.M
     assert left[:3] == [30_000, 20_000, 10_000]
     assert await rows("SELECT count(*) FROM hub.idempotency_keys WHERE created_at < now() - interval '1 day'") == [(0,)]
     assert await rows("SELECT count(*) FROM hub.operations WHERE finished_at < now() - interval '30 d'") == [(0,)]
+
+
+async def test_upkeep_deletes_broadcasts_of_an_hour_ago(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upkeep, "_FIRST_PURGE_S", 0.0)
+    client, stream = cast(Any, redis.redis()), redis.key("broadcast")
+    await client.delete(stream)
+    document = orjson.dumps({"id": new_id(), "topic": "probe", "message": {}})
+    now_ms = int(time.time() * 1000)
+    sent = [await client.xadd(stream, {"m": document}, id=f"{now_ms - ago_s * 1000}-0") for ago_s in (3660, 3540)]
+    work = Upkeep()
+
+    while not await work.step():
+        pass
+
+    assert [id for id, _ in await client.xrange(stream)] == sent[1:]
 
 
 @pytest.mark.usefixtures("piled_up")

@@ -266,8 +266,14 @@ async def test_what_waits_keeps_ids_alone_and_for_15_days(hub: Hub, published: D
             *(key, new_id(), f'{{"actorid": "{id}"}}'),
         )
 
+    operation_id = await bulk_with(published.school, f"email:{ada.person.email}")
+
     report = await erased(hub, ada.person)
 
+    assert [tuple(row) for row in await rows(_LINES, operation_id)] == [
+        ("", "failed", None),
+        ("email:eve", "failed", "{}"),
+    ]
     waiting = {"hub.jobs.args", "hub.parked.key", "hub.parked_keys.key", "hub.parked.envelope"}
     assert {place for place in await columns_with(id) if place.startswith("hub.")} == waiting | {"hub.erasures.user_id"}
     assert await columns_with(ada.name) | await columns_with(ada.person.email) == set()
@@ -291,6 +297,31 @@ async def test_what_waits_keeps_ids_alone_and_for_15_days(hub: Hub, published: D
     await rows("DELETE FROM hub.jobs WHERE kind LIKE 'probe.%'")
     await rows("DELETE FROM hub.parked WHERE consumer = 'probe'")
     await rows("DELETE FROM hub.parked_keys WHERE consumer = 'probe'")
+
+
+_LINES = "SELECT key, state, problem FROM hub.bulk_rows WHERE operation_id = $1 ORDER BY row"
+
+
+async def bulk_with(school: School, key: str) -> UUID:
+    """Make a finished bulk of which two rows failed, because nobody had these addresses then."""
+    id = new_id()
+    await rows(
+        """INSERT INTO hub.operations (id, kind, state, org_id, created_at, finished_at)
+           VALUES ($1, 'probe.bulk', 'succeeded', $2, now(), now())""",
+        *(id, school.org_id),
+    )
+    await rows(
+        """INSERT INTO hub.bulks (operation_id, job_kind, service, org_id, context, all_or_nothing, dry_run, items, phase,
+               created_at)
+           VALUES ($1, 'probe.bulk', 'enrollment', $2, '{}', false, false, '[]', 'over', now())""",
+        *(id, school.org_id),
+    )
+    await rows(
+        """INSERT INTO hub.bulk_rows (operation_id, row, org_id, key, state, problem)
+           SELECT $1, row, $2, key, 'failed', '{}' FROM unnest($3::text[]) WITH ORDINALITY AS line (key, row)""",
+        *(id, school.org_id, [key, "email:eve"]),
+    )
+    return id
 
 
 async def test_an_unverified_address_keeps_the_invitations_to_it(hub: Hub, school: School) -> None:
