@@ -11,6 +11,8 @@ import asyncpg
 import pytest
 
 from cluster.base.principal import platform
+from cluster.base.registry import load
+from cluster.base.services import table
 from cluster.data import Connection, Transaction, postgres
 from cluster.data.migrations import KERNEL, migrations
 from cluster.data.postgres import pool, transaction
@@ -79,7 +81,11 @@ async def pooled(url: str) -> AsyncGenerator[None]:
 
 @contextmanager
 def registries_kept() -> Generator[None]:
-    """Forget afterwards which events, handlers and jobs were declared inside."""
+    """Forget afterwards which events, handlers and jobs were declared inside.
+
+    What services declare is there before: a module is imported once, so what it declares inside would be gone for good.
+    """
+    load(table(), "contract", "handlers", "jobs", "snapshots")
     registries: list[dict[Any, Any]] = [
         vars(module)[name]
         for module, names in (
