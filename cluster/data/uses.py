@@ -355,6 +355,34 @@ async def used_by(db: Connection, ref: Ref, *, reach: Reach | None = None) -> Us
     return UsedBy(shown, max(total - len(shown), 0))
 
 
+_AMONG = """
+SELECT by_kind, by_id FROM hub.uses JOIN unnest($3::text[], $4::uuid[]) AS users (by_kind, by_id) USING (by_kind, by_id)
+WHERE kind = $1 AND id = $2
+"""
+
+
+async def users_among(db: Connection, ref: Ref, users: Collection[Ref]) -> set[Ref]:
+    """Return those of `users` that use a thing."""
+    if not users:
+        return set()
+    return {Ref(row["by_kind"], row["by_id"]) for row in await db.rows(_AMONG, *ref, *_columns(users))}
+
+
+_WITHIN = """
+SELECT EXISTS (
+    SELECT FROM hub.uses WHERE kind = $1 AND id = $2 AND by_kind = $3
+    AND ($4 OR org_id = ANY($5::uuid[]) OR course_id = ANY($6::uuid[]))
+)
+"""
+
+
+async def is_used_within(db: Connection, ref: Ref, by_kind: str, reach: Reach) -> bool:
+    """Tell whether a user of this kind that is within reach uses a thing."""
+    if not (reach.everywhere or reach.org_ids or reach.course_ids):
+        return False
+    return await db.value(_WITHIN, *ref, by_kind, reach.everywhere, list(reach.org_ids), list(reach.course_ids))
+
+
 async def lock_unused(tx: Transaction, ref: Ref) -> bool:
     """Hold the thing until the transaction ends and tell whether it is there and nothing uses it."""
     if await tx.value(_LOCK, *ref) in (None, "deleted"):

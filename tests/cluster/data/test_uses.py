@@ -53,6 +53,28 @@ def block() -> Ref:
     return Ref("block", new_id())
 
 
+async def test_users_are_found_among_others_and_by_their_place() -> None:
+    thing, other, course_id = await declared(), await declared(), new_id()
+    one, two = block(), block()
+    async with write(PLATFORM) as tx:
+        await uses.use(tx, by=one, org_id=ORG, course_id=course_id, things={thing})
+    await use(two, other)
+    reaches = {
+        "everywhere": Reach(everywhere=True),
+        "organization": Reach(org_ids=(ORG,)),
+        "course": Reach(course_ids=(course_id,)),
+        "elsewhere": Reach(org_ids=(new_id(),), course_ids=(new_id(),)),
+        "nowhere": Reach(),
+    }
+
+    async with read() as db:
+        among = await uses.users_among(db, thing, {one, two, Ref("outline", one.id)})
+        within = {name for name, reach in reaches.items() if await uses.is_used_within(db, thing, "block", reach)}
+        as_outline = await uses.is_used_within(db, thing, "outline", Reach(everywhere=True))
+
+    assert (among, within, as_outline) == ({one}, {"everywhere", "organization", "course"}, False)
+
+
 async def test_use_sets_all_that_one_user_uses() -> None:
     one, two, three = [await declared() for _ in range(3)]
     by = block()
