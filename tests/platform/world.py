@@ -12,6 +12,7 @@ from api.media.video_processing.film.sample import make_film
 from cluster.data import read
 from cluster.people.calls import client
 from cluster.people.relations import forget
+from tests.files import upload
 from tests.harness import PASSWORD, Hub, Person, School, done
 
 _number = itertools.count(1)
@@ -65,6 +66,8 @@ class World:
     """Published for members alone."""
     enrollment_id: str = field(init=False)
     asset_id: str = field(init=False)
+    picture_id: str = field(init=False)
+    """A file that a text of the course shows."""
     video_id: str = field(init=False)
     video_block_id: str = field(init=False)
 
@@ -284,6 +287,9 @@ async def new_world(hub: Hub, folder: Path) -> World:
     course = world.course = await world.draft()
     await hub.settle()
     world.asset_id = await world.asset()
+    world.picture_id = await upload(world.owner, f"course:{course.id}", "course-file")
+    picture = {"body": {"markdown": f"![One](asset:{world.picture_id})"}}
+    done(await world.owner.patch(f"/v1/blocks/{course.text_id}", picture, headers={"If-Match": '"1"'}))
     world.video_id = done(await world.owner.post("/v1/videos", {"asset_id": world.asset_id}), 201)["id"]
     await hub.settle()
     film = done(await world.owner.get(f"/v1/videos/{world.video_id}"))

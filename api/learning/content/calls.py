@@ -16,11 +16,12 @@ from api.learning.content.contract import (
 from api.learning.content.frozen import logic as frozen
 from api.learning.content.outline import logic as outlines
 from api.learning.content.run import logic as runs
+from api.media.media.contract import AssetId, ShowingSource, ShownIn
 from cluster.base.ids import OrgId, UserId
 from cluster.events import Snapshots
 
 
-class Calls(ContentCalls, Snapshots):
+class Calls(ContentCalls, ShowingSource, Snapshots):
     async def create_outline(self, course_id: UUID, org_id: OrgId) -> None:
         await outlines.create_outline(course_id, org_id)
 
@@ -43,3 +44,6 @@ class Calls(ContentCalls, Snapshots):
 
     async def required_blocks(self, run_id: UUID, user_id: UserId) -> RunOutline:  # noqa: ARG002 (cohorts will ask)
         return await runs.required_blocks(run_id, datetime.now(UTC))
+
+    async def shown_in(self, asset_id: AssetId, run_ids: list[UUID]) -> list[ShownIn]:
+        return await runs.shown_in(asset_id, run_ids, datetime.now(UTC))

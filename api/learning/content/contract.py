@@ -1,6 +1,6 @@
 """What other services may know of content: ids, values, block types, events, problems and the calls it answers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, NewType, Protocol
@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from cluster.base.ids import OrgId, UserId
 from cluster.base.problems import Conflict, Forbidden, Invalid, NotFound
+from cluster.data.uses import Ref
 from cluster.events import event
 
 BlockId = NewType("BlockId", UUID)
@@ -38,6 +39,12 @@ class BlockType:
     """Validates the body; None: the block has none."""
     things: Mapping[str, str] = field(default_factory=dict[str, str])
     """Which fields of the body name things that the block uses, and of which kind: `{"video_id": "video"}`."""
+    things_in: Callable[[Mapping[str, Any]], Mapping[Ref, str]] | None = None
+    """Finds what else a body names, and where in it (RFC 6901): `{Ref("asset", id): "/markdown"}`."""
+
+    @property
+    def uses_things(self) -> bool:
+        return bool(self.things) or self.things_in is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

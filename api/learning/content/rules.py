@@ -1,6 +1,6 @@
 """Decisions about outlines that need no database: where a block may stand, what shifts, and when it opens."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar, cast
@@ -20,6 +20,8 @@ from api.learning.content.contract import (
 from cluster.base.ids import OrgId
 from cluster.data.uses import Ref, Thing, fault_of, thing_kind
 
+FILE_PURPOSE = "course-file"
+"""The purpose of uploads that texts may name."""
 MAX_BLOCKS = 2_000
 MAX_TEXT_BYTES = 8 * 1024 * 1024
 """Of all texts of one outline together: it is frozen, kept in memory and sent as a whole."""
@@ -261,18 +263,30 @@ def missing_lessons(blocks: Sequence[FrozenBlock]) -> list[Missing]:
 
 def things_of(type: BlockType, body: Mapping[str, Any]) -> dict[Ref, str]:
     """Return what a block with this body uses, and where the body names it (RFC 6901)."""
-    return {Ref(kind, UUID(body[name])): f"/body/{name}" for name, kind in type.things.items() if body.get(name)}
+    found = {Ref(kind, UUID(body[name])): f"/body/{name}" for name, kind in type.things.items() if body.get(name)}
+    if type.things_in is not None:
+        found |= {ref: f"/body{pointer}" for ref, pointer in type.things_in(body).items()}
+    return found
+
+
+def may_be_shown(thing: Thing) -> bool:
+    """Tell whether a block may show this thing: of files, those that were uploaded to be shown."""
+    return thing.kind != "asset" or thing.facts.get("purpose") == FILE_PURPOSE
 
 
 def missing_things(
-    blocks: Sequence[FrozenBlock], types: Mapping[str, BlockType], known: Mapping[Ref, Thing], org_id: OrgId
+    blocks: Sequence[FrozenBlock],
+    things: Mapping[BlockId, Collection[Ref]],
+    known: Mapping[Ref, Thing],
+    org_id: OrgId,
 ) -> list[Missing]:
     """Return what stands in the way of publishing: blocks whose things are gone, not ready, or another organization's."""
     missing: list[Missing] = []
     for block in blocks:
-        for ref in things_of(types[block.type], block.body):
+        for ref in things.get(block.id, ()):
             kind, thing = thing_kind(ref.kind), known.get(ref)
-            fault = fault_of(kind, thing if thing is not None and thing.org_id == org_id else None)
+            is_here = thing is not None and thing.org_id == org_id and may_be_shown(thing)
+            fault = fault_of(kind, thing if is_here else None)
             if fault is not None:
                 code = f"{kind.title}-not-ready".replace(" ", "-")
                 missing.append(Missing(code=code, block_id=block.id, detail=f"{block.title}: {fault}"))

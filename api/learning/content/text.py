@@ -1,13 +1,19 @@
-"""Texts: Markdown (CommonMark 0.31, tables, strikethrough, TeX formulas) to sanitized HTML."""
+"""Texts: Markdown (CommonMark 0.31, tables, strikethrough, TeX formulas) to sanitized HTML.
+
+A link or a picture may name a file of the platform by `asset:<id>`; in the HTML it has the address of its content.
+"""
 
 import asyncio
 import re
+from typing import Any
+from uuid import UUID
 
 import nh3
 from markdown_it import MarkdownIt
+from markdown_it.rules_core import StateCore
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
-RENDERER = 1
+RENDERER = 2
 """Count this up when the rendering or the sanitizing changes: a text is rendered again when it is read with an older number."""
 
 _TAGS = {
@@ -29,8 +35,28 @@ _CLASSES = {"span": {"math", "inline"}, "div": {"math", "block"}}
 _SCHEMES = {"http", "https", "mailto", "tel"}
 _LANGUAGE = re.compile(r"language-[\w+#.-]{1,40}")
 _OFF_THE_LOOP_BYTES = 4_000
+_FILE_SCHEME = "asset:"
+_FILE = re.compile(_FILE_SCHEME + r"([0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})", re.ASCII)
+_NAMING = {"link_open": "href", "image": "src"}
+"""Tokens that name a file, and where."""
+
+
+def _name_files(state: StateCore) -> None:
+    """Give links and pictures that name files their addresses, and collect the files in `env["files"]`."""
+    if not names_files(state.src):
+        return
+    files: set[UUID] = state.env.setdefault("files", set())
+    for token in (inline for block in state.tokens for inline in block.children or ()):
+        attribute = _NAMING.get(token.type, "")
+        found = _FILE.fullmatch(str(token.attrGet(attribute)))
+        if found is not None:
+            file_id = UUID(found[1])
+            files.add(file_id)
+            token.attrSet(attribute, f"/v1/assets/{file_id}/content")
+
 
 _markdown = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).use(dollarmath_plugin)
+_markdown.core.ruler.push("name_files", _name_files)
 
 
 async def render(markdown: str) -> str:
@@ -61,6 +87,20 @@ def render_now(markdown: str) -> str:
         url_schemes=_SCHEMES,
         link_rel="noopener noreferrer nofollow",
     )
+
+
+def names_files(markdown: str) -> bool:
+    """Tell cheaply whether a text may name files."""
+    return _FILE_SCHEME in markdown
+
+
+def files_in(markdown: str) -> set[UUID]:
+    """Return the files that the HTML of this text refers to."""
+    if not names_files(markdown):
+        return set()
+    env: dict[str, Any] = {}
+    _markdown.parse(markdown, env)
+    return env["files"]
 
 
 def _keep(tag: str, attribute: str, value: str) -> str | None:

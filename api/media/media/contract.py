@@ -54,6 +54,8 @@ class UploadPurpose:
     permission: str
     """Needed on the target."""
     targets: tuple[TargetKind, ...]
+    shown: bool = False
+    """Whether those who may open what shows such a file may have its content, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +113,25 @@ class Asset:
             bytes=self.size_bytes,
             version=self.version,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownIn:
+    """A run that shows a file."""
+
+    run_id: UUID
+    course_id: UUID
+    org_id: OrgId
+    released: bool
+    """False: only in blocks that are still to open."""
+
+
+class ShowingSource(Protocol):
+    """A leaf: answered by the service that shows files to the learners of runs."""
+
+    async def shown_in(self, asset_id: AssetId, run_ids: list[UUID]) -> list[ShownIn]:
+        """Return those of these runs that show a file now."""
+        ...
 
 
 class MediaCalls(Protocol):

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from api.media.media import rules, store
+from api.media.media import reading, rules, store
 from api.media.media.contract import (
     Asset,
     AssetDeleted,
@@ -84,7 +84,7 @@ async def open_content(
     Raises:
         AssetNotFound, AssetNotReady, AssetRejected, RangeNotSatisfiable
     """
-    asset = await permitted(caller, "asset:download", store.find_asset, asset_id, missing=AssetNotFound)
+    asset = await reading.readable(caller, asset_id)
     key = asset.content_key()
     # A range of something else than the client has a part of already is of no use to it (RFC 9110, section 13.1.5).
     changed = if_range is not None and if_range != f'"{asset.sha256}"'

@@ -32,6 +32,7 @@ from api.learning.content.contract import (
     UnknownBlockType,
 )
 from api.learning.content.outline.store import find_outline, lock_outline
+from api.learning.content.things import things_of
 from cluster.base.ids import OrgId, new_id
 from cluster.base.principal import Principal
 from cluster.base.problems import Stale
@@ -69,6 +70,8 @@ class _CheckedBody:
     text_bytes: int
     things: dict[Ref, str]
     """What the block uses, and where the body names it."""
+    uses_change: bool
+    """Whether the body names something, or did before."""
 
 
 async def create_block(caller: Principal, new: NewBlock) -> Block:
@@ -96,7 +99,7 @@ async def create_block(caller: Principal, new: NewBlock) -> Block:
         changed = await store.insert_block(
             tx, content, placed, block_id=block_id, course_id=new.course_id, org_id=outline.org_id, type=new.type
         )
-        if checked.things:
+        if checked.uses_change:
             await _use(tx, changed.block, checked.things)
         _tell(tx, changed, BlockCreated(**_named(changed.block)))
     return changed.block
@@ -140,7 +143,7 @@ async def change_block(
     block = await _present(caller, "course:edit", block_id)
     if block.version != expected_version:
         raise Stale(block.version)
-    checked = _CheckedBody(block.body, block.html, block.renderer, block.text_bytes, {})
+    checked = _CheckedBody(block.body, block.html, block.renderer, block.text_bytes, {}, False)
     if "body" in changes:
         merged = rules.merge_patch(block.body, changes["body"])
         checked = await _check_body(block.type, merged, block.course_id, before=block.body)
@@ -167,7 +170,7 @@ async def change_block(
             raise Stale(current)
         tree.check_room(0, content.text_bytes - block.text_bytes)
         changed = await store.update_block(tx, block, content)
-        if "body" in changes and block_types()[block.type].things:
+        if checked.uses_change:
             await _use(tx, changed.block, checked.things)
         _tell(tx, changed, BlockUpdated(**_named(block), fields=tuple(sorted(changes))))
     return await _rendered(changed.block)
@@ -289,16 +292,16 @@ async def _check_body(type: str, body: dict[str, Any], course_id: UUID, *, befor
     if found.body is None:
         if body:
             raise BodyNotValid(f"a {type} has no body", pointer="/body")
-        return _CheckedBody({}, None, text.RENDERER, 0, {})
+        return _CheckedBody({}, None, text.RENDERER, 0, {}, False)
     try:
         checked = found.body.model_validate(body).model_dump(mode="json")
     except ValidationError as error:
         faults = [{**fault, "loc": ("body", "body", *fault["loc"])} for fault in error.errors()]
         raise BodyNotValid(errors=field_errors(faults)) from None
-    things = rules.things_of(found, checked)
-    await _check_things(things, things.keys() - rules.things_of(found, before).keys(), course_id)
+    things, things_before = await things_of([(type, checked), (type, before)])
+    await _check_things(things, things.keys() - things_before.keys(), course_id)
     html = await text.render(checked["markdown"]) if type == "text" else None
-    return _CheckedBody(checked, html, text.RENDERER, len(orjson.dumps(checked)), things)
+    return _CheckedBody(checked, html, text.RENDERER, len(orjson.dumps(checked)), things, bool(things or things_before))
 
 
 async def _check_things(named: dict[Ref, str], new: Collection[Ref], course_id: UUID) -> None:
@@ -307,9 +310,9 @@ async def _check_things(named: dict[Ref, str], new: Collection[Ref], course_id: 
         return
     async with read() as db:
         known = await uses.states(db, new)
-    elsewhere = [ref for ref in new if ref not in known or known[ref].course_id not in (None, course_id)]
-    if elsewhere:
-        raise uses.thing_gone(elsewhere, named)
+    found = {ref for ref, thing in known.items() if thing.course_id in (None, course_id) and rules.may_be_shown(thing)}
+    if missing := sorted(set(new) - found):
+        raise uses.thing_gone(missing, named)
 
 
 def block_ref(block_id: BlockId) -> Ref:
@@ -319,7 +322,7 @@ def block_ref(block_id: BlockId) -> Ref:
 
 def _users(nodes: Iterable[rules.Node]) -> list[BlockId]:
     """Return the blocks whose types use things."""
-    return [node.id for node in nodes if block_types()[node.type].things]
+    return [node.id for node in nodes if block_types()[node.type].uses_things]
 
 
 async def _use(tx: Transaction, block: Block, things: dict[Ref, str]) -> None:
@@ -329,10 +332,12 @@ async def _use(tx: Transaction, block: Block, things: dict[Ref, str]) -> None:
 
 
 async def use_things(tx: Transaction, bodies: Sequence[BlockBody], course_id: UUID, org_id: OrgId) -> None:
-    """Have the blocks with these bodies use what they name, all or none.
+    """Have new or restored blocks with these bodies use what they name, all or none.
 
     Raises:
         ThingGone
     """
-    wanted = {block_ref(each.id): rules.things_of(block_types()[each.type], each.body) for each in bodies}
-    await uses.use_each(tx, wanted, org_id=org_id, course_id=course_id)
+    things = await things_of([(each.type, each.body) for each in bodies])
+    wanted = {block_ref(each.id): named for each, named in zip(bodies, things, strict=True)}
+    if any(things):
+        await uses.use_each(tx, wanted, org_id=org_id, course_id=course_id)

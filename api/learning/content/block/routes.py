@@ -33,7 +33,8 @@ Type = Annotated[str, Field(min_length=1, max_length=40, examples=["text"])]
 Content = Annotated[
     dict[str, Any],
     Field(
-        description="The content, by type: text {markdown}, video {video_id}; empty for a module and a lesson",
+        description="The content, by type: text {markdown}, video {video_id}; empty for a module and a lesson. Links and "
+        "pictures of a text name files of the course as `asset:<id>`; they were uploaded for the purpose course-file",
         examples=[{"markdown": "# Pictures that move\n\nTwenty-four of them each second."}],
     ),
 ]

@@ -36,13 +36,13 @@ async def freeze(course_id: UUID) -> Frozen:
     rows, sha256 = frozen_form(blocks, block_types())
     row = FrozenRow(id=FrozenId(new_id()), course_id=course_id, org_id=outline.org_id, blocks=rows)
     kept = await memory.decode(row)
-    things = _things_of(kept.outline)
+    things = {ref for used in kept.things.values() for ref in used}
     async with read() as db:
         known = await uses.states(db, things)
         frozen_id = await store.find_frozen_id(db, course_id, sha256)
     missing = [
         *rules.missing_lessons(kept.outline.blocks),
-        *rules.missing_things(kept.outline.blocks, block_types(), known, outline.org_id),
+        *rules.missing_things(kept.outline.blocks, kept.things, known, outline.org_id),
     ]
     if frozen_id is None and not missing:
         async with write(_PLATFORM) as tx:
@@ -72,11 +72,6 @@ async def let_go(frozen_id: FrozenId) -> None:
     async with write(_PLATFORM) as tx:
         if await store.update_let_go(tx, frozen_id):
             await uses.use(tx, by=Ref("outline", frozen_id), org_id=None, things=())
-
-
-def _things_of(outline: FrozenOutline) -> set[Ref]:
-    types = block_types()
-    return {ref for block in outline.blocks for ref in rules.things_of(types[block.type], block.body)}
 
 
 async def outline_of(frozen_id: FrozenId) -> FrozenOutline:

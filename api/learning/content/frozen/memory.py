@@ -11,17 +11,21 @@ from api.learning.content import text
 from api.learning.content.contract import BlockId, FrozenBlock, FrozenId, FrozenOutline, OutlineNotFound
 from api.learning.content.frozen import store
 from api.learning.content.frozen.store import FrozenRow
+from api.learning.content.things import things_of
 from cluster.data import read
+from cluster.data.uses import Ref
 
 CACHE_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(slots=True)
 class Kept:
-    """A frozen outline, its texts as HTML, and room for its rendering when everything is open."""
+    """A frozen outline, its texts as HTML, what its blocks use, and room for its rendering when everything is open."""
 
     outline: FrozenOutline
     html: dict[BlockId, str]
+    things: dict[BlockId, frozenset[Ref]]
+    """Of the blocks that use something."""
     size_bytes: int
     by_id: dict[BlockId, FrozenBlock] = field(init=False)
     rendered_open: bytes | None = None
@@ -76,4 +80,6 @@ async def decode(row: FrozenRow) -> Kept:
         # The body, the HTML and both once more in the rendered answer; 1 kB for the rest.
         size_bytes += 1_000 + 2 * (len(made or "") + len(orjson.dumps(block.body)))
     outline = FrozenOutline(id=row.id, course_id=row.course_id, org_id=row.org_id, blocks=blocks)
-    return Kept(outline, html, size_bytes)
+    named = await things_of([(block.type, block.body) for block in blocks])
+    things = {block.id: frozenset(used) for block, used in zip(blocks, named, strict=True) if used}
+    return Kept(outline, html, things, size_bytes)

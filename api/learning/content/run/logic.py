@@ -24,9 +24,11 @@ from api.learning.content.outline.store import find_whole_outline
 from api.learning.content.run import store
 from api.learning.content.run.kept import find_run
 from api.learning.content.run.store import RunState
+from api.media.media.contract import AssetId, ShownIn, asset_ref
 from cluster.base.ids import UserId, new_id
 from cluster.base.principal import Principal, platform
-from cluster.data import read
+from cluster.data import read, uses
+from cluster.data.uses import Ref
 from cluster.people.access import permit, permitted, reach_of
 
 _PLATFORM = platform("content")
@@ -110,6 +112,26 @@ async def may_open(user_id: UserId, run_id: UUID, block_id: BlockId, *, fresh: b
         revision=run.revision or 0,
         preview=preview,
     )
+
+
+async def shown_in(asset_id: AssetId, run_ids: list[UUID], now: datetime) -> list[ShownIn]:
+    """Return those of these runs whose outlines show a file."""
+    ref = asset_ref(asset_id)
+    async with read() as db:
+        runs = await store.list_published_runs(db, run_ids)
+        outlines = {Ref("outline", run.frozen_id) for run in runs if run.frozen_id is not None}
+        showing = await uses.users_among(db, ref, outlines)
+    found: list[ShownIn] = []
+    for run in runs:
+        if run.frozen_id is None or Ref("outline", run.frozen_id) not in showing:
+            continue
+        kept = await memory.get(run.frozen_id)
+        times = rules.release_times(kept.outline.blocks, run.starts_at)
+        released = any(
+            ref in used and rules.is_released(times[block_id], now) for block_id, used in kept.things.items()
+        )
+        found.append(ShownIn(run_id=run.run_id, course_id=run.course_id, org_id=run.org_id, released=released))
+    return found
 
 
 async def required_blocks(run_id: UUID, now: datetime) -> RunOutline:

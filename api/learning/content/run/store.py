@@ -25,12 +25,13 @@ class RunState:
     visibility: str
 
 
-FIND_RUN = """
+_RUN = """
 SELECT r.run_id, r.course_id, r.org_id, r.starts_at, coalesce(r.pinned_revision, c.revision) AS revision,
        coalesce(r.pinned_frozen_id, c.frozen_id) AS frozen_id, coalesce(c.archived, false) AS archived,
        coalesce(c.visibility, 'public') AS visibility
-FROM content.runs r LEFT JOIN content.courses c USING (course_id) WHERE r.run_id = $run_id
-"""
+FROM content.runs r LEFT JOIN content.courses c USING (course_id)"""
+
+FIND_RUN = _RUN + " WHERE r.run_id = $run_id"
 
 
 async def find_run(db: Connection, run_id: UUID) -> Guarded[RunState] | None:
@@ -41,6 +42,17 @@ async def find_run(db: Connection, run_id: UUID) -> Guarded[RunState] | None:
     is_shown = run.frozen_id is not None and not run.archived and run.visibility != "organization"
     see = "catalog:read" if is_shown else None
     return Guarded(run, org_id=run.org_id, course_id=run.course_id, run_id=run.run_id, see=see)
+
+
+LIST_PUBLISHED_RUNS = (
+    _RUN
+    + " WHERE r.run_id = ANY($run_ids::uuid[]) AND coalesce(r.pinned_frozen_id, c.frozen_id) IS NOT NULL LIMIT 10000"
+)
+
+
+async def list_published_runs(db: Connection, run_ids: list[UUID]) -> list[RunState]:
+    """List those of these runs that show something."""
+    return await db.all(RunState, LIST_PUBLISHED_RUNS, run_ids=run_ids)
 
 
 UPSERT_COURSE = """

@@ -1,4 +1,4 @@
-"""An outline to build on, people around it, and films."""
+"""An outline to build on, people around it, files and films."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +13,7 @@ from cluster.base.principal import PLATFORM
 from cluster.data import uses, write
 from cluster.data.uses import Thing
 from tests.api.learning.course.conftest import new_course
+from tests.files import PNG, upload
 from tests.harness import Hub, Person, School, done
 
 
@@ -21,9 +22,19 @@ class Author:
     """An owner with a course, who writes its outline."""
 
     person: Person
-    org_id: OrgId
+    school: School
     course_id: str
     run_id: str
+
+    @property
+    def org_id(self) -> OrgId:
+        return self.school.org_id
+
+    async def upload(self, hub: Hub, *, purpose: str = "course-file", content: bytes = PNG, finish: bool = True) -> str:
+        """Upload a picture for the course and return its id; `finish=False`: its bytes do not come."""
+        asset_id = await upload(self.person, f"course:{self.course_id}", purpose, content, finish=finish)
+        await hub.settle()
+        return asset_id
 
     async def add(self, parent_id: str | None, type: str, title: str | None = None, **fields: Any) -> str:
         """Add a block and return its id."""
@@ -71,7 +82,7 @@ class Author:
 
 async def new_author(school: School) -> Author:
     course = await new_course(school)
-    return Author(school.owner, school.org_id, course["id"], course["default_run_id"])
+    return Author(school.owner, school, course["id"], course["default_run_id"])
 
 
 class Films:

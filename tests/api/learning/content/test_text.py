@@ -1,5 +1,6 @@
 import re
 from html.parser import HTMLParser
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,10 @@ from api.learning.content import text
 from api.learning.content.text import render_now
 
 HOSTILE = [
+    "[x](asset:javascript:alert(1))",
+    "![x](asset:javascript)",
+    "[x](asset:0198c0de-0000-7000-8000-000000000000/../../users)",
+    "<a href='asset:0198c0de-0000-7000-8000-000000000000'>x</a>",
     "<script>alert(1)</script>",
     "<ScRiPt src=//evil.example/x.js></sCrIpT>",
     "<img src=x onerror=alert(1)>",
@@ -109,6 +114,54 @@ def test_markdown_becomes_html() -> None:
         "<table>\n<thead>\n<tr>\n<th>a</th>\n</tr>\n</thead>\n<tbody>\n<tr>\n<td>1</td>\n</tr>\n</tbody>\n</table>\n"
         '<p><img src="https://pics.example/cat.png" alt="A cat"></p>\n'
     )
+
+
+FILE = "0198c0de-0000-7000-8000-00000000000a"
+
+
+@pytest.mark.parametrize(
+    ("markdown", "html"),
+    [
+        (f"![A triangle](asset:{FILE})", f'<img src="/v1/assets/{FILE}/content" alt="A triangle">'),
+        (f"![A](asset:{FILE} 'T')", f'<img src="/v1/assets/{FILE}/content" alt="A" title="T">'),
+        (f"[x][y]\n\n[y]: asset:{FILE.upper()}", f'<a href="/v1/assets/{FILE}/content" rel="{{rel}}">x</a>'),
+        (
+            f"[![x](asset:{FILE})](https://a.example)",
+            f'<a href="https://a.example" rel="{{rel}}"><img src="/v1/assets/{FILE}/content" alt="x"></a>',
+        ),
+    ],
+)  # fmt: skip
+def test_a_named_file_becomes_its_address(markdown: str, html: str) -> None:
+    rendered = render_now(markdown)
+
+    assert rendered == f"<p>{html.format(rel='noopener noreferrer nofollow')}</p>\n"
+    assert text.files_in(markdown) == {UUID(FILE)}
+
+
+@pytest.mark.parametrize(
+    "markdown",
+    [
+        f"`asset:{FILE}`",
+        f"<img src='asset:{FILE}'>",
+        f"![x](ASSET:{FILE})",
+        f"![x](asset\\:{FILE})",
+        f"![x](asset:{FILE}/content)",
+        f"![x](asset:{FILE}?a=b)",
+        f"![x](asset:{{{FILE}}})",
+        f"![x](asset:{FILE.replace('-', '')})",
+        "![x](asset:javascript)",
+        "[x](asset:javascript:alert(1))",
+        f"![[x](asset:{FILE})](https://a.example)",
+    ],
+)
+def test_what_names_no_file_gets_no_address(markdown: str) -> None:
+    elements = Elements()
+
+    elements.feed(render_now(markdown))
+
+    addresses = [attributes.get("src") or attributes.get("href") for _, attributes in elements.found]
+    assert [address for address in addresses if address not in (None, "https://a.example")] == []
+    assert text.files_in(markdown) == set()
 
 
 def test_formulas_reach_the_page_untouched_by_markdown() -> None:

@@ -36,6 +36,11 @@ simple("media_get_asset", "owner", asset_id="asset_id")
 simple("media_get_content", "owner", asset_id="asset_id")
 
 
+@recipe("media_get_shown_content", "peer", route=("get", "/v1/assets/{asset_id}/content"))
+async def _(world: World) -> Ask:
+    return Ask(by=world.learner, ids={"asset_id": world.picture_id})
+
+
 @recipe("media_delete_asset")
 async def _(world: World) -> Ask:
     return Ask(by=world.owner, ids={"asset_id": await world.asset()})
