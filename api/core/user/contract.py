@@ -112,6 +112,10 @@ class ForOneselfAlone(Forbidden):
     title = "Nobody does this in somebody else's name"
 
 
+class AvatarNotFound(NotFound):
+    title = "The profile shows no picture"
+
+
 class UserNotFound(NotFound):
     title = "There is no such person"
 

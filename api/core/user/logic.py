@@ -6,12 +6,15 @@ from typing import Any
 
 from api.core.auth.contract import AuthCalls, EmailTaken
 from api.core.user import rules, store
-from api.core.user.contract import SignUpTakenOver, UserCreated, UserNotFound, UserUpdated
+from api.core.user.contract import AvatarNotFound, SignUpTakenOver, UserCreated, UserNotFound, UserUpdated
+from api.core.user.rules import AVATAR_PURPOSE
 from api.core.user.store import User
+from api.media.media.contract import AssetId, MediaCalls, asset_ref
 from cluster.base.ids import UserId, new_id
 from cluster.base.principal import Principal, platform
 from cluster.base.problems import Stale
-from cluster.data import read, write
+from cluster.data import Transaction, read, uses, write
+from cluster.data.uses import Ref
 from cluster.events import emit
 from cluster.people.access import permitted, reach_of
 from cluster.people.calls import client
@@ -104,6 +107,58 @@ async def change_user(caller: Principal, user_id: UserId, changes: dict[str, Any
         user = await store.update_user(tx, replace(present, **changes))
         emit(tx, UserUpdated(user_id=user_id), version=user.version)
     return user
+
+
+async def get_avatar(caller: Principal) -> User:
+    """Return the caller, whose profile shows a picture.
+
+    Raises:
+        AvatarNotFound
+    """
+    user = await get_user(caller, caller.person())
+    if user.avatar_asset_id is None:
+        raise AvatarNotFound("PUT /v1/users/me/avatar shows one")
+    return user
+
+
+async def set_avatar(caller: Principal, asset_id: AssetId) -> User:
+    """Show a picture that the caller uploaded in their profile, and let go of the one before.
+
+    Raises:
+        ThingGone: it is no avatar of the caller's.
+        AssetNotReady, AssetRejected
+    """
+    user_id = caller.person()
+    await permitted(caller, "user:edit", store.find_user, user_id, missing=UserNotFound)
+    ref = asset_ref(asset_id)
+    asset = await client(MediaCalls).find_asset(asset_id)
+    if asset is None or (asset.owner_id, asset.org_id, asset.purpose) != (user_id, None, AVATAR_PURPOSE):
+        raise uses.thing_gone([ref], {ref: "/asset_id"})
+    asset.content_key()
+    async with write(caller, result=user_id) as tx:
+        await change_avatar(tx, user_id, asset_id)
+    return await get_avatar(caller)
+
+
+async def remove_avatar(caller: Principal) -> None:
+    """Show no picture. Removing none changes nothing."""
+    user_id = caller.person()
+    await permitted(caller, "user:edit", store.find_user, user_id, missing=UserNotFound)
+    async with write(caller, result=user_id, status=204) as tx:
+        await change_avatar(tx, user_id, None)
+
+
+async def change_avatar(tx: Transaction, user_id: UserId, asset_id: AssetId | None) -> None:
+    """Have the profile use this file alone, or none.
+
+    Raises:
+        ThingGone
+    """
+    user = await store.update_avatar(tx, user_id, asset_id)
+    if user is not None:
+        things = {} if asset_id is None else {asset_ref(asset_id): "/asset_id"}
+        await uses.use(tx, by=Ref("user", user_id), org_id=None, things=things, pointers=things)
+        emit(tx, UserUpdated(user_id=user_id), version=user.version)
 
 
 async def request_email(caller: Principal, email: str, password: str) -> User:

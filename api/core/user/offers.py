@@ -1,8 +1,18 @@
 """Offers of user: permissions about profiles and privacy requests."""
 
+from api.core.user.rules import AVATAR_PURPOSE
+from api.media.media.contract import UploadPurpose
 from cluster.people.access import Permission
 
 OFFERS = (
+    UploadPurpose(
+        name=AVATAR_PURPOSE,
+        max_bytes=5 * 1000**2,
+        content_types=("image/png", "image/jpeg", "image/webp"),
+        permission="user:edit",
+        targets=("user",),
+        seen_with="user:read",
+    ),
     Permission("user:read", "See a person's profile", roles=("self", "platform_admin")),
     Permission("user:edit", "Change a person's profile", roles=("self",)),
     Permission("privacy_request:read", "See a privacy request", roles=("self", "org_owner", "platform_admin")),

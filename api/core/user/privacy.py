@@ -13,7 +13,7 @@ PERSONAL_DATA = (
         person="id",
         columns=(
             *("id", "email", "email_verified", "name", "locale", "time_zone", "pronouns", "accessibility"),
-            *("created_at", "updated_at"),
+            *("avatar_asset_id", "created_at", "updated_at"),
         ),
         purpose="shows a person to others, and the platform to the person in their language and as they need it",
         kept="as long as the account; afterwards the id alone",
@@ -27,6 +27,7 @@ PERSONAL_DATA = (
             "time_zone": "UTC",
             "pronouns": None,
             "accessibility": "{}",
+            "avatar_asset_id": None,
             "state": "erased",
         },
         merge="delete",

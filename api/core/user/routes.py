@@ -18,10 +18,12 @@ from api.core.auth.contract import (
     WrongPassword,
 )
 from api.core.user import logic
-from api.core.user.contract import SignUpTakenOver, UserNotFound
+from api.core.user.contract import AvatarNotFound, SignUpTakenOver, UserNotFound
 from api.core.user.privacy_request.routes import router as privacy_requests
+from api.media.media.contract import AssetId, AssetNotReady, AssetRejected
 from cluster.base.ids import UserId
 from cluster.base.problems import Stale
+from cluster.data.uses import ThingGone
 from cluster.http import Answer, Body, Caller, IfMatch, Page, Paging, Patch, Router, Several, View
 
 router = Router("user")
@@ -61,6 +63,10 @@ class UserPatch(Patch):
     accessibility: AccessibilityPatch = AccessibilityPatch()
 
 
+class NewAvatar(Body):
+    asset_id: AssetId
+
+
 class EmailChange(Body):
     email: Email
     password: Password
@@ -88,7 +94,16 @@ class UserView(View):
     time_zone: str
     pronouns: str | None
     accessibility: AccessibilityView
+    avatar_url: str | None
+    """The address of its picture, for those who may see the profile."""
     created_at: datetime
+
+
+class AvatarView(View):
+    """The picture of a profile."""
+
+    asset_id: Annotated[AssetId, Field(validation_alias="avatar_asset_id")]
+    url: Annotated[str, Field(validation_alias="avatar_url")]
 
 
 USER = Answer(get=logic.get_user, view=UserView, etag="version")
@@ -141,6 +156,28 @@ async def change_user(
     """Change the caller's profile. The address is changed with `change-email`, because a new one must be verified."""
     work = logic.change_user(caller, _named(caller, user_id), patch.changes(), version)
     return await USER.once(response, caller, work)
+
+
+@router.get("/v1/users/me/avatar", raises=(AvatarNotFound,))
+async def get_avatar(caller: Caller) -> AvatarView:
+    """Return the picture that the caller's profile shows."""
+    return AvatarView.of(await logic.get_avatar(caller))
+
+
+@router.put(
+    "/v1/users/me/avatar",
+    raises=(ThingGone, AssetNotReady, AssetRejected),
+    example={"asset_id": "0198c0de-0000-7000-8000-000000000000"},
+)
+async def set_avatar(caller: Caller, avatar: NewAvatar) -> AvatarView:
+    """Show a picture in the caller's profile: PNG, JPEG or WebP, uploaded for the purpose `avatar` with the target `user:me`."""
+    return AvatarView.of(await logic.set_avatar(caller, avatar.asset_id))
+
+
+@router.delete("/v1/users/me/avatar", status_code=204)
+async def remove_avatar(caller: Caller) -> None:
+    """Show no picture any more. Nobody else uses the file, so it is deleted a day later."""
+    await logic.remove_avatar(caller)
 
 
 @router.post(

@@ -7,6 +7,8 @@ from functools import cache
 
 from cluster.base.problems import FieldError, Invalid
 
+AVATAR_PURPOSE = "avatar"
+"""The purpose of uploads that profiles show."""
 MAX_SIGN_UP_DURATION = timedelta(seconds=10)
 """All calls of a sign-up together take less: a sign-up that is not finished by then has broken off."""
 _JOINERS = frozenset("\u200c\u200d")

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from api.core.user.contract import Profile
+from api.media.media.contract import AssetId
 from cluster.base.ids import UserId
 from cluster.data import Connection, Transaction
 from cluster.people.access import Guarded
@@ -20,12 +21,18 @@ class User:
     time_zone: str
     pronouns: str | None
     accessibility: dict[str, Any]
+    avatar_asset_id: AssetId | None
     version: int
     created_at: datetime
     updated_at: datetime
 
+    @property
+    def avatar_url(self) -> str | None:
+        return None if self.avatar_asset_id is None else f"/v1/assets/{self.avatar_asset_id}/content"
 
-_USER = "id, email, email_verified, name, locale, time_zone, pronouns, accessibility, version, created_at, updated_at"
+
+_USER = """id, email, email_verified, name, locale, time_zone, pronouns, accessibility, avatar_asset_id, version, created_at,
+    updated_at"""
 
 FIND_USER = "SELECT " + _USER + """ FROM "user".users WHERE id = $user_id AND state = 'active'"""
 
@@ -86,6 +93,18 @@ UPDATE_USER = (
 async def update_user(tx: Transaction, user: User) -> User:
     """Store what a person may change of a profile, and return it with its new version."""
     return await tx.one(User, UPDATE_USER, user)
+
+
+UPDATE_AVATAR = (
+    """UPDATE "user".users SET avatar_asset_id = $asset_id, version = version + 1, updated_at = $now
+    WHERE id = $user_id AND state = 'active' AND avatar_asset_id IS DISTINCT FROM $asset_id RETURNING """
+    + _USER
+)
+
+
+async def update_avatar(tx: Transaction, user_id: UserId, asset_id: AssetId | None) -> User | None:
+    """Set a person's picture; None when the profile shows it already."""
+    return await tx.maybe(User, UPDATE_AVATAR, user_id=user_id, asset_id=asset_id)
 
 
 UPDATE_ADDRESS = (

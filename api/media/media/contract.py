@@ -56,6 +56,8 @@ class UploadPurpose:
     targets: tuple[TargetKind, ...]
     shown: bool = False
     """Whether those who may open what shows such a file may have its content, too."""
+    seen_with: str | None = None
+    """The permission on its place or owner that lets one have its content, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,14 +27,19 @@ async def readable(caller: Principal, asset_id: AssetId) -> Asset:
     """
     async with read() as db:
         found = await store.list_assets_by_id(db, [asset_id])
-    for asset in found:
-        if caller.id is not None and _is_shown(asset) and await _reads_what_shows(caller, asset):
-            return asset
+    if found and caller.id is not None and await _is_shown(caller, found[0]):
+        return found[0]
     return await permit(caller, "asset:download", found[0].guarded() if found else None, missing=AssetNotFound)
 
 
-def _is_shown(asset: Asset) -> bool:
-    return any(purpose.shown for purpose in offers(UploadPurpose) if purpose.name == asset.purpose)
+async def _is_shown(caller: Principal, asset: Asset) -> bool:
+    """Tell whether the caller may have the content because of what the file was uploaded for."""
+    purpose = next((each for each in offers(UploadPurpose) if each.name == asset.purpose), None)
+    if purpose is None:
+        return False
+    if purpose.seen_with is not None and not await lacking(caller, [purpose.seen_with], asset.guarded()):
+        return True
+    return purpose.shown and await _reads_what_shows(caller, asset)
 
 
 async def _reads_what_shows(caller: Principal, asset: Asset) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 
 from api.core.auth.contract import AuthCalls
 from api.core.rbac.contract import RbacCalls
+from api.core.user import logic as profiles
 from api.core.user.contract import (
     ArchiveNotReady,
     ForOneselfAlone,
@@ -247,7 +248,9 @@ def _erasing(request: Request, addresses: Sequence[str] = ()) -> Erasing:
 
 
 async def _ask(tx: Transaction, request: Request) -> None:
-    """Begin the next round."""
+    """Begin the next round. The profile lets go of its picture first, so that media finds nothing in use."""
+    if request.org_id is None:
+        await profiles.change_avatar(tx, request.user_id, None)
     await store.upsert_parts(tx, request.id, erasure.services())
     asked = await _move(tx, replace(request, state="running", failure=None, finished_at=None, round=request.round + 1))
     await erasure.begin(tx, _erasing(asked), round=asked.round, version=asked.version)

@@ -1,6 +1,7 @@
 """How to ask each operation of user for something that it grants; see `tests.platform.recipes`."""
 
-from tests.harness import PASSWORD, done
+from tests.files import upload
+from tests.harness import PASSWORD, Person, done
 from tests.platform.recipes import Ask, listing, open_to_all, recipe, simple, version
 from tests.platform.world import World
 
@@ -68,3 +69,36 @@ async def _(world: World) -> Ask:
     done(await person.post(f"/v1/privacy-requests/{request_id}/confirm"))
     await world.hub.settle()
     return Ask(by=person, ids={"request_id": request_id})
+
+
+async def _avatar(world: World) -> tuple[Person, str]:
+    """Return somebody who has uploaded a picture of themselves."""
+    person = await world.hub.person("pictured")
+    asset_id = await upload(person, "user:me", "avatar")
+    await world.hub.settle()
+    return person, asset_id
+
+
+@recipe("user_set_avatar", own=True)
+async def _(world: World) -> Ask:
+    person, asset_id = await _avatar(world)
+    return Ask(by=person, body={"asset_id": asset_id})
+
+
+@recipe("user_get_avatar", own=True)
+async def _(world: World) -> Ask:
+    person, asset_id = await _avatar(world)
+    done(await person.put("/v1/users/me/avatar", {"asset_id": asset_id}))
+    return Ask(by=person)
+
+
+@recipe("user_remove_avatar", own=True)
+async def _(world: World) -> Ask:
+    return Ask(by=await world.hub.person("pictured"))
+
+
+@recipe("media_get_avatar_content", route=("get", "/v1/assets/{asset_id}/content"))
+async def _(world: World) -> Ask:
+    person, asset_id = await _avatar(world)
+    done(await person.put("/v1/users/me/avatar", {"asset_id": asset_id}))
+    return Ask(by=world.operator, ids={"asset_id": asset_id})
