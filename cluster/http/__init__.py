@@ -4,7 +4,7 @@ from cluster.http.answers import Answer
 from cluster.http.bodies import Body, OrganizationId, Patch, View
 from cluster.http.conditions import IfMatch, set_etag
 from cluster.http.edge import Edge, Limits
-from cluster.http.kept import KeptAnswers
+from cluster.http.kept import KeptAnswers, reach_of_answer
 from cluster.http.once import once
 from cluster.http.openapi import openapi
 from cluster.http.paging import Page, Paging, Several
@@ -33,6 +33,7 @@ __all__ = [
     "openapi",
     "problem_of",
     "problem_response",
+    "reach_of_answer",
     "set_etag",
     "text_response",
 ]

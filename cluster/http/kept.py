@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Hashable
 from functools import partial
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,20 +13,18 @@ from cluster.signals.kept import Kept
 
 _SIZE_BYTES = 16 * 1024 * 1024
 _HEAD_BYTES = 500
-
-
-async def _same_for_all(caller: Principal) -> None:  # noqa: ARG001
-    return None
+Reach = Callable[[Principal], Awaitable[Hashable]]
 
 
 class KeptAnswers:
     """Keeps the answers of plain reads: `@router.get(..., kept=CATALOG)`.
 
     One answer serves all callers of a kind (guest, person, ...) with the same scopes for whom `reach` returns the same: what of
-    the caller decides about the answer. Transactions that change what is shown call `drop`.
+    the caller decides about the answer. The route takes it from `reach_of_answer` and asks for no other right, or one caller's
+    answer is kept for others. Without `reach`, guests' answers alone are kept. Transactions that change what is shown call `drop`.
     """
 
-    def __init__(self, topic: str, *, reach: Callable[[Principal], Awaitable[Hashable]] = _same_for_all) -> None:
+    def __init__(self, topic: str, *, reach: Reach | None = None) -> None:
         self._reach = reach
         self._answers: Kept[Hashable, Response] = Kept(
             topic, size=_SIZE_BYTES, weigh=lambda answer: _HEAD_BYTES + len(answer.body)
@@ -37,6 +36,14 @@ class KeptAnswers:
         """Return the kept answer, else that of `handle`. Problems are raised and not kept."""
         scope = request.scope
         caller: Principal = scope["state"]["principal"]
-        reach = None if caller.kind == "guest" else await self._reach(caller)
+        reach = None if self._reach is None else await self._reach(caller)
+        scope["state"]["reach"] = reach
+        if self._reach is None and caller.kind != "guest":
+            return await handle(request)
         key = (scope["path"], scope["query_string"], caller.kind, caller.scopes, reach)
         return await self._answers.get(key, partial(handle, request))
+
+
+async def reach_of_answer(request: Request) -> Any:
+    """Return the reach by which the answer is kept: `Annotated[Reach, Depends(reach_of_answer)]`."""
+    return request.scope["state"]["reach"]

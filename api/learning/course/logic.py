@@ -13,8 +13,8 @@ import asyncpg
 from api.core.rbac.contract import RbacCalls
 from api.learning.content.contract import ContentCalls
 from api.learning.course import rules, store
+from api.learning.course.catalog import kept
 from api.learning.course.catalog import store as catalog
-from api.learning.course.catalog.kept import ANSWERS
 from api.learning.course.contract import (
     CategoryUnknown,
     CourseArchived,
@@ -218,7 +218,7 @@ async def _check_categories(categories: Sequence[str]) -> None:
 
 async def tell_state(tx: Transaction, course_id: CourseId) -> None:
     """Emit what others project of a course, after a change of it, and let the catalogue be read again."""
-    ANSWERS.drop(tx)
+    kept.drop(tx)
     state, version = await store.get_course_state(tx, course_id)
     emit(tx, state, version=version)
 

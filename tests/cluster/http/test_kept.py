@@ -32,6 +32,11 @@ class Program:
             self.turns += 1
             return View(turn=self.turns)
 
+        @router.get("/v1/plain/same", public=True, kept=KeptAnswers("test.same"))
+        async def same() -> View:  # pyright: ignore[reportUnusedFunction]
+            self.turns += 1
+            return View(turn=self.turns)
+
         @router.get("/v1/plain/none", public=True, kept=kept, raises=(NotFound,))
         async def missing() -> View:  # pyright: ignore[reportUnusedFunction]
             self.turns += 1
@@ -77,6 +82,15 @@ async def test_an_answer_is_kept_apart_by_kind_scopes_and_reach(program: Program
         turns.append((await program.get("/v1/plain")).json()["turn"])
 
     assert turns == [1, 2, 2, 3, 4, 1, 3]
+
+
+async def test_answers_without_a_reach_are_kept_for_guests_alone(program: Program) -> None:
+    turns: list[int] = []
+
+    for program.caller in (GUEST, Principal(kind="person", id=UserId(new_id())), GUEST):
+        turns.append((await program.get("/v1/plain/same")).json()["turn"])
+
+    assert turns == [1, 2, 1]
 
 
 async def test_a_problem_is_not_kept(program: Program) -> None:

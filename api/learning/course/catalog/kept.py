@@ -11,13 +11,21 @@ async def reach(caller: Principal) -> Reach:
     return Reach() if caller.id is None else await reach_of(caller, "catalog:read-organization")
 
 
-ANSWERS = KeptAnswers("course.catalog", reach=reach)
+LISTS = KeptAnswers("course.catalog", reach=reach)
+LISTINGS = KeptAnswers("course.listings")
+
+
+def drop(tx: Transaction) -> None:
+    """Forget the answers in every process once `tx` has committed."""
+    LISTS.drop(tx)
+    LISTINGS.drop(tx)
 
 
 def forget_after(tx: Transaction) -> None:
     """Forget the answers in this process once `tx` has committed. Other processes keep them to the end of their second."""
 
     async def forget() -> None:
-        ANSWERS.forget()
+        LISTS.forget()
+        LISTINGS.forget()
 
     tx.after_commit(forget)

@@ -1,13 +1,13 @@
 """Use cases of the catalogue: it is open to everybody; courses for an organization's members only to them."""
 
-from api.learning.course.catalog import kept, store
+from api.learning.course.catalog import store
 from api.learning.course.catalog.store import Category, Facet, Filters, Listing
 from api.learning.course.contract import CourseId, CourseNotFound
 from cluster.base.ids import OrgId
 from cluster.base.principal import Principal
 from cluster.base.problems import Unauthorized
 from cluster.data import read
-from cluster.people.access import permit
+from cluster.people.access import Reach, permit
 
 
 async def get_listing(caller: Principal, course_id: CourseId) -> Listing:
@@ -22,17 +22,16 @@ async def get_listing(caller: Principal, course_id: CourseId) -> Listing:
 
 
 async def list_listings(
-    caller: Principal, filters: Filters, *, ids: list[CourseId] | None, before: CourseId | None, limit: int
+    reach: Reach, filters: Filters, *, ids: list[CourseId] | None, before: CourseId | None, limit: int
 ) -> list[Listing]:
-    org_ids = await _organizations(caller)
+    """List what is public, and what members of the organizations in `reach` may see."""
     async with read() as db:
-        return await store.list_listings(db, org_ids, filters, ids=ids, before=before, limit=limit)
+        return await store.list_listings(db, _organizations(reach), filters, ids=ids, before=before, limit=limit)
 
 
-async def list_facets(caller: Principal, filters: Filters) -> list[Facet]:
-    org_ids = await _organizations(caller)
+async def list_facets(reach: Reach, filters: Filters) -> list[Facet]:
     async with read() as db:
-        return await store.list_facets(db, org_ids, filters)
+        return await store.list_facets(db, _organizations(reach), filters)
 
 
 async def list_categories() -> list[Category]:
@@ -40,5 +39,5 @@ async def list_categories() -> list[Category]:
         return await store.list_categories(db)
 
 
-async def _organizations(caller: Principal) -> tuple[OrgId, ...]:
-    return tuple(OrgId(org_id) for org_id in (await kept.reach(caller)).org_ids)
+def _organizations(reach: Reach) -> tuple[OrgId, ...]:
+    return tuple(OrgId(org_id) for org_id in reach.org_ids)

@@ -3,19 +3,21 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import Query, Response
+from fastapi import Depends, Query, Response
 from pydantic import Field
 
 from api.learning.course.catalog import logic
-from api.learning.course.catalog.kept import ANSWERS
+from api.learning.course.catalog.kept import LISTINGS, LISTS
 from api.learning.course.catalog.store import Filters
 from api.learning.course.contract import CourseId, CourseNotFound, Visibility
 from api.learning.course.run.view import ListedRun
 from cluster.base.ids import OrgId
-from cluster.http import Caller, OrganizationId, Page, Paging, Router, Several, View
+from cluster.http import Caller, OrganizationId, Page, Paging, Router, Several, View, reach_of_answer
+from cluster.people.access import Reach
 
 router = Router("course")
 
+ReachOfAnswer = Annotated[Reach, Depends(reach_of_answer)]
 Category = Annotated[str | None, Query(max_length=40, description="Slug of a category: GET /v1/catalog/-/categories")]
 Tag = Annotated[str | None, Query(max_length=40)]
 Language = Annotated[str | None, Query(max_length=35, description="BCP 47")]
@@ -57,9 +59,10 @@ class FacetsView(View):
     languages: list[FacetView]
 
 
-@router.get("/v1/catalog", public=True, kept=ANSWERS)
+@router.get("/v1/catalog", public=True, kept=LISTS)
 async def list_catalog(
     caller: Caller,
+    reach: ReachOfAnswer,
     paging: Paging,
     response: Response,
     organization_id: OrgId | None = None,
@@ -72,7 +75,7 @@ async def list_catalog(
     filters = Filters(org_id=organization_id, category=category, tag=tag, language=language)
     after = paging.after(org=organization_id, category=category, tag=tag, language=language, id=id)
     listings = await logic.list_listings(
-        caller,
+        reach,
         filters,
         ids=id,
         before=CourseId(after[0]) if after else None,
@@ -82,9 +85,10 @@ async def list_catalog(
     return paging.page(listings, key=lambda listing: listing.course_id, render=ListingView.of)
 
 
-@router.get("/v1/catalog/-/facets", public=True, kept=ANSWERS)
+@router.get("/v1/catalog/-/facets", public=True, kept=LISTS)
 async def list_facets(
     caller: Caller,
+    reach: ReachOfAnswer,
     response: Response,
     organization_id: OrgId | None = None,
     category: Category = None,
@@ -93,7 +97,7 @@ async def list_facets(
 ) -> FacetsView:
     """Count the courses of the filtered catalogue by category, tag and language."""
     facets = await logic.list_facets(
-        caller, Filters(org_id=organization_id, category=category, tag=tag, language=language)
+        reach, Filters(org_id=organization_id, category=category, tag=tag, language=language)
     )
     _cache(caller, response)
     by_field: dict[str, list[FacetView]] = {"category": [], "tag": [], "language": []}
@@ -102,14 +106,14 @@ async def list_facets(
     return FacetsView(categories=by_field["category"], tags=by_field["tag"], languages=by_field["language"])
 
 
-@router.get("/v1/catalog/-/categories", public=True, kept=ANSWERS)
+@router.get("/v1/catalog/-/categories", public=True, kept=LISTS)
 async def list_categories(response: Response) -> list[CategoryView]:
     """List the categories of the catalogue, in their display order."""
     response.headers["Cache-Control"] = "public, max-age=300"
     return [CategoryView.of(category) for category in await logic.list_categories()]
 
 
-@router.get("/v1/catalog/{course_id}", public=True, kept=ANSWERS, raises=(CourseNotFound,))
+@router.get("/v1/catalog/{course_id}", public=True, kept=LISTINGS, raises=(CourseNotFound,))
 async def get_listing(caller: Caller, course_id: CourseId, response: Response) -> ListingView:
     """Return a published course with its runs."""
     listing = await logic.get_listing(caller, course_id)

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from api.learning.content.contract import FrozenId
 from api.learning.course import rules
-from api.learning.course.catalog.kept import ANSWERS
+from api.learning.course.catalog import kept
 from api.learning.course.contract import (
     CourseId,
     CourseNotFound,
@@ -108,7 +108,7 @@ async def end_run(caller: Principal, run_id: RunId) -> Run:
 
 
 async def _tell_state(tx: Transaction, run_id: RunId) -> None:
-    ANSWERS.drop(tx)
+    kept.drop(tx)
     state, version = await store.get_run_state(tx, run_id)
     emit(tx, state, version=version)
 

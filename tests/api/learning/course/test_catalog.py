@@ -1,10 +1,16 @@
 from typing import Any
 from uuid import UUID
 
+import pytest
+
+from api.learning.course.catalog import kept
 from api.learning.course.contract import CourseCalls, CourseId, Published
 from api.learning.enrollment.contract import EnrollmentChanged, EnrollmentId, State
 from cluster.base.ids import new_id
+from cluster.base.principal import Principal
 from cluster.events import envelope_of, inbox
+from cluster.people import relations
+from cluster.people.access import Reach
 from cluster.people.calls import client
 from tests.api.learning.course.conftest import Draft, add_lesson, new_course
 from tests.harness import Hub, School, done, problem
@@ -124,6 +130,49 @@ async def test_a_kept_answer_for_members_is_not_shown_to_others(hub: Hub, school
     answers = [(await who.get(path)).status_code for who in (school.owner, stranger, hub.guest, school.owner)]
 
     assert answers == [200, 404, 404, 200]
+
+
+async def test_what_a_new_member_is_shown_is_not_shown_to_others(
+    hub: Hub, school: School, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    internal = await _publish(hub, school, visibility="organization")
+    newcomer, stranger = await hub.person("newcomer"), await hub.person("stranger")
+    path = f"/v1/catalog/{internal}"
+    token = done(await school.owner.post("/v1/invitations", {"organization_id": str(school.org_id)}), 201)["token"]
+
+    # This process knows what it knows of rights for some moments, and the news comes to it last.
+    await hub.broadcasts_arrived()
+    monkeypatch.setattr(relations, "forget", lambda _user_id: None)  # pyright: ignore[reportUnknownLambdaType]
+
+    before = await newcomer.get(path)
+    done(await newcomer.post("/v1/invitations/-/accept", {"token": token}))
+    after = await newcomer.get(path)
+
+    assert (before.status_code, after.status_code) == (404, 200)
+    problem(await stranger.get(path), 404)
+
+
+async def test_a_list_made_while_somebody_joins_is_not_shown_to_others(
+    hub: Hub, school: School, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _publish(hub, school, visibility="organization")
+    newcomer, stranger = await hub.person("newcomer"), await hub.person("stranger")
+    token = done(await school.owner.post("/v1/invitations", {"organization_id": str(school.org_id)}), 201)["token"]
+    mine = {"organization_id": str(school.org_id)}
+    reach_of = kept.reach_of
+    joins = [newcomer]
+
+    async def reach_before_joining(caller: Principal, permission: str) -> Reach:
+        found = await reach_of(caller, permission)
+        if joins:
+            done(await joins.pop().post("/v1/invitations/-/accept", {"token": token}))
+            relations.forget(newcomer.id)
+        return found
+
+    monkeypatch.setattr(kept, "reach_of", reach_before_joining)
+    done(await newcomer.get("/v1/catalog", params=mine))
+
+    assert done(await stranger.get("/v1/catalog", params=mine))["items"] == []
 
 
 async def test_find_published_answers_whose_it_is_until_archived(hub: Hub, draft: Draft) -> None:
