@@ -13,6 +13,9 @@ from cluster.signals.kept import Kept
 
 _SIZE_BYTES = 16 * 1024 * 1024
 _HEAD_BYTES = 500
+_LONGEST_KEY = 1_000
+"""Answers to longer paths and queries are not kept: their keys would take more room than is counted."""
+
 Reach = Callable[[Principal], Awaitable[Hashable]]
 
 
@@ -38,7 +41,8 @@ class KeptAnswers:
         caller: Principal = scope["state"]["principal"]
         reach = None if self._reach is None else await self._reach(caller)
         scope["state"]["reach"] = reach
-        if self._reach is None and caller.kind != "guest":
+        length = len(scope["path"]) + len(scope["query_string"])
+        if length > _LONGEST_KEY or (self._reach is None and caller.kind != "guest"):
             return await handle(request)
         key = (scope["path"], scope["query_string"], caller.kind, caller.scopes, reach)
         return await self._answers.get(key, partial(handle, request))

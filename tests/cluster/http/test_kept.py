@@ -107,3 +107,11 @@ async def test_kept_answers_are_refused_for_reads_by_header() -> None:
 
     with pytest.raises(ValueError, match="/v1/plain"):
         router.get("/v1/plain", kept=KeptAnswers("test.answers"))(by_header)
+
+
+async def test_answers_to_long_queries_are_not_kept(program: Program) -> None:
+    path = f"/v1/plain?unknown={'x' * 60_000}"
+
+    turns = [(await program.get(path)).json()["turn"] for _ in range(2)]
+
+    assert turns == [1, 2]
