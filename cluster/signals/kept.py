@@ -7,6 +7,7 @@ from time import monotonic
 from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
+from cluster.base.problems import Unavailable
 from cluster.data import Transaction
 from cluster.signals import broadcast
 
@@ -62,15 +63,21 @@ class Kept(Generic[K, V]):
         return None if kept is None else kept[1]
 
     async def get(self, key: K, load: Callable[[], Awaitable[V]]) -> V:
-        """Return the value, and load it when it is not kept: once for all who ask meanwhile. Errors are not kept."""
+        """Return the value, and load it when it is not kept: once for all who ask meanwhile. Errors are not kept.
+
+        Raises:
+            Unavailable: nobody answers; those who waited for somebody else's reading have tried once more.
+        """
         kept = self._valid(key)
         if kept is not None:
             return kept[1]
-        loading = self._loading.get(key)
-        if loading is None:
-            loading = self._loading[key] = asyncio.create_task(self._load(key, load))
-        # A client that leaves does not take the answer from the others who wait for it.
-        return await asyncio.shield(loading)
+        if key in self._loading:
+            try:
+                return await self._loaded(key, load)
+            except Unavailable:
+                # For whoever asked first: their time was used up, or their service had no connection left.
+                pass
+        return await self._loaded(key, load)
 
     def put(self, key: K, value: V) -> None:
         """Keep a value from now on."""
@@ -102,6 +109,14 @@ class Kept(Generic[K, V]):
             self.forget(key)
 
         tx.after_commit(forget)
+
+    async def _loaded(self, key: K, load: Callable[[], Awaitable[V]]) -> V:
+        """Return what is being loaded, else begin to load."""
+        loading = self._loading.get(key)
+        if loading is None:
+            loading = self._loading[key] = asyncio.create_task(self._load(key, load))
+        # A client that leaves does not take the answer from the others who wait for it.
+        return await asyncio.shield(loading)
 
     async def _load(self, key: K, load: Callable[[], Awaitable[V]]) -> V:
         task = asyncio.current_task()

@@ -7,8 +7,9 @@ import orjson
 import pytest
 
 from cluster.base.ids import new_id
-from cluster.base.problems import Conflict
+from cluster.base.problems import Conflict, Unavailable
 from cluster.data import read
+from cluster.people import calls
 from cluster.signals import broadcast, outbox
 from cluster.signals.kept import Kept
 from tests.kernel import committed
@@ -139,6 +140,46 @@ async def test_kept_answers_others_when_the_first_client_leaves(source: Source) 
     source.held.set()
 
     assert await second == 1
+
+
+async def test_kept_does_not_refuse_others_when_the_first_is_out_of_time(source: Source) -> None:
+    kept: Kept[str, float] = Kept("test.kept", size=10, key=str)
+
+    async def left_s() -> float:
+        await source.load()
+        return calls.remaining_s()
+
+    async def hurried() -> float:
+        calls.set_deadline("0")
+        return await kept.get("a", left_s)
+
+    source.held.clear()
+    first = asyncio.create_task(hurried())
+    await source.began.wait()
+    others = [asyncio.create_task(kept.get("a", left_s)) for _ in range(3)]
+    source.held.set()
+
+    with pytest.raises(Unavailable):
+        await first
+    assert await asyncio.gather(*others) == [calls.DEADLINE_S] * 3
+    assert source.reads == 2
+
+
+async def test_kept_tries_once_more_for_others_when_nobody_answers(source: Source) -> None:
+    kept = a_minute()
+
+    async def fails() -> int:
+        await source.load()
+        raise Unavailable("not now")
+
+    source.held.clear()
+    asking = [asyncio.create_task(kept.get("a", fails)) for _ in range(5)]
+    await source.began.wait()
+    source.held.set()
+
+    answers = await asyncio.gather(*asking, return_exceptions=True)
+    assert [type(each) for each in answers] == [Unavailable] * 5
+    assert source.reads == 2
 
 
 async def test_kept_lets_go_of_what_was_not_used_for_longest() -> None:
