@@ -1,7 +1,8 @@
 """How to ask each operation of the API for something that it grants: one recipe per operationId.
 
 The recipes of a service stand in `tests/api/<namespace>/<service>/recipes.py`; `load_recipes` finds them. A recipe makes what it
-needs, so that asking spoils nothing for others, and names who may ask. `also` are outsiders who may too. `own`: everybody who is
+needs, so that asking spoils nothing for others, and names who may ask. `also` are outsiders who may too, `insider` among them:
+a member of the school without a role. `own`: everybody who is
 signed in asks about themselves alone, so only guests are refused.
 """
 
@@ -73,13 +74,15 @@ def recipe(operation_id: str, *also: str, **options: Any) -> Callable[[Make], Ma
     return register
 
 
-def simple(operation_id: str, who: str, *also: str, body: Any = None, own: bool = False, **ids: str) -> None:
+def simple(
+    operation_id: str, who: str, *also: str, body: Any = None, own: bool = False, private: bool = False, **ids: str
+) -> None:
     """Register a recipe for what the world has already: `ids` name its attributes."""
 
     async def make(world: World) -> Ask:
         return Ask(by=getattr(world, who), ids={name: _of(world, path) for name, path in ids.items()}, body=body)
 
-    RECIPES[operation_id] = Recipe(make=make, also=frozenset(also), own=own)
+    RECIPES[operation_id] = Recipe(make=make, also=frozenset(also), own=own, private=private)
 
 
 def listing(operation_id: str, who: str, *also: str, own: bool = False, hidden: bool = True, **query: str) -> None:

@@ -106,9 +106,20 @@ async def test_outsiders_are_refused_what_its_owner_gets(world: World, walked: W
     fresh = ask if walked.method == "get" else await walked.recipe.make(world)
     assert [violation async for violation in _violations(world, walked, fresh, granted)] == []
     assert [told async for told in _told_apart(world, walked, fresh)] == []
+    if walked.recipe.own and _items(granted):
+        assert await _lists_of_others(world, walked, fresh), (
+            "nobody else has rows here, so nothing shows whose are listed"
+        )
     if walked.method != "get":
         still = await walked.send(fresh, fresh.by)
         assert still.is_success, f"a refused request changed something: {still.status_code} {still.text}"
+
+
+async def _lists_of_others(world: World, walked: Walked, ask: Ask) -> list[Any]:
+    """Return what the outsiders are listed of their own."""
+    people = _outsiders(world, walked, ask)
+    answers = [await walked.send(ask, person) for name, person in people.items() if name != "guest"]
+    return [item for answer in answers for item in _items(answer) or []]
 
 
 async def _told_apart(world: World, walked: Walked, ask: Ask) -> AsyncIterator[str]:
@@ -170,8 +181,10 @@ async def _violations(world: World, walked: Walked, ask: Ask, granted: httpx.Res
 
 
 def _outsiders(world: World, walked: Walked, ask: Ask) -> dict[str, Person]:
-    """Return who may not make this request; of what is one's own, or private, the school's owner and members neither."""
-    insiders = {"owner": world.owner, "insider": world.insider} if walked.recipe.own or walked.recipe.private else {}
+    """Return who may not make this request, a member of the school too; of what is one's own, or private, its owner neither."""
+    insiders = {"insider": world.insider}
+    if walked.recipe.own or walked.recipe.private:
+        insiders["owner"] = world.owner
     everybody = world.outsiders | insiders
     return {name: each for name, each in everybody.items() if name not in walked.recipe.also and each is not ask.by}
 

@@ -195,9 +195,15 @@ class World:
         letters = done(await self.hub.guest.get("/v1/identities/-/mails", params={"limit": 100}))["items"]
         return next(letter["token"] for letter in letters if letter["to"] == person.email)
 
-    async def begun_upload(self, course: Course) -> str:
+    async def teacher(self, course: Course) -> Person:
+        """Let somebody new teach a course."""
+        person = await self.hub.person("teacher")
+        done(await self.owner.put(f"{course.path}/staff/{person.id}", {"role": "instructor"}))
+        return person
+
+    async def begun_upload(self, course: Course, by: Person | None = None) -> str:
         """Begin to upload the film for a course; return where it goes."""
-        begun = await self.owner.client.post("/v1/uploads", headers=self.upload_headers(course))
+        begun = await (by or self.owner).client.post("/v1/uploads", headers=self.upload_headers(course))
         assert begun.status_code == 201, begun.text
         return begun.headers["location"]
 
@@ -223,9 +229,9 @@ class World:
         """Make a film that waits to be processed."""
         return done(await self.owner.post("/v1/videos", {"asset_id": await self.asset()}), 201)["id"]
 
-    async def playback(self) -> str:
+    async def playback(self, person: Person | None = None) -> str:
         new = {"block_id": self.video_block_id, "run_id": self.course.run_id}
-        return done(await self.learner.post("/v1/playbacks", new), 201)["id"]
+        return done(await (person or self.learner).post("/v1/playbacks", new), 201)["id"]
 
     async def operation(self) -> str:
         """Begin something that takes long."""
@@ -249,9 +255,9 @@ class World:
             new |= {"user_id": str(someone.id), "organization_id": self.org_id}
         return done(await (person or self.owner).post("/v1/privacy-requests", new), 201)["id"]
 
-    async def session(self) -> str:
-        """Sign the owner in once more."""
-        signed_in = await self.hub.guest.post("/v1/sessions", {"email": self.owner.email, "password": PASSWORD})
+    async def session(self, person: Person) -> str:
+        """Sign somebody in once more."""
+        signed_in = await self.hub.guest.post("/v1/sessions", {"email": person.email, "password": PASSWORD})
         return done(signed_in, 201)["id"]
 
 

@@ -19,11 +19,11 @@ async def _(world: World) -> Ask:
     return Ask(by=person, body={"password": PASSWORD, "new_password": "another long enough sentence"})
 
 
-@recipe("auth_get_session")
+@recipe("auth_get_session", private=True)
 async def _(world: World) -> Ask:
-    return Ask(by=world.owner, ids={"session_id": await world.session()})
+    return Ask(by=world.bystander, ids={"session_id": await world.session(world.bystander)})
 
 
-@recipe("auth_end_session")
+@recipe("auth_end_session", private=True)
 async def _(world: World) -> Ask:
-    return Ask(by=world.owner, ids={"session_id": await world.session()})
+    return Ask(by=world.bystander, ids={"session_id": await world.session(world.bystander)})

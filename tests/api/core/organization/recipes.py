@@ -4,8 +4,8 @@ from tests.platform.recipes import Ask, listing, open_to_all, recipe, simple, ve
 from tests.platform.world import World
 
 open_to_all("organization_preview", "the invitation's token is what it asks for")
-listing("organization_list_organizations", "owner", id="org_id")
-simple("organization_get_organization", "owner", organization_id="org_id")
+listing("organization_list_organizations", "owner", "insider", id="org_id")
+simple("organization_get_organization", "owner", "insider", organization_id="org_id")
 listing("organization_list_members", "owner", organization_id="org_id")
 
 
@@ -20,7 +20,7 @@ async def _(world: World) -> Ask:
     return Ask(by=world.owner, ids={"organization_id": world.org_id}, body={"name": "Renamed"}, headers=headers)
 
 
-simple("organization_get_settings", "owner", organization_id="org_id")
+simple("organization_get_settings", "owner", "insider", organization_id="org_id")
 simple("organization_get_platform_settings", "operator")
 
 

@@ -25,7 +25,7 @@ async def _(world: World) -> Ask:
     return Ask(by=world.owner, ids={"grant_id": (await world.grant())["id"]})
 
 
-@recipe("rbac_list_roles")
+@recipe("rbac_list_roles", "insider")
 async def _(world: World) -> Ask:
     await world.role()
     return Ask(by=world.owner, query={"organization_id": world.org_id, "limit": 100})
@@ -42,7 +42,7 @@ async def _(world: World) -> Ask:
     return Ask(by=world.owner, query=about)
 
 
-@recipe("rbac_get_role")
+@recipe("rbac_get_role", "insider")
 async def _(world: World) -> Ask:
     return Ask(by=world.owner, ids={"role_id": (await world.role())["id"]})
 

@@ -7,15 +7,15 @@ from tests.platform.world import World
 
 open_to_all("user_sign_up", "open to all")
 open_to_all("user_get_privacy_report", "the token is what it asks for")
-simple("user_get_user", "owner", user_id="owner.id")
+simple("user_get_user", "bystander", private=True, user_id="bystander.id")
 listing("user_list_users", "operator", email="owner.email")
 
 
-@recipe("user_change_user")
+@recipe("user_change_user", private=True)
 async def _(world: World) -> Ask:
-    path = f"/v1/users/{world.owner.id}"
-    headers = await version(world.owner, path)
-    return Ask(by=world.owner, ids={"user_id": world.owner.id}, body={"pronouns": "she/her"}, headers=headers)
+    person = world.bystander
+    headers = await version(person, f"/v1/users/{person.id}")
+    return Ask(by=person, ids={"user_id": person.id}, body={"pronouns": "she/her"}, headers=headers)
 
 
 @recipe("user_change_email", own=True)
@@ -46,12 +46,28 @@ async def _(world: World) -> Ask:
     return Ask(by=world.owner, query={"organization_id": world.org_id})
 
 
+@recipe("user_list_own_privacy_requests", own=True, route=("get", "/v1/privacy-requests"))
+async def _(world: World) -> Ask:
+    people = [await world.hub.person("leaving"), world.peer]
+    listed = [done(await person.get("/v1/privacy-requests"))["items"] for person in people]
+    for person, requests in zip(people, listed, strict=True):
+        if not requests:
+            await world.privacy_request(person)
+    return Ask(by=people[0])
+
+
+@recipe("user_get_own_privacy_request", private=True, route=("get", "/v1/privacy-requests/{request_id}"))
+async def _(world: World) -> Ask:
+    person = await world.hub.person("leaving")
+    return Ask(by=person, ids={"request_id": await world.privacy_request(person)})
+
+
 @recipe("user_get_privacy_request")
 async def _(world: World) -> Ask:
     return Ask(by=world.owner, ids={"request_id": await world.privacy_request()})
 
 
-@recipe("user_confirm_privacy_request")
+@recipe("user_confirm_privacy_request", private=True)
 async def _(world: World) -> Ask:
     person = await world.hub.person("leaving")
     return Ask(by=person, ids={"request_id": await world.privacy_request(person)})
@@ -62,7 +78,7 @@ async def _(world: World) -> Ask:
     return Ask(by=world.owner, ids={"request_id": await world.privacy_request()})
 
 
-@recipe("user_get_privacy_archive")
+@recipe("user_get_privacy_archive", private=True)
 async def _(world: World) -> Ask:
     person = await world.hub.person("leaving")
     request_id = await world.privacy_request(person)

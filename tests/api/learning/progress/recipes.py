@@ -12,7 +12,7 @@ async def _(world: World) -> Ask:
     return Ask(by=world.learner, body={"enrollment_id": world.enrollment_id, "block_id": world.course.text_id})
 
 
-@recipe("progress_heartbeat")
+@recipe("progress_heartbeat", private=True)
 async def _(world: World) -> Ask:
     body = {"playback_id": await world.playback(), "position_s": 0.1, "watched": [[0, 0.1]]}
     return Ask(by=world.learner, body=body)

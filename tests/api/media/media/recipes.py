@@ -9,22 +9,25 @@ async def _(world: World) -> Ask:
     return Ask(by=world.owner, headers=world.upload_headers(world.course))
 
 
-@recipe("media_go_on_with_upload", route=("patch", "/v1/uploads/{upload_id}"))
+@recipe("media_go_on_with_upload", private=True, route=("patch", "/v1/uploads/{upload_id}"))
 async def _(world: World) -> Ask:
-    ids = {"upload_id": (await world.begun_upload(world.course)).rpartition("/")[2]}
-    return Ask(by=world.owner, ids=ids, content=world.film, headers=SENDING)
+    teacher = await world.teacher(course := await world.draft())
+    ids = {"upload_id": (await world.begun_upload(course, teacher)).rpartition("/")[2]}
+    return Ask(by=teacher, ids=ids, content=world.film, headers=SENDING)
 
 
-@recipe("media_ask_about_upload", route=("head", "/v1/uploads/{upload_id}"))
+@recipe("media_ask_about_upload", private=True, route=("head", "/v1/uploads/{upload_id}"))
 async def _(world: World) -> Ask:
-    ids = {"upload_id": (await world.begun_upload(world.course)).rpartition("/")[2]}
-    return Ask(by=world.owner, ids=ids, headers={"Tus-Resumable": "1.0.0"})
+    teacher = await world.teacher(course := await world.draft())
+    ids = {"upload_id": (await world.begun_upload(course, teacher)).rpartition("/")[2]}
+    return Ask(by=teacher, ids=ids, headers={"Tus-Resumable": "1.0.0"})
 
 
-@recipe("media_end_upload", route=("delete", "/v1/uploads/{upload_id}"))
+@recipe("media_end_upload", private=True, route=("delete", "/v1/uploads/{upload_id}"))
 async def _(world: World) -> Ask:
-    ids = {"upload_id": (await world.begun_upload(world.course)).rpartition("/")[2]}
-    return Ask(by=world.owner, ids=ids, headers={"Tus-Resumable": "1.0.0"})
+    teacher = await world.teacher(course := await world.draft())
+    ids = {"upload_id": (await world.begun_upload(course, teacher)).rpartition("/")[2]}
+    return Ask(by=teacher, ids=ids, headers={"Tus-Resumable": "1.0.0"})
 
 
 @recipe("media_list_assets")

@@ -11,7 +11,9 @@ async def _(world: World) -> Ask:
 
 @recipe("video_streaming_list_playbacks", own=True)
 async def _(world: World) -> Ask:
-    return Ask(by=world.learner, query={"id": str(await world.playback())})
+    await world.playback(world.peer)
+    await world.playback()
+    return Ask(by=world.learner)
 
 
 @recipe("video_streaming_preview", route=("post", "/v1/playbacks"))
