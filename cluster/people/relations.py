@@ -27,6 +27,8 @@ _MAX_BROADCAST_AGE_S = 1.5
 """Answers are kept only while broadcasts are known to arrive this promptly."""
 _MAX_USERS = 20_000
 """Of whom answers are kept: a replica sees every user of the platform."""
+_MAX_ANSWERS = 1_000
+"""Kept of one user: there is a question for each run that they look at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,8 @@ class Relations:
         if len(_kept) > _MAX_USERS:
             _kept.popitem(last=False)
         answer = self._asked[question] = await ask()
+        if len(answers) >= _MAX_ANSWERS:
+            answers.clear()
         answers[question] = (time.monotonic() + ttl_s, answer)
         return answer
 

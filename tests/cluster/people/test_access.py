@@ -107,6 +107,17 @@ async def test_who_does_not_learn_yet_is_asked_about_again(owners: Owners) -> No
     assert await permit(person, permission, run) == "film"
 
 
+async def test_of_one_person_no_more_than_some_answers_are_kept(owners: Owners) -> None:
+    person = somebody()
+    permission = next(name for name in sorted(permissions_of_role("learner")))
+
+    for _ in range(2_000):
+        await permit(person, permission, Guarded("film", org_id=ORG, run_id=new_id()))
+
+    kept = relations._kept[person.person()]  # pyright: ignore[reportPrivateUsage]
+    assert len(kept) <= 1_000
+
+
 async def test_a_session_bound_to_an_organization_sees_nothing_of_another(owners: Owners) -> None:
     bound = somebody(bound_org=OrgId(new_id()))
     mine_elsewhere = Guarded("enrolment", org_id=ORG, owner_id=bound.id, see="enrollment:read")
