@@ -1,6 +1,6 @@
 """Use cases of the catalogue: it is open to everybody; courses for an organization's members only to them."""
 
-from api.learning.course.catalog import store
+from api.learning.course.catalog import kept, store
 from api.learning.course.catalog.store import Category, Facet, Filters, Listing
 from api.learning.course.contract import CourseId, CourseNotFound
 from cluster.base.ids import OrgId
@@ -11,8 +11,7 @@ from cluster.people.access import Reach, permit
 
 
 async def get_listing(caller: Principal, course_id: CourseId) -> Listing:
-    async with read() as db:
-        guarded = await store.find_listing(db, course_id)
+    guarded = await kept.find_listing(course_id)
     permission = guarded.see if guarded is not None and guarded.see is not None else "catalog:read"
     try:
         return await permit(caller, permission, guarded, missing=CourseNotFound)

@@ -90,12 +90,14 @@ async def test_a_list_asks_for_the_callers_organizations_and_nothing_else(hub: H
     assert not [sql for sql in counted.sql if "enrollment." in sql]
 
 
-async def test_a_kept_answer_costs_no_statement(hub: Hub, published: Draft) -> None:
+@pytest.mark.parametrize("signed_in", [False, True])
+async def test_a_kept_listing_costs_no_statement(hub: Hub, published: Draft, signed_in: bool) -> None:
     path = f"/v1/catalog/{published.id}"
-    first = done(await hub.guest.get(path))
+    person = published.owner if signed_in else hub.guest
+    first = done(await person.get(path))
 
     with hub.statements() as counted:
-        second = done(await hub.guest.get(path))
+        second = done(await person.get(path))
 
     assert (second, counted.sql) == (first, [])
 
