@@ -7,6 +7,7 @@ the contracts' lock, and a golden document for each new event.
 import argparse
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -87,22 +88,32 @@ def generated() -> dict[Path, str]:
 
 
 def new_golden_documents() -> dict[Path, str]:
-    """Return a document for each event that has none. One that is there stays as its release wrote it."""
+    """Return a document for each event of which none is committed. One that is committed stays as its release wrote it."""
     load(table(), "contract")
     kinds = {GOLDEN / f"{kind.name}.json": kind for kind in event_types() if kind.service in table()}
     return {
         path: json.dumps(json.loads(contracts.golden(kind)), indent=1) + "\n"
         for path, kind in kinds.items()
-        if not path.exists()
+        if not path.exists() or committed(path) is None
     }
 
 
+def committed(path: Path) -> str | None:
+    """Return the text of a file as the last commit has it, without git as it stands here; None: it was never committed."""
+    if not (REPOSITORY / ".git").exists() or not path.is_relative_to(REPOSITORY):
+        return path.read_text() if path.exists() else None
+    name = path.relative_to(REPOSITORY).as_posix()
+    shown = subprocess.run(["git", "show", f"HEAD:{name}"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    return shown.stdout if shown.returncode == 0 else None
+
+
 def broken_contracts(now: str) -> list[str]:
-    """Return what the lock of this checkout promises and the code does not keep."""
-    if not CONTRACTS.exists():
+    """Return what the committed lock promises and the code does not keep: what is not committed yet may change."""
+    locked = committed(CONTRACTS)
+    if locked is None:
         return []
     try:
-        before = json.loads(CONTRACTS.read_text())
+        before = json.loads(locked)
     except json.JSONDecodeError:
         return [
             f"{CONTRACTS.relative_to(REPOSITORY)} is no JSON: take the side of the main branch, then generate again"

@@ -1,6 +1,7 @@
 """Contracts between releases: the lock refuses what another release does not understand, and every event decodes."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ from cluster.base.registry import load
 from cluster.base.services import table
 from cluster.events import Envelope, event_type, event_types
 from deployments.contracts import Lock, breaks, lock
-from deployments.generate import CONTRACTS, GOLDEN, main
+from deployments.generate import CONTRACTS, GOLDEN, broken_contracts, main
 
 load(table(), "contract")
 TYPES = [kind.name for kind in event_types() if kind.service in table()]
@@ -73,6 +74,23 @@ def test_generate_refuses_to_lock_a_break(
     assert code == 1
     assert "events: run.ended.reason was removed" in capsys.readouterr().out
     assert json.loads(path.read_text()) == before
+
+
+def test_generate_locks_nothing_before_it_is_committed(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    now = CONTRACTS.read_text()
+    written = json.loads(now)
+    written["events"]["entry.written"] = {"book_id": "UUID"}
+    path = tmp_path / "lock.json"
+    path.write_text(json.dumps(written))
+    monkeypatch.setattr("deployments.generate.CONTRACTS", path)
+    assert broken_contracts(now) == ["events: entry.written was removed"]
+
+    def as_committed(_path: Path) -> str:
+        return now
+
+    monkeypatch.setattr("deployments.generate.committed", as_committed)
+
+    assert broken_contracts(now) == []
 
 
 @pytest.mark.parametrize("name", TYPES)

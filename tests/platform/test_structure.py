@@ -318,4 +318,4 @@ def test_names_of_tests_have_at_most_70_characters() -> None:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
     ]
 
-    assert [f"{path}: {name}" for path, name in named if len(name) > 70] == []
+    assert [f"{path}: {name}" for path, name in named if len(name) > 70] == [], "at most 70 characters"
