@@ -42,14 +42,14 @@ class Completion:
 
 
 def guard(learner: Learner) -> Guarded[Learner]:
-    """Guard the progress of a learner; as of the enrolment, fellow learners do not know that it exists."""
+    """Guard the progress of a learner; learners and teachers of the same run may know that it exists."""
     return Guarded(
         learner,
         org_id=learner.org_id,
         course_id=learner.course_id,
         run_id=learner.run_id,
         owner_id=learner.user_id,
-        see="progress:read",
+        see="run:attend",
     )
 
 

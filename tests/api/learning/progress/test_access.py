@@ -26,7 +26,7 @@ async def test_progress_is_seen_by_its_learner_and_the_staff_alone(hub: Hub, pub
     await hub.settle()
     await hub.broadcasts_arrived()
     assert done(await assistant.get(path)) == mine
-    problem(await other.person.get(path), 404, "progress-not-found")
+    problem(await other.person.get(path), 403)
     for outsider in (await hub.person("stranger"), (await hub.school()).owner):
         problem(await outsider.get(path), 404, "progress-not-found")
     problem(await hub.guest.get(path), 401)

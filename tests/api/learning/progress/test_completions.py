@@ -64,7 +64,7 @@ async def test_only_the_learner_completes_and_only_what_is_open_to_them(hub: Hub
     block = (await _blocks(viewer))[0]
     stranger = await hub.person("stranger")
     theirs = {"enrollment_id": viewer.enrollment_id, "block_id": block}
-    problem(await other.person.post("/v1/completions", theirs), 404, "progress-not-found")
+    problem(await other.person.post("/v1/completions", theirs), 403)
     problem(await draft.owner.post("/v1/completions", theirs), 403)
     problem(await stranger.post("/v1/completions", theirs), 404, "progress-not-found")
     problem(await hub.guest.post("/v1/completions", theirs), 401)
