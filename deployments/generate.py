@@ -91,20 +91,30 @@ def new_golden_documents() -> dict[Path, str]:
     """Return a document for each event of which none is committed. One that is committed stays as its release wrote it."""
     load(table(), "contract")
     kinds = {GOLDEN / f"{kind.name}.json": kind for kind in event_types() if kind.service in table()}
+    kept = {path for path in kinds if path.exists()}
+    listed = _git("ls-tree", "--name-only", "HEAD", f"{GOLDEN.relative_to(REPOSITORY).as_posix()}/")
+    if listed is not None:
+        kept &= {REPOSITORY / name for name in listed.splitlines()}
     return {
         path: json.dumps(json.loads(contracts.golden(kind)), indent=1) + "\n"
         for path, kind in kinds.items()
-        if not path.exists() or committed(path) is None
+        if path not in kept
     }
+
+
+def _git(*arguments: str) -> str | None:
+    """Return what git says of this checkout; None when it refuses, or this is no checkout."""
+    if not (REPOSITORY / ".git").exists():
+        return None
+    asked = subprocess.run(["git", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    return asked.stdout if asked.returncode == 0 else None
 
 
 def committed(path: Path) -> str | None:
     """Return the text of a file as the last commit has it, without git as it stands here; None: it was never committed."""
     if not (REPOSITORY / ".git").exists() or not path.is_relative_to(REPOSITORY):
         return path.read_text() if path.exists() else None
-    name = path.relative_to(REPOSITORY).as_posix()
-    shown = subprocess.run(["git", "show", f"HEAD:{name}"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    return shown.stdout if shown.returncode == 0 else None
+    return _git("show", f"HEAD:{path.relative_to(REPOSITORY).as_posix()}")
 
 
 def broken_contracts(now: str) -> list[str]:

@@ -150,6 +150,7 @@ async def test_each_event_takes_effect_once_through_crashes_and_rebalances(stage
     versions = dict(await rows("SELECT id::text, version FROM probe.things"))
     assert sum(versions.values()) == 180
     assert await effects() == {key: list(range(1, last + 1)) for key, last in versions.items()}
+    assert await rows("SELECT 1 FROM hub.outbox") == []
 
 
 async def test_a_worker_host_delivers_parks_heals_and_works(stage: Stage) -> None:
