@@ -15,6 +15,7 @@ import logging
 import time
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any, cast
 from uuid import uuid4
 
 from aiokafka import AIOKafkaProducer
@@ -25,7 +26,7 @@ from cluster import events
 from cluster.base.telemetry import REGISTRY, span_from
 from cluster.data import read
 from cluster.events import kafka
-from cluster.signals import broadcast, outbox
+from cluster.signals import outbox, rooms
 from cluster.signals.outbox import SHARDS, Waiting
 from cluster.signals.wake import Bell, end
 
@@ -172,13 +173,14 @@ class Relay:
     async def _send(self, rows: Sequence[Waiting]) -> None:
         try:
             producer = await self._ready_producer({row.topic for row in rows})
+            content = [("content-type", b"application/cloudevents+json")]
             with span_from(None, "publish", "producer", {"events": len(rows)}):
                 acks = [
                     await producer.send(
                         row.topic,
                         row.envelope.encode(),
                         key=row.key.encode(),
-                        headers=[("content-type", b"application/cloudevents+json")],
+                        headers=content,
                     )
                     for row in rows
                 ]
@@ -200,6 +202,7 @@ class Relay:
                 enable_idempotence=True,
                 request_timeout_ms=15_000,
                 max_batch_size=BATCH_BYTES,
+                partitioner=cast(Any, kafka.partition_of),  # aiokafka's type names its own class; any callable does
             )
             try:
                 await producer.start()
@@ -227,7 +230,7 @@ class Relay:
         async with read() as db:
             rows = await outbox.next_broadcasts(db, shards, _BATCH)
         if rows:
-            await broadcast.send(*(row.envelope for row in rows))
+            await rooms.send_waiting(rows)
             async with read() as db:
                 await outbox.delete(db, rows)
             _published.labels("redis").inc(len(rows))

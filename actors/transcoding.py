@@ -14,10 +14,13 @@ from typing import Any, cast
 from api.media.video_processing.contract import Transcode
 from api.media.video_processing.film.encode import EncodedTrack
 from api.media.video_processing.film.faults import EncodingFailed
+from api.media.video_processing.offers import TRANSCODING
 from api.media.video_processing.transcode import coordinator
 from api.media.video_processing.transcode.pieces import Cut, Executor, LocalExecutor, Piece, encode_piece
+from cluster.base.problems import Unavailable
 from cluster.data import objects
 from cluster.jobs import JobRun, perform
+from cluster.people import flags
 
 CPUS_PER_PIECE = 1.0
 SPREAD_FROM_CPUS = 16
@@ -27,6 +30,9 @@ _STOP_LIMIT_S = 10.0
 
 @perform(Transcode)
 async def transcode(run: JobRun, args: Transcode) -> None:
+    """Process a film; while operators have switched that off it waits, as for a server that is away."""
+    if not flags.value(TRANSCODING, run.principal):
+        raise Unavailable("operators have switched the processing of films off")
     await coordinator.transcode(run, args.video_id, executor())
 
 

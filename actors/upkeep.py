@@ -16,7 +16,7 @@ from cluster.base.telemetry import REGISTRY
 from cluster.data import Connection, idempotency, read
 from cluster.jobs import bulk, operations, things
 from cluster.jobs import run as job_runs
-from cluster.signals import broadcast
+from cluster.signals import broadcast, rooms
 
 INBOX_DAYS = 14
 """Longer than anything can be redelivered after: Kafka keeps a topic for 7 days."""
@@ -133,6 +133,7 @@ def _purges() -> list[Callable[[], Awaitable[bool]]]:
     async def broadcasts() -> bool:
         with suppress(RedisError, OSError):
             await broadcast.trim(datetime.now(UTC) - broadcast.KEPT_FOR)
+            await rooms.trim(datetime.now(UTC) - broadcast.KEPT_FOR)
         return False
 
     return [

@@ -35,10 +35,11 @@ class WorkerHost:
     async def start(self) -> None:
         """Open the process and begin. Kafka and Redis may be away: their loops wait for them."""
         label = self.services[0] if len(self.services) == 1 else f"{len(self.services)} services"
-        await host.open_process(self.services, name=f"worker:{label}", connections=host.WORKER_CONNECTIONS)
-        registry.load(self.services, "contract", "handlers", "jobs", "process")
-        register(self.services)
-        performers.load()
+        with registry.loading():
+            await host.open_process(self.services, name=f"worker:{label}", connections=host.WORKER_CONNECTIONS)
+            registry.load(self.services, "contract", "handlers", "jobs", "process")
+            register(self.services)
+            performers.load()
         self.start_parts()
 
     def start_parts(self) -> None:

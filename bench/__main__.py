@@ -34,10 +34,13 @@ class Measurement:
     what: str
     module: str
     servers: tuple[str, ...] = ALL
+    limited: bool = False
+    """Rate plans count. Elsewhere one person asks more than any plan allows."""
 
 
 MEASUREMENTS = {
     "noop": Measurement("what the edge costs a request", "bench.noop"),
+    "limits": Measurement("what limits and compression cost, and how overload ends", "bench.limits", limited=True),
     "course": Measurement("reading a course", "bench.course"),
     "reads": Measurement("reading what is published", "bench.reads"),
     "writes": Measurement("creating a course", "bench.writes"),
@@ -46,6 +49,12 @@ MEASUREMENTS = {
     "film": Measurement("a film into its renditions", "bench.film", ()),
     "imports": Measurement("what the code of a host costs", "bench.imports", ()),
     "bulk": Measurement("a roster of many people", "bench.bulk", ("postgres", "valkey", "s3")),
+    "search": Measurement("finding what changed, and how well", "bench.search", ("postgres", "valkey", "opensearch")),
+    "letters": Measurement("letters to a mail server", "bench.letters", ("postgres", "valkey", "s3")),
+    "notices": Measurement("from events to inboxes", "bench.notices", ("postgres", "valkey", "s3")),
+    "live": Measurement("one message to many connections", "bench.live", ("postgres", "valkey")),
+    "flags": Measurement("deciding by flags", "bench.flags", ()),
+    "moderation": Measurement("screening a text", "bench.moderation", ("postgres", "valkey", "s3")),
     "up": Measurement("starting, memory and idling", "bench.up", ()),
 }
 
@@ -92,7 +101,8 @@ def _measure(measurement: Measurement, *, quick: bool) -> list[Figure]:
     with running_servers(measurement.servers) as where:
         port = free_port()
         address = {"HUB_PORT": str(port), "HUB_PUBLIC_URL": f"http://127.0.0.1:{port}"}
-        return _run(measurement, where | address, quick=quick)
+        limits = {"HUB_RATE_LIMITS": "on" if measurement.limited else "off"}
+        return _run(measurement, where | address | limits, quick=quick)
 
 
 def _run(measurement: Measurement, env: dict[str, str], *, quick: bool) -> list[Figure]:

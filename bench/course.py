@@ -10,7 +10,7 @@ import uvloop
 from bench.figures import Figure, hand_over
 from bench.stack import in_turns, running_peer, running_stack
 
-_GOAL = 0.7
+_GOAL = 0.75
 
 
 async def run() -> list[Figure]:

@@ -21,10 +21,13 @@ CONNECTIONS = 32
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What came back: answers per second, and how many of all were not 200."""
+    """What came back: answers per second, and how much failed."""
 
     per_s: float
     failed: int
+    """Answers other than 200 and 201, and connections that the server closed."""
+    why: str = ""
+    """The first line of one of those answers, as far as the client tells."""
 
 
 async def load(url: str, *, seconds: float, token: str = "", body: str = "") -> Load:
@@ -73,6 +76,7 @@ class _Connection(asyncio.Protocol):
         self._received = b""
         self.answered = 0
         self.failed = 0
+        self.why = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are none of asyncio's classes.
@@ -91,7 +95,9 @@ class _Connection(asyncio.Protocol):
         if length is None or len(body) < int(length[1]):
             return
         self.answered += 1
-        self.failed += not head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 201"))
+        if not head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 201")):
+            self.failed += 1
+            self.why = head.partition(b"\r\n")[0].decode("latin-1")
         self._received = b""
         if self._transport is not None:
             self._transport.write(self._request)
@@ -122,9 +128,10 @@ async def _load(url: str, seconds: float, token: str, body: str) -> Load:
     broken = sum(not connection.open for connection in connections)
     answered = sum(connection.answered for connection in connections)
     failed = sum(connection.failed for connection in connections)
+    why = next((connection.why for connection in connections if connection.why), "closed" if broken else "")
     for connection in connections:
         connection.close()
-    return Load(answered / took_s, failed + broken)
+    return Load(answered / took_s, failed + broken, why)
 
 
 if __name__ == "__main__":

@@ -83,6 +83,7 @@ _FIND_GRANTS = """
 SELECT g.role, r.permissions, g.scope, g.scope_id, g.org_id, g.expires_at
 FROM rbac.grants g LEFT JOIN rbac.roles r ON r.id = g.role_id
 WHERE g.user_id = $1 AND g.ended_at IS NULL AND (g.expires_at IS NULL OR g.expires_at > now())
+    AND g.scope_id = ANY($2::uuid[])
 """
 _INSERT_OUTLINE = (
     "INSERT INTO content.outlines (course_id, org_id, created_at, changed_at) VALUES ($1, $2, now(), now())"
@@ -129,10 +130,10 @@ async def create_course(new: NewCourse) -> Course:
     """Run the statements of the platform's route, in the same three transactions."""
     course_id, run_id = uuid4(), uuid4()
     pool: Any = create.state.pool
-    await pool.fetch(_FIND_GRANTS, _AUTHOR)
+    await pool.fetch(_FIND_GRANTS, _AUTHOR, [new.organization_id])
     async with pool.acquire() as db, db.transaction():
         await db.execute(_INSERT_OUTLINE, course_id, new.organization_id)
-    await pool.fetch(_FIND_GRANTS, _AUTHOR)
+    await pool.fetch(_FIND_GRANTS, _AUTHOR, [new.organization_id])
     async with pool.acquire() as db, db.transaction():
         await db.execute(_INSERT_PLACE, course_id, new.organization_id)
         await db.fetchrow(_INSERT_GRANT, uuid4(), _AUTHOR, course_id, new.organization_id)

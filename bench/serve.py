@@ -1,6 +1,8 @@
-"""Serve the platform as `deployments.serve` does, packed, with two no-op paths more: `/bare` and `/edged`."""
+"""Serve the platform as `deployments.serve` does, packed, with more paths: no-ops `/bare`, `/edged` and `/limited`, and `/busy`."""
 
+import asyncio
 import os
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,8 @@ class MeasuredHost(ServiceHost):
     async def start(self) -> None:
         await super().start()
         self._paths["/edged"] = _answer
+        self._paths["/limited"] = _answer_charged
+        self._paths["/busy"] = _answer_after_work
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         if scope.get("path") == "/bare":
@@ -33,6 +37,22 @@ class MeasuredHost(ServiceHost):
 async def _answer(_scope: MutableMapping[str, Any], _receive: Receive, send: Send) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
     await send({"type": "http.response.body", "body": _BODY})
+
+
+async def _answer_charged(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    """Answer as a route does: after the caller's buckets gave what it costs."""
+    waiting = scope["state"]["passage"].charge("GET /limited", 1)
+    if waiting is not None:
+        await waiting
+    await _answer(scope, receive, send)
+
+
+async def _answer_after_work(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    """Hold this process for 3 ms, in three parts, without work for the machine: the client and the ingress have none of it."""
+    for _ in range(3):
+        await asyncio.sleep(0)
+        time.sleep(0.001)  # noqa: ASYNC251  (nothing else may run)
+    await _answer(scope, receive, send)
 
 
 def main() -> int:

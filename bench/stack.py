@@ -6,18 +6,22 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
+import asyncpg
 import httpx
 
 from bench.figures import progress, quick, typical
 from bench.load import load
 from cluster.base.ids import new_id
+from cluster.base.services import table
 from cluster.base.settings import REPOSITORY, settings
 from cluster.data.migrations import migrate
+from cluster.host import ServiceHost
 from cluster.servers.home import free_port
 from deployments.serve import temporary_folder
 
@@ -25,6 +29,8 @@ WEB_PROCESSES = 2
 _START_LIMIT_S = 180
 _TURNS = 3
 _TURN_S = 4.0
+_SETTLE_LIMIT_S = 60
+_UNDER_WAY = "SELECT (SELECT count(*) FROM hub.outbox) AS waiting, (SELECT count(*) FROM hub.inbox) AS taken"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,7 @@ class Stack:
 
     url: str
     token: str
+    user_id: str
     org_id: str
     course_id: str
     run_id: str
@@ -46,10 +53,32 @@ async def running_stack(*, published: bool = False) -> AsyncGenerator[Stack]:
     await migrate()
     client = httpx.AsyncClient(base_url=url, trust_env=False, timeout=30)
     try:
-        async with _process("bench.serve", f"{url}/readyz"), client:
-            yield await _furnish(client, url, published=published)
+        async with running_process("bench.serve", f"{url}/readyz"), client:
+            yield await furnish(client, url, published=published)
     finally:
         shutil.rmtree(temporary_folder(Path(os.environ["HUB_HOME"])), ignore_errors=True)
+
+
+@asynccontextmanager
+async def own_host(label: str) -> AsyncGenerator[ServiceHost]:
+    """Run all services in this process, on a database of its own that is gone afterwards."""
+    name = f"{settings().stack}_bench_{label}"
+    admin = await asyncpg.connect(settings().postgres_url)
+    try:
+        await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        await admin.execute(f'CREATE DATABASE "{name}"')
+        os.environ["HUB_POSTGRES_URL"] = urlunsplit(urlsplit(settings().postgres_url)._replace(path=f"/{name}"))
+        settings.cache_clear()
+        await migrate()
+        host = ServiceHost(tuple(table()), wait_s=30.0)
+        await host.start()
+        try:
+            yield host
+        finally:
+            await host.stop()
+    finally:
+        await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        await admin.close()
 
 
 @asynccontextmanager
@@ -58,14 +87,16 @@ async def running_peer(application: str, path: str) -> AsyncGenerator[str]:
     port = free_port()
     url = f"http://127.0.0.1:{port}{path}"
     options = ("--port", str(port), "--workers", str(WEB_PROCESSES), "--no-access-log", "--log-level", "warning")
-    async with _process("uvicorn", url, f"bench.peers:{application}", *options):
+    async with running_process("uvicorn", url, f"bench.peers:{application}", *options):
         yield url
 
 
-async def in_turns(urls: Sequence[str], token: str, body: str = "") -> list[float]:
+async def in_turns(
+    urls: Sequence[str], token: str, body: str = "", *, settled: Callable[[], Awaitable[None]] | None = None
+) -> list[float]:
     """Ask each address in turn, several times, and return the answers per second of each: the median of its turns.
 
-    With a JSON `body` every request is a POST.
+    With a JSON `body` every request is a POST. Each turn waits for `settled`: what the one before left to do is not its own.
 
     Raises:
         RuntimeError: an answer was not 200.
@@ -73,19 +104,42 @@ async def in_turns(urls: Sequence[str], token: str, body: str = "") -> list[floa
     turn_s, turns = (1.0, 1) if quick() else (_TURN_S, _TURNS)
     for url in urls:
         await load(url, seconds=1.0, token=token, body=body)
+    settled = settled or _at_once
     found: list[list[float]] = [[] for _ in urls]
     for turn in range(turns):
         progress(f"turn {turn + 1} of {turns}")
         for url, rates in zip(urls, found, strict=True):
+            await settled()
             answered = await load(url, seconds=turn_s, token=token, body=body)
             if answered.failed:
-                raise RuntimeError(f"{answered.failed} requests for {url} failed")
+                raise RuntimeError(f"{answered.failed} requests for {url} failed: {answered.why}")
             rates.append(answered.per_s)
     return [typical(rates) for rates in found]
 
 
+async def _at_once() -> None:
+    """Wait for nothing."""
+
+
+async def events_settled() -> None:
+    """Return once every event was taken in by the services that hear it: the outbox is empty, and nothing more comes in."""
+    db = await asyncpg.connect(settings().postgres_url)
+    try:
+        before: tuple[int, int] | None = None
+        async with asyncio.timeout(_SETTLE_LIMIT_S):
+            while True:
+                [row] = await db.fetch(_UNDER_WAY)
+                found = (row["waiting"], row["taken"])
+                if found == before and not row["waiting"]:
+                    return
+                before = found
+                await asyncio.sleep(0.5)
+    finally:
+        await db.close()
+
+
 @asynccontextmanager
-async def _process(module: str, ready: str, *arguments: str) -> AsyncGenerator[None]:
+async def running_process(module: str, ready: str, *arguments: str) -> AsyncGenerator[None]:
     """Run a module until the body ends. Its own words are shown when it does not start."""
     with tempfile.TemporaryFile() as log:
         process = await asyncio.create_subprocess_exec(
@@ -99,7 +153,7 @@ async def _process(module: str, ready: str, *arguments: str) -> AsyncGenerator[N
             sys.stderr.write(log.read()[-4000:].decode(errors="replace"))
             raise
         finally:
-            if process.returncode is None:
+            with suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)
             try:
                 await asyncio.wait_for(process.wait(), 60)
@@ -123,7 +177,9 @@ async def _answers(client: httpx.AsyncClient, url: str) -> bool:
         return False
 
 
-async def _furnish(client: httpx.AsyncClient, url: str, *, published: bool) -> Stack:
+async def furnish(client: httpx.AsyncClient, url: str, *, published: bool) -> Stack:
+    """Sign a teacher up, and make a course. The client speaks for the teacher from then on."""
+
     async def post(path: str, **body: object) -> dict[str, str]:
         answer = await client.post(path, json=body)
         if not answer.is_success:
@@ -131,7 +187,7 @@ async def _furnish(client: httpx.AsyncClient, url: str, *, published: bool) -> S
         return answer.json()
 
     person = {"email": f"bench-{new_id().hex[-12:]}@people.example", "password": "a long enough sentence"}
-    await post("/v1/users", **person, name="Bench")
+    user = await post("/v1/users", **person, name="Bench")
     token = (await post("/v1/sessions", **person))["access_token"]
     client.headers["Authorization"] = f"Bearer {token}"
     school = await post("/v1/organizations", name="Bench", slug=f"bench-{new_id().hex[-12:]}")
@@ -148,7 +204,7 @@ async def _furnish(client: httpx.AsyncClient, url: str, *, published: bool) -> S
         )
         await post(f"/v1/courses/{course['id']}/publish")
         await _appears(client, f"/v1/outlines/{course['default_run_id']}")
-    return Stack(url, token, school["id"], course["id"], course["default_run_id"])
+    return Stack(url, token, user["id"], school["id"], course["id"], course["default_run_id"])
 
 
 async def _appears(client: httpx.AsyncClient, path: str) -> None:

@@ -29,7 +29,8 @@ def run() -> list[Figure]:
     with own_home() as disposable:
         home = Home(disposable.path)
         port = free_port()
-        fetch_jars(console)
+        home.choose_lite(False)
+        fetch_jars(home, console)
         begun = time.perf_counter()
         try:
             start(home, port=port, servers_only=False, console=console)

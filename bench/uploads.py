@@ -117,7 +117,7 @@ def _by_boto3(path: Path) -> float:
         aws_access_key_id=where.s3_access_key,
         aws_secret_access_key=where.s3_secret_key,
         region_name=where.s3_region,
-        config=objects.CONFIG,
+        config=objects.config(),
     )
     name = objects.bucket("media").name
     if name not in [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]:

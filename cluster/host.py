@@ -4,6 +4,7 @@ A request finds its service by a dictionary look-up on the area; only then FastA
 """
 
 import asyncio
+import gc
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from hmac import compare_digest
@@ -14,10 +15,10 @@ from cluster.base.problems import BadRequest, Forbidden, NotFound, Problem
 from cluster.base.registry import room
 from cluster.base.services import Service, service_of_area, table
 from cluster.base.settings import settings
-from cluster.data import objects, postgres, roles
-from cluster.http import Edge, build_app, problem_response, text_response
+from cluster.data import objects, opensearch, postgres, roles
+from cluster.http import Edge, LateApp, Limits, Router, problem_response, text_response
 from cluster.http.names import host_name, is_loopback
-from cluster.people import calls, identity, relations
+from cluster.people import calls, door, flags, identity, live, relations
 from cluster.signals import broadcast, kept, redis
 
 Scope = MutableMapping[str, Any]
@@ -32,6 +33,8 @@ WEB_CONNECTIONS = 4
 WEB_WAIT_S = 2.0
 """How long a request waits for a connection: longer than that, its client does better to ask again."""
 WORKER_CONNECTIONS = 8
+GC_THRESHOLDS = 20_000, 10, 50
+"""Thousands of live connections are a million objects, which a collector that runs every 700 allocations visits all the time."""
 _FORWARDED = frozenset({b"forwarded", b"via", b"x-real-ip"})
 _MAX_CALL_BYTES = 16 * 1024 * 1024
 
@@ -45,14 +48,19 @@ async def open_process(services: tuple[str, ...], *, name: str, connections: int
     broadcast.listen("access", relations.hear, on_gap=relations.forget_everybody)
     await broadcast.start()
     await identity.start()
+    live.start()
     registry.load(services, "snapshots")
     calls.install(services)
+    await flags.start()
 
 
 async def close_process() -> None:
     """Close it again, in reverse order."""
+    await flags.stop()
+    await live.stop()
     await calls.close()
     await objects.close()
+    await opensearch.close()
     await identity.stop()
     await broadcast.stop()
     kept.stop()
@@ -63,7 +71,7 @@ async def close_process() -> None:
 class ServiceHost:
     """The web host of a placement: answers `/v1/<area>` for its services, and health for the platform."""
 
-    def __init__(self, services: tuple[str, ...], *, wait_s: float = WEB_WAIT_S) -> None:
+    def __init__(self, services: tuple[str, ...], *, wait_s: float = WEB_WAIT_S, limits: Limits | None = None) -> None:
         unknown = [name for name in services if name not in table()]
         if unknown:
             raise LookupError(f"no such service: {', '.join(unknown)}; the table knows {', '.join(sorted(table()))}")
@@ -71,24 +79,53 @@ class ServiceHost:
         self._wait_s = wait_s
         self._apps: dict[str, App] = {}
         self._paths: dict[str, App] = {}
-        self._edge = Edge(self._dispatch)
+        self._edge = Edge(self._dispatch, limits)
+        self._warming: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def start(self) -> None:
-        """Open the process and build the services; afterwards the host is ready."""
-        name = f"web:{_label(self.services)}"
-        await open_process(self.services, name=name, connections=WEB_CONNECTIONS, wait_s=self._wait_s)
-        for name in self.services:
-            service = table()[name]
-            routes = room(name, "routes")
-            if routes is None:
-                continue
-            app: App = build_app([routes.router])
-            self._apps.update(dict.fromkeys(service.areas, app))
-            self._paths.update(dict.fromkeys(service.paths, app))
+        """Open the process and load the services; afterwards the host is ready."""
+        self._loop = asyncio.get_running_loop()
+        routers: list[Router] = []
+        with registry.loading():
+            name = f"web:{_label(self.services)}"
+            await open_process(self.services, name=name, connections=WEB_CONNECTIONS, wait_s=self._wait_s)
+            for name in self.services:
+                service = table()[name]
+                routes = room(name, "routes")
+                if routes is None:
+                    continue
+                routers.append(routes.router)
+                app: App = LateApp(routes.router)
+                self._apps.update(dict.fromkeys(service.areas, app))
+                self._paths.update(dict.fromkeys(service.paths, app))
+            await door.start()
+            if self._edge.buckets is not None:
+                await self._edge.buckets.start()
+
+        gc.set_threshold(*GC_THRESHOLDS)
+        self._warming = asyncio.create_task(warm_up(routers), name="warm-up")
+
+    async def drain(self, within_s: float) -> None:
+        """Take no more live connections, and return when those that there are have gone, spread over this time at most.
+
+        May be called in any event loop.
+        """
+        if self._loop is not None and not self._loop.is_closed():
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(live.drain(within_s), self._loop))
+
+    def load(self) -> dict[str, float]:
+        """Return how many requests are in work, and how many streams are open."""
+        return {"short": self._edge.admission.short, "streams": self._edge.admission.streams}
 
     async def stop(self) -> None:
         """Let writes end, whose clients may have left, and close the process."""
+        if self._warming is not None:
+            self._warming.cancel()
         await self._edge.drained()
+        await door.stop()
+        if self._edge.buckets is not None:
+            await self._edge.buckets.stop()
         await close_process()
 
     async def healthy(self) -> None:
@@ -220,6 +257,24 @@ async def _read(receive: Receive) -> bytes:
             raise BadRequest("a call's arguments may have 16 MiB")
         if not message.get("more_body"):
             return b"".join(chunks)
+
+
+async def warm_up(routers: list[Router]) -> None:
+    """Build every route before a request asks for it. Requests are answered between two routes.
+
+    A route that cannot be built is found by `./hub check`, which writes the document of all; here it fails its service alone.
+    """
+    built = 0
+    for router in routers:
+        try:
+            for _ in router.build():
+                built += 1
+                await asyncio.sleep(0)
+        except Exception:
+            log.exception("routes cannot be built", extra={"service": router.service})
+    if built:
+        # Routes stay; see `registry.loading`.
+        gc.freeze()
 
 
 def _label(services: tuple[str, ...]) -> str:

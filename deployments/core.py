@@ -5,13 +5,13 @@ from cluster.base.services import Service
 SERVICES = (
     Service(
         name="gateway",
-        areas=("gateway", "operations"),
-        paths=("/", "/docs", "/docs/", "/problems/", "/openapi.json", "/.well-known/"),
+        areas=("gateway", "operations", "live", "rate-plans", "rate-overrides", "maintenance-windows", "cors-origins"),
+        paths=("/", "/docs", "/docs/", "/problems/", "/openapi.json", "/asyncapi.json", "/.well-known/"),
         port=3000,
         rank=99,
         replicas=(3, 10),
     ),
-    Service(name="user", areas=("users", "privacy-requests"), port=3001, rank=2),
+    Service(name="user", areas=("users", "privacy-requests"), port=3001, rank=3),
     Service(
         name="auth",
         areas=("sessions", "identities"),

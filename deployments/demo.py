@@ -5,11 +5,14 @@ The same steps as the design's main path. What it makes stays: sign in as the pe
 
 import asyncio
 import base64
+import json
 import os
 import secrets
 import sys
 import tempfile
 import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ from api.media.video_processing.film.sample import make_demo_film
 
 _CHUNK_BYTES = 4 * 1024 * 1024
 _WATCH_LIMIT_S = 60.0
+_HEAR_LIMIT_S = 20.0
 _PASSWORD = "learning is a hub"  # noqa: S105 (the accounts are made for show)
 
 
@@ -174,11 +178,16 @@ class Demo:
         await ask(teacher, "POST", f"/v1/courses/{course['id']}/publish")
 
         self.say("A learner finds the course, enrols, reads and watches")
-        learner, _ = await self.person("Tariq")
+        learner, tariq = await self.person("Tariq")
+        await self.confirm(learner, tariq["email"])
+        # With a typo.
+        await self.search(learner, "seing", "course", course["id"])
         listing = await ask(learner, "GET", f"/v1/catalog/{course['id']}")
         run_id = listing["runs"][0]["id"]
-        enrolment = await ask(learner, "POST", "/v1/enrollments", {"run_id": run_id})
+        enrolment = await self.enrol(learner, run_id)
+        await self.search(learner, "watch", "lesson", text["id"])
         await self.outline(learner, run_id)
+        await self.told(learner)
         await ask(learner, "POST", "/v1/completions", {"enrollment_id": enrolment["id"], "block_id": text["id"]})
         await self.watch(learner, run_id, watch["id"], video["duration_s"])
         progress = await ask(learner, "GET", f"/v1/progress/{enrolment['id']}")
@@ -192,6 +201,11 @@ class Demo:
             await asyncio.sleep(0.25)
         self.say(f"The enrolment is {enrolment['state']}")
 
+        await self.judge(organization["id"], course["id"], teacher, learner)
+
+        self.say("The school gives something new to everybody, and takes it back at once")
+        await self.switch(teacher, learner, organization["id"])
+
         self.say("The school can see who did what")
         params = {"organization_id": organization["id"], "limit": "100"}
         entries = await ask(teacher, "GET", "/v1/audit-entries", params=params)
@@ -204,6 +218,121 @@ class Demo:
         await teacher.aclose()
         await learner.aclose()
 
+    async def switch(self, teacher: httpx.AsyncClient, learner: httpx.AsyncClient, org_id: str) -> None:
+        """Launch a flag and kill it, and show what a client of OFREP is told each time."""
+        new = {
+            "organization_id": org_id,
+            "key": "new-player",
+            "title": "The new player",
+            "owner": "media",
+            "public": True,
+            "rules": [{"name": "Everybody", "percent": 100.0, "serve": [{"variant": "on"}]}],
+        }
+        flag = await self.ask(teacher, "POST", "/v1/flags", new)
+        context = {"context": {"organization_id": org_id}}
+        for verb, variant in (("launch", "on"), ("kill", "off")):
+            await self.ask(teacher, "POST", f"/v1/flags/{flag['id']}/{verb}")
+            # Another replica hears of it a moment later.
+            for _ in range(20):
+                response = await learner.post("/ofrep/v1/evaluate/flags/new-player", json=context)
+                if response.is_success and response.json()["variant"] == variant:
+                    break
+                await asyncio.sleep(0.1)
+            decided = await self.ask(learner, "POST", "/ofrep/v1/evaluate/flags/new-player", context)
+            self.console.print(f"  {decided['key']} is {decided['variant']} ({decided['reason']})", highlight=False)
+
+    async def judge(self, org_id: str, course_id: str, teacher: httpx.AsyncClient, learner: httpx.AsyncClient) -> None:
+        """Have the course reported, locked with reasons, and unlocked by an appeal that another judge hears."""
+        ask = self.ask
+        self.say("The learner reports the course; a moderator locks it, with reasons")
+        judges: list[httpx.AsyncClient] = []
+        for name in ("Ines", "Omar"):
+            judge, user = await self.person(name)
+            grant = {"user_id": user["id"], "role": "moderator", "scope": "organization", "organization_id": org_id}
+            await ask(teacher, "POST", "/v1/grants", grant)
+            judges.append(judge)
+        first, second = judges
+        clauses = await ask(learner, "GET", "/v1/moderation-clauses", params={"limit": "100"})
+        clause = next(each for each in clauses["items"] if each["code"] == "rights")
+        report = {"kind": "course", "thing_id": course_id, "clause_id": clause["id"], "text": "The film is not hers."}
+        await ask(learner, "POST", "/v1/moderation-reports", report)
+        queue = await ask(first, "GET", "/v1/moderation-cases", params={"organization_id": org_id})
+        case_id = queue["items"][0]["id"]
+        await ask(first, "POST", f"/v1/moderation-cases/{case_id}/lease")
+        facts = "The film shows a work, and nothing says that it may be shown."
+        new = {"case_id": case_id, "actions": ["lock"], "clause_id": clause["id"], "facts": facts}
+        decision = await ask(first, "POST", "/v1/moderation-decisions", new)
+        statement = await ask(teacher, "GET", f"/v1/moderation-decisions/{decision['id']}")
+        self.console.print(f"  {statement['clause_title']}: {statement['facts']}", highlight=False)
+        self.say("The teacher appeals; somebody else hears it and reverses the decision")
+        appeal = {"decision_id": decision["id"], "text": "I made the film."}
+        path = f"/v1/appeals/{(await ask(teacher, 'POST', '/v1/appeals', appeal))['id']}"
+        refused = await first.post(f"{path}/hear")
+        self.console.print(f"  {refused.status_code} to the first judge: {refused.json()['title']}", highlight=False)
+        await ask(second, "POST", f"{path}/hear")
+        await ask(second, "POST", f"{path}/answer", {"outcome": "reversed", "answer": "She made the film."})
+        for _ in range(40):
+            course = (await teacher.get(f"/v1/courses/{course_id}")).json()
+            if course["moderation_state"] is None:
+                break
+            await asyncio.sleep(0.25)
+        for judge in judges:
+            await judge.aclose()
+
+    async def search(self, learner: httpx.AsyncClient, q: str, kind: str, document_id: str) -> None:
+        """Find a document a moment after it was published."""
+        for _ in range(80):
+            response = await learner.get("/v1/search", params={"q": q, "kind": kind, "limit": 100})
+            if response.status_code == 503 and "--full" in response.text:
+                self.console.print("  there is no search here: ./hub up --full starts OpenSearch")
+                return
+            items = response.json()["items"] if response.is_success else []
+            hit = next((item for item in items if item["id"] == document_id), None)
+            if hit is not None:
+                shown = next(iter(hit["passages"]), hit["title_html"])
+                self.console.print(f"  GET /v1/search?q={q}&kind={kind} finds {shown}", highlight=False)
+                return
+            await asyncio.sleep(0.1)
+        raise Refused(f"the search does not find the {kind}")
+
+    async def enrol(self, learner: httpx.AsyncClient, run_id: str) -> dict[str, Any]:
+        """Enrol while an open page follows the learner's inbox, and hear live that something came."""
+        async with learner.stream("GET", "/v1/live", params={"topic": "inbox:me"}) as page:
+            events = page.aiter_lines()
+            await _event(events, "subscribed")
+            enrolment = await self.ask(learner, "POST", "/v1/enrollments", {"run_id": run_id})
+            begun = time.monotonic()
+            heard = await _event(events, "seq")
+        took_s = time.monotonic() - begun
+        self.console.print(f"  heard live, {took_s:.1f} s later: {heard['topic']} {heard['kind']}", highlight=False)
+        return enrolment
+
+    async def confirm(self, learner: httpx.AsyncClient, email: str) -> None:
+        """Open the letter that came to somebody's address, and confirm the address; where letters go out, that is theirs to do."""
+        for _ in range(40):
+            response = await learner.get("/v1/emails/-/mailbox")
+            if response.status_code == 404:
+                return
+            letter = next((each for each in response.json()["items"] if each["to"] == email), None)
+            if letter is not None:
+                self.console.print(f"  a letter came: {letter['subject']}", highlight=False)
+                token = letter["fields"]["url"].partition("#")[2]
+                await self.ask(learner, "POST", "/v1/users/me/verify-email", {"token": token})
+                return
+            await asyncio.sleep(0.25)
+        raise Refused(f"no letter came to {email}")
+
+    async def told(self, learner: httpx.AsyncClient) -> None:
+        """Show what the learner was told, which reaches their inbox a moment after they enrolled."""
+        for _ in range(40):
+            count = (await learner.get("/v1/notifications/-/count")).json()
+            if count["unread"]:
+                break
+            await asyncio.sleep(0.25)
+        listed = await self.ask(learner, "GET", "/v1/notifications")
+        for notification in listed["items"]:
+            self.console.print(f"  told: {notification['title']}", highlight=False)
+
     async def outline(self, learner: httpx.AsyncClient, run_id: str) -> None:
         """Read the outline, which reaches the learner a moment after publishing."""
         for _ in range(20):
@@ -212,6 +341,16 @@ class Demo:
                 break
             await asyncio.sleep(0.1)
         await self.ask(learner, "GET", f"/v1/outlines/{run_id}")
+
+
+async def _event(events: AsyncIterator[str], member: str) -> dict[str, Any]:
+    """Return the next server-sent event that has this member."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_HEAR_LIMIT_S):
+            async for line in events:
+                if line.startswith("data: ") and member in (event := json.loads(line[6:])):
+                    return event
+    raise Refused(f"GET /v1/live said nothing with {member!r} for {_HEAR_LIMIT_S} s")
 
 
 def _block(

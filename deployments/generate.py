@@ -1,4 +1,5 @@
-"""Write what follows from the code: the merged OpenAPI document, the index of services, the lines that the README links to,
+"""Write what follows from the code: the merged OpenAPI document, the AsyncAPI document, the index of services,
+the lines that the README links to,
 the contracts' lock, and a golden document for each new event.
 
 `python -m deployments.generate` writes them, `--check` only says which are stale.
@@ -15,10 +16,12 @@ from cluster.base.registry import load, room
 from cluster.base.services import table
 from cluster.base.settings import REPOSITORY
 from cluster.events import event_types
+from cluster.events.asyncapi import asyncapi
 from cluster.http import build_app, openapi
 from deployments import contracts
 
 OPENAPI = REPOSITORY / "api" / "core" / "gateway" / "openapi.json"
+ASYNCAPI = OPENAPI.with_name("asyncapi.json")
 INDEX = REPOSITORY / "docs" / "services.md"
 README = REPOSITORY / "README.md"
 CONTRACTS = REPOSITORY / "api" / "contracts.lock.json"
@@ -34,6 +37,13 @@ def openapi_document() -> str:
     """Merge the documents of all services."""
     apps = [build_app([routes.router]) for name in table() if (routes := room(name, "routes")) is not None]
     return json.dumps(openapi(apps), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def asyncapi_document() -> str:
+    """Describe the events of all services."""
+    load(table(), "contract")
+    kinds = [kind for kind in event_types() if kind.service in table()]
+    return json.dumps(asyncapi(kinds), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
 def service_index() -> str:
@@ -80,6 +90,7 @@ def generated() -> dict[Path, str]:
     """Return the text of every derived file."""
     return {
         OPENAPI: openapi_document(),
+        ASYNCAPI: asyncapi_document(),
         INDEX: service_index(),
         README: readme(),
         CONTRACTS: json.dumps(contracts.lock(), indent=1) + "\n",

@@ -10,6 +10,7 @@ import hashlib
 import logging
 import os
 import re
+import resource
 import secrets
 import shutil
 import signal
@@ -82,6 +83,7 @@ def serve_environment(home: Path, port: int) -> dict[str, str]:
         "RAY_SERVE_PROXY_MIN_DRAINING_PERIOD_S": "1",
         "RAY_SERVE_HAPROXY_BINARY_PATH": str(REPOSITORY / "deployments" / "ingress" / "haproxy"),
         "RAY_SERVE_HAPROXY_NBTHREAD": "1",
+        "RAY_SERVE_HAPROXY_MAXCONN": str(most_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[1])),
         "RAY_SERVE_HAPROXY_TUNE_BUFSIZE": "32768",
         "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(metrics),
@@ -91,6 +93,15 @@ def serve_environment(home: Path, port: int) -> dict[str, str]:
         "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(haproxy),
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(haproxy / "state"),
     }
+
+
+def most_connections(open_files: int) -> int:
+    """Return how many connections HAProxy may take: above this limit of open files it does not start.
+
+    It reckons with two descriptors for each, and with half a one for a pipe.
+    """
+    most = 25_000
+    return most if open_files == resource.RLIM_INFINITY else max(100, min(most, (open_files - 600) * 2 // 5))
 
 
 def sweep(home: Path) -> list[int]:
@@ -186,6 +197,10 @@ def _serve(cluster: Cluster, folder: Path, port: int, web: str | None, worker: s
             signal.signal(signum, signal.SIG_IGN)
         _say("stopping")
         if not node.dead_processes():
+            with contextlib.suppress(Exception):
+                # Shutting down kills HAProxy first: live connections are told to come back while it is still there.
+                serve.delete("worker", _blocking=False)
+                serve.delete("web")
             with contextlib.suppress(Exception):
                 serve.shutdown()
         with contextlib.suppress(Exception):

@@ -53,6 +53,8 @@ async def answer_until_signal(application: object, *, host: str, port: int) -> N
         lifespan="off",
         access_log=False,
         log_config=None,
+        # At "info" it writes a line for each WebSocket, which shows the ticket.
+        log_level="warning",
         timeout_graceful_shutdown=20,
     )
     server = uvicorn.Server(config)

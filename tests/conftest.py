@@ -30,6 +30,7 @@ _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
 @pytest.fixture(scope="session", autouse=True)
 def servers() -> Iterator[None]:
     """Point `HUB_*` at running servers, and give this worker a stack of its own on them."""
+    from cluster.servers.home import free_port
     from cluster.servers.testing import running_servers
 
     with ExitStack() as stack:
@@ -43,6 +44,7 @@ def servers() -> Iterator[None]:
         os.environ["HUB_LOCAL_MAIL"] = "1"
         os.environ["HUB_ALLOWED_HOSTS"] = "hub.test"
         os.environ["HUB_LOG_LEVEL"] = "warning"
+        os.environ["HUB_OUTBOUND_LOOPBACK_PORT"] = str(free_port())
         yield
 
 

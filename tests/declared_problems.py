@@ -6,10 +6,11 @@ from functools import cache
 from typing import Any
 
 import httpx
-from fastapi.routing import APIRoute
 
 from cluster.base.registry import room
 from cluster.base.services import table
+from cluster.http.documentation import describe
+from cluster.http.routing import Route
 
 
 async def refuse_undeclared(response: httpx.Response) -> None:
@@ -18,7 +19,7 @@ async def refuse_undeclared(response: httpx.Response) -> None:
         return
     if not await response.aread():
         return
-    request, slug = response.request, response.json()["type"].removeprefix("/problems/")
+    request, slug = response.request, re.split(r"[/#]", response.json()["type"])[-1]
     declared = declared_by(request.method, request.url.path)
     assert declared is None or slug in declared, (
         f"{request.method} {request.url.path} answers {slug}, which its route does not declare: add the problem to `raises=` "
@@ -41,12 +42,13 @@ def _routes() -> tuple[tuple[re.Pattern[str], set[str], frozenset[str]], ...]:
     return tuple(
         (route.path_regex, route.methods or set(), frozenset(_slugs(route)))
         for router in routers
-        for route in router.api.routes
-        if isinstance(route, APIRoute) and route.include_in_schema
+        for route in router.routes()
+        if route.include_in_schema
     )
 
 
-def _slugs(route: APIRoute) -> Iterator[str]:
+def _slugs(route: Route) -> Iterator[str]:
+    describe(route, route.documentation)
     for response in route.responses.values():
         content: dict[str, Any] = response.get("content", {})
         yield from content.get("application/problem+json", {}).get("examples", {})

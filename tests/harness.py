@@ -2,13 +2,14 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import httpx
+import msgspec
 
 from actors import performers, resync
 from cluster import events
@@ -20,15 +21,20 @@ from cluster.data import Connection, postgres, read, write
 from cluster.data.postgres import StatementCounter, pool
 from cluster.events import Envelope, inbox, kafka
 from cluster.host import ServiceHost
+from cluster.http import Limits
 from cluster.jobs import CronSlot, enqueue_as, job_type
 from cluster.jobs.lanes import Slots
 from cluster.jobs.run import run as run_job
 from cluster.jobs.run import run_due_jobs, take
-from cluster.people import identity
+from cluster.people import erasure, export, identity
+from cluster.people.erasure import Erasing, PartDone
+from cluster.people.export import ExportedFile, ExportedRow, ExportedTable
 from cluster.people.requests import register
-from cluster.signals import broadcast, outbox
+from cluster.signals import broadcast, outbox, rooms
+from tests.at_once import at_once
 from tests.declared_problems import refuse_undeclared
 
+T = TypeVar("T")
 PASSWORD = "a long enough sentence"
 
 
@@ -51,6 +57,15 @@ class Person:
     async def get(self, path: str, **options: Any) -> httpx.Response:
         return await self.client.get(path, **options)
 
+    async def all(self, path: str, **params: Any) -> list[dict[str, Any]]:
+        """Return every item of a list, page by page."""
+        page = done(await self.get(path, params=params))
+        items: list[dict[str, Any]] = page["items"]
+        while page["next_cursor"] is not None:
+            page = done(await self.get(path, params={**params, "cursor": page["next_cursor"]}))
+            items += page["items"]
+        return items
+
     async def post(self, path: str, json: Any = None, **options: Any) -> httpx.Response:
         return await self.client.post(path, json=json, **options)
 
@@ -70,6 +85,30 @@ class School:
 
     owner: Person
     org_id: OrgId
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What a service exports about a person: rows by table, and files."""
+
+    rows: dict[str, list[dict[str, Any]]]
+    files: list[ExportedFile]
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A letter as the laptop's mailbox shows it."""
+
+    id: str
+    to: str
+    subject: str
+    text: str
+    fields: dict[str, str]
+
+    @property
+    def token(self) -> str:
+        """What its link ends with."""
+        return self.fields["url"].rpartition("#")[2]
 
 
 def done(response: httpx.Response, status: int = 200) -> Any:
@@ -96,7 +135,7 @@ class Hub:
     def __init__(self) -> None:
         self.services = tuple(table())
         # A busy machine is no fault of what waits.
-        self.host = ServiceHost(self.services, wait_s=30.0)
+        self.host = ServiceHost(self.services, wait_s=30.0, limits=Limits(target_lag_s=30.0))
         self.guest = Person(self._client(), None, "")
         self.statements: Callable[[], AbstractContextManager[StatementCounter]] = postgres.count_statements
 
@@ -116,7 +155,8 @@ class Hub:
         return httpx.AsyncClient(
             transport=httpx.ASGITransport(app=self.host, raise_app_exceptions=False),
             base_url="http://hub.test",
-            headers={} if token is None else {"Authorization": f"Bearer {token}"},
+            # Uncompressed: the ETag is then the version alone.
+            headers={"Accept-Encoding": "identity"} | ({} if token is None else {"Authorization": f"Bearer {token}"}),
             timeout=30,
             event_hooks={"response": [refuse_undeclared]},
         )
@@ -140,6 +180,16 @@ class Hub:
         slug = f"{name}-{new_id().hex[-12:]}"
         organization = done(await owner.post("/v1/organizations", {"name": name.title(), "slug": slug}), 201)
         return School(owner, OrgId(UUID(organization["id"])))
+
+    async def letters(self, to: str) -> list[Letter]:
+        """Return the letters to an address, the newest first, after those that wait in auth and organization came to email."""
+        await run_due_jobs(("auth", "organization"))
+        page = done(await self.guest.get("/v1/emails/-/mailbox", params={"limit": 100}))
+        return [
+            Letter(*(each[name] for name in ("id", "to", "subject", "text", "fields")))
+            for each in page["items"]
+            if each["to"] == to
+        ]
 
     async def settle(self) -> None:
         """Deliver what waits in the outbox (each event twice, keys interleaved) and run due jobs, until nothing is left."""
@@ -178,10 +228,60 @@ class Hub:
 
     async def run_cron(self, name: str) -> None:
         """Run the periodic job of this name once, as if its time had come, and return when it has ended."""
-        declared = job_type(name)
+        async with write(PLATFORM) as tx:
+            now = tx.now
+        await self._run_job(name, CronSlot(at=now))
+
+    async def at_once(self, *races: Coroutine[Any, Any, T]) -> list[T]:
+        """Run all beside each other and return their results in order.
+
+        Each runs to its first write transaction and waits there until the others have come to theirs, or have ended: so all have
+        read, permitted and called before one of them writes.
+        """
+        return await at_once(*races)
+
+    async def erased(
+        self, user_id: UserId, service: str, *, org_id: OrgId | None = None, addresses: Collection[str] = ()
+    ) -> PartDone:
+        """Have one service erase its part about a person, by its `privacy.py`, and return what it tells of it.
+
+        With an organization: what that organization keeps. What follows by events and jobs comes with `settle`.
+        """
+        request = Erasing(request_id=new_id(), user_id=user_id, org_id=org_id, addresses=list(addresses))
+        async with write(platform(erasure.OWNER)) as tx:
+            await erasure.prepare(tx, request)
+        kind = f"{service}.erase"
+        await self._run_job(kind, job_type(kind).python(request_id=request.request_id, round=1))
+        return await self._part_done(service, request.request_id)
+
+    async def exported(self, user_id: UserId, service: str, *, org_id: OrgId | None = None) -> Exported:
+        """Have one service export its part about a person, by its `privacy.py`, and return it."""
+        request_id, kind = new_id(), f"{service}.export"
+        await self._run_job(kind, job_type(kind).python(request_id=request_id, user_id=user_id, org_id=org_id))
+        assert (await self._part_done(service, request_id)).outcome == "done"
+        found, table = Exported({}, []), ""
+        async for line in export.part(request_id, service):
+            match line:
+                case ExportedFile():
+                    found.files.append(line)
+                case ExportedTable(table=table):
+                    found.rows.setdefault(table, [])
+                case ExportedRow(values):
+                    found.rows[table].append(values)
+        await export.exports().delete([export.key_of(request_id, service)])
+        return found
+
+    async def _part_done(self, service: str, request_id: UUID) -> PartDone:
+        told = await self.events(f"{service}.privacy_part_done")
+        (payload,) = [each.payload for each in told if each.subject == str(request_id)]
+        return msgspec.convert(payload, PartDone, strict=False)
+
+    async def _run_job(self, kind: str, args: object) -> None:
+        """Run one job now, with those of its kind that are due, and return when it has succeeded."""
+        declared = job_type(kind)
         async with write(platform(declared.service)) as tx:
-            id = enqueue_as(tx, declared, CronSlot(at=tx.now))
-        for taken in await take({name: 100}, Slots(shared=100)):
+            id = enqueue_as(tx, declared, args)
+        for taken in await take({kind: 100}, Slots(shared=100)):
             await run_job(taken)
         async with read() as db:
             found = [tuple(row) for row in await db.rows("SELECT state, last_error FROM hub.jobs WHERE id = $1", id)]
@@ -205,7 +305,7 @@ class Hub:
         async with pool().acquire() as raw:
             db = Connection(raw)
             broadcasts = await outbox.next_broadcasts(db, range(16), 10_000)
-            await broadcast.send(*(row.envelope for row in broadcasts))
+            await rooms.send_waiting(broadcasts)
             waiting = await outbox.next_events(db, range(16), 10_000)
             await outbox.delete(db, [*waiting, *broadcasts])
         return [Envelope.decode(row.envelope) for row in waiting]

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 
-from cluster.servers.server import Server
+from cluster.servers.server import Server, as_account
 
 
 class OwnServer:
@@ -23,6 +23,7 @@ class OwnServer:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
+            **as_account(launch.uid),
         )
         async with asyncio.timeout(90):
             while True:

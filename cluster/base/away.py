@@ -38,8 +38,11 @@ _AWAY = {
         "RequestTimedOutError",
     },
     "aiohttp": {"ClientConnectionError", "ClientPayloadError"},
+    "opensearchpy": {"ConnectionError"},
     "botocore": {"ConnectionError", "HTTPClientError"},
 }
+
+_BUSY = (429, 502, 503, 504)
 
 
 def is_away(error: BaseException) -> bool:
@@ -76,6 +79,8 @@ def _of_client(error: BaseException) -> bool:
     for base in type(error).__mro__:
         if base.__name__ in _AWAY.get(base.__module__.partition(".")[0], ()):
             return True
+    if type(error).__module__.startswith("opensearchpy.") and getattr(error, "status_code", None) in _BUSY:
+        return True
     # Not its subclasses: the text of a DataError quotes the value that was refused.
     return (type(error).__module__.partition(".")[0], type(error).__name__) == ("asyncpg", "InterfaceError") and any(
         word in str(error) for word in ("closed", "closing", "released")

@@ -28,6 +28,8 @@ class Problem(Exception):
 
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Something went wrong"
+    type_uri: ClassVar[str | None] = None
+    """The type that a standard registered; None: the page of this problem."""
 
     def __init__(
         self,
@@ -51,10 +53,14 @@ class Problem(Exception):
     def slug(cls) -> str:
         return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", cls.__name__).lower()
 
+    @classmethod
+    def type(cls) -> str:
+        return cls.type_uri or f"/problems/{cls.slug()}"
+
     def document(self, trace_id: str) -> dict[str, Any]:
         """Return the members of the problem document."""
         return {
-            "type": f"/problems/{self.slug()}",
+            "type": self.type(),
             "title": self.title,
             "status": self.status,
             "detail": self.detail or self.title,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 _SECRET = re.compile(r"(?:([A-Za-z0-9_-]{1,16}):)?([^,:\s]{32,})")
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
@@ -47,8 +48,26 @@ class Settings:
     """Where the logs of hosts go, a file for each kind of host; empty: to stderr."""
     local_mail: bool
     """Show letters on a page instead of sending them: for a laptop, where nobody else can reach it."""
+    opensearch_url: str
+    """Empty: there is none, and what needs it answers 503."""
+    smtp_urls: tuple[str, ...]
+    """Mail servers that take letters, the first that answers: `smtp://user:password@host:587`, `smtps://host`."""
+    mail_from: str
+    """Who writes the platform's letters: `Name <address>`."""
+    dns_server: str
+    """`address:port` of who answers for DNS; empty: the system's resolver."""
+    inbound_secret: str
+    """Signs mail that the mail server hands over; empty: none is taken."""
+    authserv_id: str
+    """By which name our mail server writes Authentication-Results (RFC 8601); empty: they are not believed."""
+    limits_requests: bool
+    """Whether requests are counted against rate plans; what one process takes on at a time is limited all the same."""
+    sms_url: str
+    """Who sends text messages: `twilio://sid:token@api.twilio.com?from=+15550100`, `sns://region?sender=School`; empty: nobody."""
     scratch: str
     """A folder for large files while they are worked on; empty: the system's folder for temporary files."""
+    outbound_loopback_port: int
+    """The one port of this machine that requests to strangers may reach, without TLS: for tests. 0: none."""
 
 
 @cache
@@ -95,7 +114,16 @@ def settings() -> Settings:
         log_level=os.environ.get("HUB_LOG_LEVEL", "info"),
         log_folder=os.environ.get("HUB_LOG_FOLDER", ""),
         local_mail=os.environ.get("HUB_LOCAL_MAIL") == "1",
+        opensearch_url=os.environ.get("HUB_OPENSEARCH_URL", "").rstrip("/"),
+        smtp_urls=tuple(os.environ.get("HUB_SMTP_URL", "").split()),
+        mail_from=os.environ.get("HUB_MAIL_FROM") or f"LearningHub <no-reply@{urlsplit(public_url).hostname}>",
+        dns_server=os.environ.get("HUB_DNS_SERVER", ""),
+        inbound_secret=os.environ.get("HUB_INBOUND_SECRET", ""),
+        authserv_id=os.environ.get("HUB_AUTHSERV_ID", ""),
+        limits_requests=os.environ.get("HUB_RATE_LIMITS", "on") != "off",
+        sms_url=os.environ.get("HUB_SMS_URL", ""),
         scratch=os.environ.get("HUB_SCRATCH", ""),
+        outbound_loopback_port=int(os.environ.get("HUB_OUTBOUND_LOOPBACK_PORT", "0")),
     )
 
 

@@ -13,14 +13,12 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-import aiohttp
-
 from cluster.base.problems import Unavailable
 from cluster.base.settings import settings
 from cluster.data import s3
-from cluster.data.s3 import CONFIG, Bytes, ObjectMissing, ObjectRefused, close
+from cluster.data.s3 import Bytes, ObjectMissing, ObjectRefused, close, config
 
-__all__ = ["CONFIG", "PART_BYTES", "Bucket", "ObjectMissing", "ObjectRefused", "Stored", "bucket", "close"]
+__all__ = ["PART_BYTES", "Bucket", "ObjectMissing", "ObjectRefused", "Stored", "bucket", "close", "config"]
 
 PART_BYTES = 8 * 1024 * 1024
 """Size of the parts of `write_stream`. S3 wants at least 5 MiB (but for the last) and at most 10,000 of them."""
@@ -202,6 +200,8 @@ class Bucket:
 
     async def _get_once(self, key: str, start: int, end: int | None) -> AsyncGenerator[bytes, None]:
         address = await self.url(key)
+        import aiohttp  # imported by now: see `s3`
+
         headers = {"Range": f"bytes={start}-{'' if end is None else end - 1}"} if start or end is not None else {}
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=30)
         try:

@@ -1,10 +1,11 @@
 """How this process speaks with S3: its connections, its threads, what is tried again and what counts as away.
 
 boto3 blocks, so its calls run in threads of their own: an S3 that does not answer holds up nobody who needs the event loop's
-threads for something else.
+threads for something else. boto3 and aiohttp take a third of a second to import, so the first request to S3 does it, there too.
 """
 
 import asyncio
+import importlib
 import threading
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,17 +13,14 @@ from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
-import aiohttp
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-
 from cluster.base.away import is_away
 from cluster.base.problems import Unavailable
 from cluster.base.settings import settings
 from cluster.data.postgres import holds_connection
 
 if TYPE_CHECKING:
+    import aiohttp
+    from botocore.config import Config
     from mypy_boto3_s3 import S3Client
 
 P = ParamSpec("P")
@@ -30,17 +28,6 @@ T = TypeVar("T")
 Bytes = bytes | bytearray | memoryview
 
 CONNECTIONS_OF_BOTO = 16
-CONFIG = Config(
-    signature_version="s3v4",
-    connect_timeout=5,
-    read_timeout=30,
-    max_pool_connections=CONNECTIONS_OF_BOTO,
-    retries={"mode": "standard", "total_max_attempts": 1},
-    # Not every S3 knows the trailing checksums that newer clients send by default.
-    request_checksum_calculation="when_required",
-    response_checksum_validation="when_required",
-    proxies={},
-)
 _PIECE_BYTES = 256 * 1024
 _ATTEMPTS = 3
 _FIRST_PAUSE_S = 0.1
@@ -69,13 +56,15 @@ async def close() -> None:
         await http.close()
 
 
-_http: aiohttp.ClientSession | None = None
+_http: "aiohttp.ClientSession | None" = None
 _s3: "S3Client | None" = None
 _making = threading.Lock()
 _threads = ThreadPoolExecutor(CONNECTIONS_OF_BOTO, thread_name_prefix="s3")
 
 
-def session() -> aiohttp.ClientSession:
+def session() -> "aiohttp.ClientSession":
+    import aiohttp
+
     global _http
     if _http is None or _http.closed:
         # No limit here: a reader on a bad line holds its connection, and would keep everybody else waiting for one. The
@@ -86,12 +75,32 @@ def session() -> aiohttp.ClientSession:
 
 
 async def client() -> "S3Client":
-    # Making a client reads botocore's models from disk: in a thread, once.
+    # Making a client imports boto3 and reads botocore's models from disk: in a thread, once.
     outside_transaction()
     return _s3 if _s3 is not None else await _in_thread(_make_client)
 
 
+def config() -> "Config":
+    """Return how boto3 speaks with S3."""
+    from botocore.config import Config
+
+    return Config(
+        signature_version="s3v4",
+        connect_timeout=5,
+        read_timeout=30,
+        max_pool_connections=CONNECTIONS_OF_BOTO,
+        retries={"mode": "standard", "total_max_attempts": 1},
+        # Not every S3 knows the trailing checksums that newer clients send by default.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        proxies={},
+    )
+
+
 def _make_client() -> "S3Client":
+    import boto3
+
+    importlib.import_module("aiohttp")  # `session` comes next, in the event loop
     global _s3
     with _making:
         if _s3 is None:
@@ -102,13 +111,15 @@ def _make_client() -> "S3Client":
                 aws_access_key_id=where.s3_access_key,
                 aws_secret_access_key=where.s3_secret_key,
                 region_name=where.s3_region,
-                config=CONFIG,
+                config=config(),
             )
         return cast("S3Client", _s3)
 
 
 async def control(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a boto3 call in a thread, again when S3 was away. Every call used here may be repeated."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
     outside_transaction()
     failures = 0
     while True:
@@ -134,6 +145,8 @@ async def _in_thread(call: Callable[[], T]) -> T:
 
 
 async def put(address: str, body: Bytes, headers: dict[str, str]) -> str:
+    import aiohttp
+
     # The whole request has a time limit: an answer comes only after the last byte, so silence says nothing.
     timeout = aiohttp.ClientTimeout(total=30 + len(body) / _SLOWEST_BYTES_PER_S, sock_connect=5)
     headers = headers | {"Content-Length": str(len(body))}
@@ -152,7 +165,7 @@ async def _pieces(body: Bytes) -> AsyncGenerator[memoryview, None]:
         yield view[start : start + _PIECE_BYTES]
 
 
-async def check(response: aiohttp.ClientResponse) -> None:
+async def check(response: "aiohttp.ClientResponse") -> None:
     if response.status < 300:
         return
     said = (await response.text())[:500]

@@ -319,14 +319,9 @@ async def end_restorable(tx: Transaction, ref: Ref) -> None:
     await tx.run("UPDATE hub.things SET purge_at = now() WHERE kind = $1 AND id = $2 AND state = 'deleted'", *ref)
 
 
-async def hold(tx: Transaction, ref: Ref, held: bool) -> None:
-    """Begin or end a legal hold: while it lasts the thing may be deleted and restored, but is not purged."""
-    await tx.run("UPDATE hub.things SET held = $3 WHERE kind = $1 AND id = $2", *ref, held)
-
-
 _STATES = """
 SELECT things.kind, things.id, org_id, course_id, state, fault, facts, bytes, version, idle_since, purge_at,
-    EXISTS (SELECT FROM hub.uses WHERE uses.kind = things.kind AND uses.id = things.id) AS in_use
+    (SELECT true FROM hub.uses WHERE uses.kind = things.kind AND uses.id = things.id LIMIT 1) IS TRUE AS in_use
 FROM hub.things JOIN unnest($1::text[], $2::uuid[]) AS wanted (kind, id) USING (kind, id)
 """
 

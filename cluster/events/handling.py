@@ -19,7 +19,7 @@ from prometheus_client import Counter
 from cluster import events
 from cluster.base.away import is_away
 from cluster.base.principal import platform
-from cluster.base.telemetry import REGISTRY, span_from
+from cluster.base.telemetry import REGISTRY, exports_spans, span_from
 from cluster.data import Transaction
 from cluster.data.postgres import pool, transaction
 from cluster.events import Envelope
@@ -132,7 +132,8 @@ async def run_handlers(tx: Transaction, service: str, envelope: Envelope) -> Non
         if heard.of_all:
             return
         raise UnknownEvent(f"this release of {service} has no handler for {envelope.type}")
-    with span_from(envelope.traceparent, f"handle {envelope.type}", "consumer", labels_of(service, envelope)):
+    labels = labels_of(service, envelope) if exports_spans() else None
+    with span_from(envelope.traceparent, f"handle {envelope.type}", "consumer", labels):
         decoded = kind.decode(envelope)
         for handle in handlers:
             async with asyncio.timeout(HANDLER_LIMIT_S):

@@ -14,6 +14,7 @@ handlers, in a transaction of its own that parks it, so that no state a handler 
 """
 
 import logging
+from collections import Counter as Counts
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
@@ -132,10 +133,10 @@ async def _take_over(
         if rest:
             await tx.run(_GIVE_BACK, service, [envelope.id for envelope in rest])
         await _append(tx, service, behind)
-    for envelope in ready:
-        handled.labels(service, envelope.type).inc()
-    for envelope in behind:
-        _parked.labels(service, envelope.type).inc()
+    for kind, count in Counts(envelope.type for envelope in ready).items():
+        handled.labels(service, kind).inc(count)
+    for kind, count in Counts(envelope.type for envelope in behind).items():
+        _parked.labels(service, kind).inc(count)
     return Receipt(len(ready), len(behind)), rest
 
 

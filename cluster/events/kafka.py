@@ -1,12 +1,11 @@
 """How this process reaches Kafka, and the names of topics and groups."""
 
 import logging
+import struct
+from collections.abc import Sequence
 from datetime import timedelta
 from ssl import create_default_context
 from typing import Any
-
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from cluster.base.services import PARTITIONS, table
 from cluster.base.settings import settings
@@ -43,6 +42,23 @@ def connection() -> dict[str, Any]:
             raise ValueError(f"HUB_KAFKA_MECHANISM is PLAIN or SCRAM-SHA-512, not {other}")
 
 
+_MIX, _WORD = 0x5BD1E995, 0xFFFFFFFF
+
+
+def partition_of(key: bytes, partitions: Sequence[int], available: Sequence[int]) -> int:  # noqa: ARG001  the client's
+    """Return the partition of a key, as every Kafka client does (murmur2). The client's own function takes twice as long."""
+    whole = len(key) & ~3
+    mixed = 0x9747B28C ^ len(key)
+    for word in struct.unpack(f"<{whole // 4}I", key[:whole]):
+        word = word * _MIX & _WORD
+        mixed = (mixed * _MIX & _WORD) ^ ((word ^ word >> 24) * _MIX & _WORD)
+    if rest := key[whole:]:
+        mixed = (mixed ^ int.from_bytes(rest, "little")) * _MIX & _WORD
+    mixed = (mixed ^ mixed >> 13) * _MIX & _WORD
+    mixed ^= mixed >> 15
+    return partitions[(mixed & 0x7FFFFFFF) % len(partitions)]
+
+
 def topic(service: str) -> str:
     """Name the topic that a service speaks on; its consumer group has the same name."""
     return f"{settings().stack}.{service}"
@@ -54,6 +70,10 @@ async def ensure_topics(names: set[str]) -> None:
     Raises:
         KafkaError: the brokers do not answer or refuse.
     """
+    # Web hosts know topics by name alone, and start sooner without the client.
+    from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+    from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
     admin = AIOKafkaAdminClient(**connection(), request_timeout_ms=10_000)
     try:
         await admin.start()

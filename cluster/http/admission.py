@@ -1,10 +1,11 @@
 """Admission: how much one process takes on at a time, and how often one address may knock without a token."""
 
+import asyncio
 import math
 import time
 from collections import Counter
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from cluster.base.problems import TooManyRequests, Unavailable
 
@@ -18,6 +19,8 @@ class Limits:
 
     short_requests: int = 500
     """One service may have half of them: when its table is locked, the others go on."""
+    target_lag_s: float = 0.05
+    """How late the event loop may be for long, before fewer requests are worked on."""
     bodies: int = 2000
     """Requests whose body has not arrived; one address may have a quarter of them."""
     streams: int = 20_000
@@ -31,6 +34,50 @@ Kind = Literal["body", "short", "stream"]
 """What a request counts as: its body is on the way, it is worked on, or its answer takes long."""
 
 
+LEAST_SHORT = 32
+"""So many requests a process works on however late it is: what one page asks at once is not refused on a slow machine."""
+_TICK_S = 0.05
+_LATE_TICKS = 3
+_VERY_LATE = 10
+"""Times the target: no need to look again."""
+_FEWER, _MORE = 0.7, 1.05
+
+
+class TemporaryReducedCapacity(Unavailable):
+    """This process has more to do than it can (draft-ietf-httpapi-ratelimit-headers-11, section 5)."""
+
+    title = "Request cannot be satisfied due to temporary server capacity constraints"
+    type_uri: ClassVar[str | None] = "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity"
+
+
+class Pace:
+    """How many short requests a process works on at a time: fewer while its event loop is late, more again when it is not.
+
+    A queue that stands for three ticks is too long (CoDel; RFC 8289); the limit falls by a share and grows by a smaller one (AIMD;
+    Chiu and Jain, 1989). Requests that wait for a database delay nobody and do not count as late.
+    """
+
+    def __init__(self, most: int, target_lag_s: float) -> None:
+        self.limit = most
+        self._most = most
+        self._target_lag_s = target_lag_s
+        self._late = 0
+
+    @property
+    def is_reduced(self) -> bool:
+        return self.limit < self._most
+
+    def observe(self, lag_s: float, in_flight: int) -> None:
+        """Take note of how late the event loop was with a timer."""
+        self._late = self._late + 1 if lag_s > self._target_lag_s else 0
+        if self._late >= _LATE_TICKS or lag_s > _VERY_LATE * self._target_lag_s:
+            # A turn of the event loop takes as long as there is to do in it.
+            share = min(_FEWER, max(2 * self._target_lag_s / lag_s, 0.2))
+            self.limit = max(min(LEAST_SHORT, self._most), int(min(self.limit, in_flight) * share))
+        elif not self._late and self.is_reduced:
+            self.limit = min(self._most, max(self.limit + 1, int(self.limit * _MORE)))
+
+
 class Admission:
     """Counts what is in flight and refuses what is too much."""
 
@@ -39,15 +86,20 @@ class Admission:
         self.bodies = 0
         self.short = 0
         self.streams = 0
+        self.pace = Pace(limits.short_requests, limits.target_lag_s)
+        self._due = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._refused = 0
         self._bodies_of: Counter[str] = Counter()
         self._short_of: Counter[str] = Counter()
         self._guests = Buckets(limits.guest_rate_per_s, limits.guest_burst)
         self._sign_ins = Buckets(limits.sign_in_rate_per_s, limits.sign_in_burst)
 
-    def enter(self, kind: Kind, address: str, service: str) -> None:
-        """Count a request in.
+    def enter(self, kind: Kind, address: str, service: str, *, is_call: bool = False) -> None:
+        """Count a request in. A call is part of a request that was admitted elsewhere.
 
         Raises:
+            TemporaryReducedCapacity: this process is late already.
             Unavailable: this process, this address or this service has as many as it may.
         """
         match kind:
@@ -57,6 +109,15 @@ class Admission:
                     raise Unavailable(
                         "too much is going on at once; nothing was done, repeat it shortly", retry_after_s=1
                     )
+                if self.short >= LEAST_SHORT:
+                    self._watch()
+                    if self.short >= self.pace.limit and not is_call:
+                        self._refused += 1
+                        raise TemporaryReducedCapacity(
+                            "too much is asked at once; nothing was done, repeat it shortly",
+                            # Those who are sent away together do not come back together.
+                            retry_after_s=1 + self._refused % 4,
+                        )
                 self.short += 1
                 self._short_of[service] += 1
             case "body":
@@ -68,6 +129,19 @@ class Admission:
                 if self.streams >= self.limits.streams:
                     raise Unavailable("too many streams are open; repeat it shortly", retry_after_s=5)
                 self.streams += 1
+
+    def _watch(self) -> None:
+        """See how late the event loop is, as long as there is much to do."""
+        if self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._due = loop.time() + _TICK_S
+            self._timer = loop.call_at(self._due, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self.pace.observe(asyncio.get_running_loop().time() - self._due, self.short)
+        if self.pace.is_reduced or self.short >= LEAST_SHORT:
+            self._watch()
 
     def leave(self, kind: Kind, address: str, service: str) -> None:
         """Count a request out."""

@@ -8,7 +8,8 @@ from starlette.responses import Response
 
 from cluster.base.problems import BadRequest, PreconditionRequired
 
-_ETAG = re.compile(r'"(0|[1-9][0-9]{0,17})"')
+_ETAG = re.compile(r'"(0|[1-9][0-9]{0,17})(?:-(?:zstd|br|gzip))?"')
+"""A compressed representation has the coding in its ETag; the version is the same."""
 
 
 async def if_match(

@@ -1,5 +1,6 @@
 """What OpenAPI says of one route beyond its types: security, problems, examples, the idempotency key."""
 
+from dataclasses import dataclass
 from typing import Any, cast
 
 from fastapi.routing import APIRoute
@@ -21,9 +22,11 @@ from cluster.base.problems import (
     UnsupportedMediaType,
 )
 from cluster.data.idempotency import KeyInFlight, KeyReused
+from cluster.http.admission import TemporaryReducedCapacity
 from cluster.http.conditions import if_match
 from cluster.http.examples import example_of
 from cluster.http.paging import paging
+from cluster.http.passage import QuotaExceeded, UnderMaintenance
 from cluster.people.identity import InvalidToken
 
 IDEMPOTENCY_KEY = {
@@ -35,20 +38,29 @@ IDEMPOTENCY_KEY = {
 }
 
 
-def describe(route: APIRoute, *, raises: tuple[type[Problem], ...], example: Any, public: bool) -> None:
-    """Complete a route's documentation.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Documentation:
+    """What a route declares beside its types."""
+
+    raises: tuple[type[Problem], ...] = ()
+    example: Any = None
+    public: bool = False
+
+
+def describe(route: APIRoute, declared: Documentation) -> None:
+    """Complete a route for the API's document. Answering needs none of it, so a host starts without.
 
     Raises:
         ValueError: the example of the body does not validate.
     """
     takes_keys = not {"once", "created"}.isdisjoint(route.endpoint.__code__.co_names)
-    extra: dict[str, Any] = {"security": [{}, {"bearer": []}] if public else [{"bearer": []}]}
+    extra: dict[str, Any] = {"security": [{}, {"bearer": []}] if declared.public else [{"bearer": []}]}
     if takes_keys:
         extra["parameters"] = [IDEMPOTENCY_KEY]
     if route.body_field is not None:
-        extra["requestBody"] = {"content": {"application/json": {"example": _checked_example(route, example)}}}
+        extra["requestBody"] = {"content": {"application/json": {"example": _checked_example(route, declared.example)}}}
     route.openapi_extra = {**(route.openapi_extra or {}), **extra}
-    for status, document in _responses((*raises, *_usual(route, public, takes_keys))).items():
+    for status, document in _responses((*declared.raises, *_usual(route, declared.public, takes_keys))).items():
         route.responses.setdefault(status, document)
 
 
@@ -68,7 +80,8 @@ def _checked_example(route: APIRoute, example: Any) -> Any:
 
 def _usual(route: APIRoute, public: bool, takes_keys: bool) -> tuple[type[Problem], ...]:
     # The edge refuses an access token that is not valid on a public route too.
-    usual: list[type[Problem]] = [TooManyRequests, Unavailable, InvalidToken]
+    usual: list[type[Problem]] = [TooManyRequests, QuotaExceeded, InvalidToken]
+    usual += [Unavailable, UnderMaintenance, TemporaryReducedCapacity]
     dependant = route.dependant
     if not public:
         usual += [Unauthorized, Forbidden]
@@ -103,7 +116,7 @@ def _responses(problems: tuple[type[Problem], ...]) -> dict[int | str, dict[str,
         response["content"]["application/problem+json"]["examples"][problem.slug()] = {
             "summary": problem.title,
             "value": {
-                "type": f"/problems/{problem.slug()}",
+                "type": problem.type(),
                 "title": problem.title,
                 "status": problem.status,
                 "detail": problem.title,

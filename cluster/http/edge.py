@@ -4,9 +4,10 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from contextlib import nullcontext
+from collections.abc import Awaitable
+from contextvars import Token
 from typing import Any
+from urllib.parse import parse_qs
 
 from uuid_utils import uuid7
 
@@ -16,23 +17,33 @@ from cluster.base.problems import FieldError, Invalid, NotFound, RequestTimeout
 from cluster.base.services import service_of_area
 from cluster.base.settings import settings
 from cluster.data.pool import borrower
+from cluster.http import compression, cors
 from cluster.http.admission import Admission, Kind, Limits, sign_ins
-from cluster.http.log import AccessLog
+from cluster.http.asgi import App, Headers, Message, Receive, Scope, Send
+from cluster.http.log import AccessLog, Entry
 from cluster.http.names import Names
+from cluster.http.passage import READING, Passage
 from cluster.http.rendering import problem_of, problem_response
-from cluster.people import identity
+from cluster.people import door, identity, tickets
+from cluster.signals.buckets import SharedBuckets
 
 __all__ = ["Edge", "Limits"]
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
 log = logging.getLogger(__name__)
 
-_READ = frozenset({b"authorization", b"traceparent", b"x-request-id", b"x-forwarded-for"})
+_READ = frozenset(
+    (
+        b"accept-encoding",
+        b"access-control-request-headers",
+        b"access-control-request-method",
+        b"authorization",
+        b"host",
+        b"origin",
+        b"traceparent",
+        b"x-forwarded-for",
+        b"x-request-id",
+    )
+)
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _DRAIN_LIMIT_S = 8.0
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._~:+/=-]{1,128}")
@@ -52,22 +63,25 @@ class Edge:
     def __init__(self, app: App, limits: Limits | None = None) -> None:
         self._app = app
         self.admission = Admission(limits or Limits())
+        self.buckets = SharedBuckets() if settings().limits_requests else None
         self._log = AccessLog()
         self._writes: set[asyncio.Task[None]] = set()
         self._names = Names(settings())
-        self._headers: list[tuple[bytes, bytes]] = [
+        self.headers: list[tuple[bytes, bytes]] = [
             (b"x-content-type-options", b"nosniff"),
             (b"referrer-policy", b"no-referrer"),
         ]
+        """Of every answer."""
         if settings().public_url.startswith("https://"):
-            self._headers.append((b"strict-transport-security", b"max-age=63072000; includeSubDomains"))
+            self.headers.append((b"strict-transport-security", b"max-age=63072000; includeSubDomains"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket"):
+        kind: str = scope["type"]
+        if kind not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         exchange = Exchange(self, scope, receive, send)
-        if scope["type"] == "http" and scope["method"] not in _SAFE:
+        if kind == "http" and exchange.method not in _SAFE:
             # A client that leaves cancels us, never the work: it runs to its end in a task of its own.
             task = asyncio.create_task(self._serve(exchange))
             self._writes.add(task)
@@ -82,68 +96,143 @@ class Edge:
             _, late = await asyncio.wait(self._writes, timeout=_DRAIN_LIMIT_S)
             if late:
                 log.warning("writes did not end in time", extra={"count": len(late)})
+        self._log.flush()
 
     async def _serve(self, exchange: "Exchange") -> None:
         parent = exchange.wanted.get(b"traceparent")
         if telemetry.exports_spans():
-            tracing = telemetry.span_from(parent.decode("latin-1") if parent else None, exchange.method, "server")
-        else:
-            tracing = None
-        with tracing or nullcontext() as span:
-            token = None if tracing else telemetry.enter(parent)
-            try:
-                await self._answer(exchange)
-            finally:
-                exchange.end(span)
-                if token is not None:
-                    telemetry.leave(token)
+            header = parent.decode("latin-1") if parent else None
+            with telemetry.span_from(header, exchange.method, "server") as span:
+                try:
+                    await self._answer(exchange)
+                finally:
+                    self._end(exchange, span)
+            return
+        token = telemetry.enter(parent)
+        try:
+            await self._answer(exchange)
+        finally:
+            self._end(exchange, None)
+            telemetry.leave(token)
 
     async def _answer(self, exchange: "Exchange") -> None:
         scope = exchange.scope
         borrowing = borrower.set(exchange.service)
+        passing: Token[Any] | None = None
         try:
             exchange.admit()
             if not exchange.is_call and not exchange.is_health:
-                self._names.check([value for name, value in scope["headers"] if name == b"host"])
+                self._names.check(exchange.hosts)
+            if scope["type"] == "websocket":
+                self._check_origin(exchange.wanted.get(b"origin"))
+            elif exchange.method == "OPTIONS" and (preflight := exchange.preflight()) is not None:
+                await exchange.send({"type": "http.response.start", "status": 204, "headers": preflight})
+                await exchange.send({"type": "http.response.body", "body": b""})
+                return
             await self._identify(exchange)
-            _refuse_nul(scope)
+            if not exchange.is_call and not exchange.is_health:
+                passing = door.passage.set(self._open(exchange))
+                if door.current().windows and (waiting := exchange.check_open()) is not None:
+                    await waiting
+            if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+                raise _nul_character(scope)
             await self._app(scope, exchange.receive, exchange.send)
         except Exception as error:
-            if exchange.status:
+            if exchange.has_begun():
                 # Too late for a problem. Not finishing the response tells the client that it is not whole.
                 log.exception("broke off after the response began", extra={"route": exchange.route()})
-            elif scope["type"] == "websocket":
-                log.exception("websocket", extra={"route": exchange.route()})
-                await exchange.send({"type": "websocket.close", "code": 1011})
             else:
                 await problem_response(problem_of(error))(scope, exchange.receive, exchange.send)
         finally:
             borrower.reset(borrowing)
+            if passing is not None:
+                door.passage.reset(passing)
+
+    def _check_origin(self, origin: bytes | None) -> None:
+        if origin is None or not cors.is_registered(origin):
+            self._names.check_origin(origin)
+
+    def _open(self, exchange: "Exchange") -> Passage:
+        """Open the door for a request."""
+        passage = Passage(
+            self.buckets, exchange.principal, exchange.address, exchange.service, exchange.method not in READING
+        )
+        exchange.passage = exchange.scope["state"]["passage"] = passage
+        return passage
 
     async def _identify(self, exchange: "Exchange") -> None:
-        scope = exchange.scope
-        state: dict[str, Any] = scope["state"]
         authorization = exchange.wanted.get(b"authorization", b"")
-        token = authorization[7:].strip().decode("latin-1") if authorization[:7].lower() == b"bearer " else None
+        token = authorization[7:].strip() if authorization[:7].lower() == b"bearer " else None
         if exchange.is_call:
             if not exchange.service:
                 raise NotFound("no such path; /openapi.json lists them all")
-            callers = identity.verify_service_token(token or "", exchange.service)
+            callers = identity.verify_service_token((token or b"").decode("latin-1"), exchange.service)
             principal: Principal = platform(",".join(callers)) if callers else PLATFORM
         elif token is None:
-            principal = GUEST
-            self._limit_guest(exchange)
+            principal = await self._without_token(exchange)
         else:
+            known = identity.known(token)
             try:
-                principal = await identity.authenticate(token)
+                principal = known or await identity.authenticate(token.decode("latin-1"))
             except identity.InvalidToken:
                 self._limit_guest(exchange)
                 raise
-        exchange.principal = state["principal"] = principal
+        exchange.principal = exchange.scope["state"]["principal"] = principal
+
+    async def _without_token(self, exchange: "Exchange") -> Principal:
+        """Return whom a ticket names, or a guest."""
+        scope = exchange.scope
+        if scope["type"] == "websocket" and scope["path"] == tickets.SOCKET:
+            ticket = parse_qs(scope["query_string"].decode("latin-1")).get("ticket", [""])[0]
+            if ticket:
+                return await self._redeem(exchange, ticket)
+        self._limit_guest(exchange)
+        return GUEST
+
+    async def _redeem(self, exchange: "Exchange", ticket: str) -> Principal:
+        admitted = await tickets.redeem(ticket)
+        if admitted is None:
+            self._limit_guest(exchange)
+            raise identity.InvalidToken("the ticket was used or is over; POST /v1/sessions/me/tickets gives another")
+        await identity.ensure_stands(admitted.principal, admitted.since)
+        exchange.scope["state"]["since"] = admitted.since
+        return admitted.principal
 
     def _limit_guest(self, exchange: "Exchange") -> None:
         signs_in = (exchange.method, exchange.scope["path"]) in sign_ins
         self.admission.take(exchange.address, signs_in=signs_in)
+
+    def _end(self, exchange: "Exchange", span: Any) -> None:
+        exchange.leave()
+        ended = time.perf_counter()
+        route, method = exchange.route(), exchange.method
+        # Nothing sent: the client left before it could be.
+        status = exchange.status or 499
+        self._log.write(
+            Entry(
+                exchange.area if exchange.service else "",
+                route,
+                method,
+                status,
+                exchange.started,
+                ended,
+                exchange.principal,
+                telemetry.current_trace(),
+                exchange.scope["state"]["request_id"],
+            )
+        )
+        if span is not None:
+            span.update_name(f"{method} {route}")
+            span.set_attributes(
+                {
+                    "http.request.method": method,
+                    "http.route": route,
+                    "http.response.status_code": status,
+                    "url.scheme": exchange.scope.get("scheme", "http"),
+                }
+            )
+            if status >= 500:
+                span.set_attribute("error.type", str(status))
 
 
 class Exchange:
@@ -153,13 +242,16 @@ class Exchange:
         "_body_due",
         "_counted_as",
         "_edge",
+        "_head",
         "_receive",
         "_send",
         "address",
         "area",
+        "hosts",
         "is_call",
         "is_health",
         "method",
+        "passage",
         "principal",
         "request_id",
         "scope",
@@ -175,12 +267,21 @@ class Exchange:
         self.method: str = scope.get("method", "WEBSOCKET")
         self.status = 0
         self.principal = GUEST
+        self.passage: Passage | None = None
         self._edge = edge
         self._receive = receive
         self._send = send
         self._counted_as: Kind | None = None
         self._body_due = 0.0
-        self.wanted = {name: value for name, value in scope["headers"] if name in _READ}
+        self._head: Message | None = None
+        """Of an answer that will be compressed, when its body comes whole."""
+        self.wanted: dict[bytes, bytes] = {}
+        self.hosts: list[bytes] = []
+        for name, value in scope["headers"]:
+            if name in _READ:
+                self.wanted[name] = value
+                if name == b"host":
+                    self.hosts.append(value)
         path: str = scope["path"]
         self.area, _, rest = path[4:].partition("/") if path.startswith("/v1/") else ("", "", "")
         self.is_call = rest.startswith("-/calls/")
@@ -222,7 +323,7 @@ class Exchange:
         if kind == before:
             return
         if kind is not None:
-            self._edge.admission.enter(kind, self.address, self.service)
+            self._edge.admission.enter(kind, self.address, self.service, is_call=self.is_call)
         self._counted_as = kind
         if before is not None:
             self._edge.admission.leave(before, self.address, self.service)
@@ -254,27 +355,88 @@ class Exchange:
             self._count_as("short")
         return message
 
+    def check_open(self) -> Awaitable[None] | None:
+        """Refuse what is closed for maintenance, but for those who may pass; None: it is open to all.
+
+        Raises:
+            UnderMaintenance
+        """
+        return None if self.passage is None else self.passage.check_open(self.area)
+
+    def preflight(self) -> Headers | None:
+        """Return the head of the answer if a browser asks before a request of another site's page; None: nobody asks."""
+        origin = self.wanted.get(b"origin")
+        if origin is None or b"access-control-request-method" not in self.wanted:
+            return None
+        return cors.preflight(origin, self.wanted.get(b"access-control-request-headers", b""))
+
     async def send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers: list[tuple[bytes, bytes]] = list(message.get("headers", ()))
-            kind = b""
-            has_policy = False
-            for name, value in headers:
-                if name == b"content-type":
-                    kind = value
-                elif name == b"content-security-policy":
-                    has_policy = True
-            if kind.startswith(b"text/event-stream"):
-                self._count_as("stream")
-            if not has_policy and (b"json" in kind):
-                headers.append((b"content-security-policy", _NO_CONTENT))
-            headers += self._edge._headers  # pyright: ignore[reportPrivateUsage]
-            headers.append((b"x-request-id", self.request_id))
-            message["headers"] = headers
+        kind = message["type"]
+        if kind == "http.response.start":
+            is_long = self._complete(message)
             self.status = message["status"]
-        elif message["type"] == "websocket.accept":
+            if is_long and self._may_compress(message):
+                message["headers"].append((b"vary", b"Accept-Encoding"))
+                self._head = message
+                return
+        elif kind == "http.response.body":
+            if self._head is not None:
+                head, self._head = self._head, None
+                await self._compress(head, message)
+                await self._send(head)
+        elif kind == "websocket.http.response.start":
+            self.status = message["status"]
+        elif kind == "websocket.accept":
             self.status = 101
         await self._send(message)
+
+    def has_begun(self) -> bool:
+        """Tell whether a part of the answer was sent. A head that waits for its body is dropped: another answer may be sent."""
+        if self._head is not None:
+            self._head, self.status = None, 0
+        return self.status != 0
+
+    def _complete(self, message: Message) -> bool:
+        """Add what every answer says, and tell whether the answer may be long enough to be compressed."""
+        headers: Headers = list(message.get("headers", ()))
+        kind = length = b""
+        has_policy = False
+        for name, value in headers:
+            if name == b"content-type":
+                kind = value
+            elif name == b"content-length":
+                length = value
+            elif name == b"content-security-policy":
+                has_policy = True
+        if kind.startswith(b"text/event-stream"):
+            self._count_as("stream")
+        if not has_policy and (b"json" in kind):
+            headers.append((b"content-security-policy", _NO_CONTENT))
+        headers += self._edge.headers
+        if self.passage is not None:
+            headers += self.passage.headers()
+        if door.current().origins:
+            headers += cors.headers_for(self.wanted.get(b"origin"))
+        headers.append((b"x-request-id", self.request_id))
+        message["headers"] = headers
+        return len(length) > 3
+
+    def _may_compress(self, message: Message) -> bool:
+        return (
+            self.method != "HEAD"
+            and not self.is_call
+            and message["status"] != 206
+            and compression.is_compressible(message["headers"], self.area)
+        )
+
+    async def _compress(self, head: Message, message: Message) -> None:
+        """Compress a body that comes whole, if the client takes it so."""
+        coding = compression.coding_for(self.wanted.get(b"accept-encoding", b""))
+        body: bytes = message.get("body", b"")
+        if coding is None or message.get("more_body") or compression.carries_secret(body):
+            return
+        message["body"] = await compression.compressed(coding, body)
+        head["headers"] = compression.encoded_head(head["headers"], coding, len(message["body"]))
 
     def route(self) -> str:
         """Return the template of the path, never the path."""
@@ -283,34 +445,10 @@ class Exchange:
             return route
         return f"/v1/{self.area}/?" if self.service else "?"
 
-    def end(self, span: Any) -> None:
+    def leave(self) -> None:
+        """Count this request no more, and lead nobody back here: reference counts free it, no search for cycles has to."""
         self._count_as(None)
-        duration_s = time.perf_counter() - self.started
-        route = self.route()
-        area = self.area if self.service else ""
-        # Nothing sent: the client left before it could be.
-        status = self.status or 499
-        self._edge._log.write(  # pyright: ignore[reportPrivateUsage]
-            area=area,
-            route=route,
-            method=self.method,
-            status=status,
-            duration_s=duration_s,
-            principal=self.principal,
-            request_id=self.request_id,
-        )
-        if span is not None:
-            span.update_name(f"{self.method} {route}")
-            span.set_attributes(
-                {
-                    "http.request.method": self.method,
-                    "http.route": route,
-                    "http.response.status_code": status,
-                    "url.scheme": self.scope.get("scheme", "http"),
-                }
-            )
-            if status >= 500:
-                span.set_attribute("error.type", str(status))
+        del self.scope["state"]["become_stream"]
 
 
 def _address(scope: Scope, forwarded: bytes | None) -> str:
@@ -321,8 +459,7 @@ def _address(scope: Scope, forwarded: bytes | None) -> str:
     return client[0] if client else ""
 
 
-def _refuse_nul(scope: Scope) -> None:
-    for place, found in (("/path", "\0" in scope["path"]), ("/query", b"%00" in scope["query_string"])):
-        if found:
-            error = FieldError(place, "nul-character", "remove the character U+0000: texts cannot contain it")
-            raise Invalid("texts cannot contain the character U+0000", errors=(error,))
+def _nul_character(scope: Scope) -> Invalid:
+    place = "/path" if "\0" in scope["path"] else "/query"
+    error = FieldError(place, "nul-character", "remove the character U+0000: texts cannot contain it")
+    return Invalid("texts cannot contain the character U+0000", errors=(error,))

@@ -1,6 +1,6 @@
 """Answers that many ask for: kept by each process for a second at most, and dropped when what they show changes."""
 
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Mapping
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ _LONGEST_KEY = 1_000
 """Answers to longer paths and queries are not kept: their keys would take more room than is counted."""
 
 Reach = Callable[[Principal], Awaitable[Hashable]]
+Shown = Callable[[Principal, Mapping[str, str]], Awaitable[object]]
 
 
 class KeptAnswers:
@@ -38,14 +39,46 @@ class KeptAnswers:
     async def answer(self, request: Request, handle: Handler) -> Response:
         """Return the kept answer, else that of `handle`. Problems are raised and not kept."""
         scope = request.scope
-        caller: Principal = scope["state"]["principal"]
-        reach = None if self._reach is None else await self._reach(caller)
-        scope["state"]["reach"] = reach
-        length = len(scope["path"]) + len(scope["query_string"])
-        if length > _LONGEST_KEY or (self._reach is None and caller.kind != "guest"):
+        state: dict[str, Any] = scope["state"]
+        caller: Principal = state["principal"]
+        state["reach"] = reach = None if self._reach is None else await self._reach(caller)
+        path, query = scope["path"], scope["query_string"]
+        if len(path) + len(query) > _LONGEST_KEY or (self._reach is None and caller.kind != "guest"):
             return await handle(request)
-        key = (scope["path"], scope["query_string"], caller.kind, caller.scopes, reach)
-        return await self._answers.get(key, partial(handle, request))
+        key = (path, query, caller.kind, caller.scopes, reach)
+        return self._answers.find(key) or await self._answers.get(key, partial(handle, request))
+
+
+class AnswersOfShown:
+    """Keeps the answers of plain reads that show one thing: `@router.get(..., kept=LISTINGS)`.
+
+    `shown(caller, parameters of the path)` permits each caller, and returns the thing from where it is kept; None: this answer
+    is not one to keep. An answer shows that very object, and is found no more once another one is shown: it needs no `drop`. It
+    serves all callers of a kind; nothing else of a caller may decide about it. Requests with a query go to the route.
+    """
+
+    def __init__(self, name: str, *, shown: Shown) -> None:
+        self._shown = shown
+        self._answers: Kept[Hashable, tuple[object, Response]] = Kept(
+            name, size=_SIZE_BYTES, weigh=lambda answer: _HEAD_BYTES + len(answer[1].body)
+        )
+
+    async def answer(self, request: Request, handle: Handler) -> Response:
+        """Return the kept answer, else that of `handle`. Problems are raised and not kept."""
+        scope = request.scope
+        path: str = scope["path"]
+        if scope["query_string"] or len(path) > _LONGEST_KEY:
+            return await handle(request)
+        caller: Principal = scope["state"]["principal"]
+        shown = await self._shown(caller, scope["path_params"])
+        if shown is None:
+            return await handle(request)
+        key = (path, caller.kind)
+        answer = self._answers.find(key)
+        if answer is None or answer[0] is not shown:
+            answer = shown, await handle(request)
+            self._answers.put(key, answer)
+        return answer[1]
 
 
 async def reach_of_answer(request: Request) -> Any:

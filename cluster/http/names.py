@@ -3,7 +3,7 @@
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from cluster.base.problems import MisdirectedRequest
+from cluster.base.problems import Forbidden, MisdirectedRequest
 from cluster.base.settings import Settings
 
 
@@ -28,6 +28,18 @@ class Names:
                 raise MisdirectedRequest("use the public address; the operator allows others by HUB_ALLOWED_HOSTS")
             if len(self._seen) < 100:
                 self._seen.add(host)
+
+    def check_origin(self, origin: bytes | None) -> None:
+        """Let a WebSocket pass that a page of this platform opens, or a program, which sends no Origin (RFC 6455, section 10.2).
+
+        Raises:
+            Forbidden
+        """
+        if origin is not None:
+            scheme, _, host = origin.partition(b"://")
+            name = host_name(host)
+            if scheme not in (b"http", b"https") or (name not in self._ours and not is_loopback(name)):
+                raise Forbidden("connect from a page of this platform")
 
 
 def host_name(host: bytes) -> str:

@@ -7,7 +7,8 @@ from typing import Any, cast
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from cluster.http.documentation import PROBLEM_SCHEMA
+from cluster.http.documentation import PROBLEM_SCHEMA, describe
+from cluster.http.routing import Route
 
 _PREFIX = "#/components/schemas/"
 
@@ -18,11 +19,14 @@ def openapi(
     """Merge the documents of several services. Schemas that share a name and differ get their service's name in front.
 
     Raises:
-        ValueError: two services answer the same method of the same path.
+        ValueError: two services answer the same method of the same path, or an example is not valid.
     """
     paths: dict[str, dict[str, Any]] = {}
     schemas: dict[str, Any] = {"Problem": PROBLEM_SCHEMA}
     for app in apps:
+        for route in app.routes:
+            if isinstance(route, Route):
+                describe(route, route.documentation)
         document = get_openapi(title=app.title, version=version, routes=app.routes)
         own: dict[str, Any] = document.get("components", {}).get("schemas", {})
         names = _renamed(own, schemas, app.title)

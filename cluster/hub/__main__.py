@@ -34,11 +34,14 @@ console = Console(highlight=False)
 def up(
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Where to listen; kept. At first 3000.")] = None,
     servers_only: Annotated[bool, typer.Option(envvar="HUB_ONLY_SERVERS", help="Start the servers alone.")] = False,
+    lite: Annotated[
+        bool | None, typer.Option("--lite/--full", help="Without OpenSearch: less memory, no search. Kept.")
+    ] = None,
 ) -> None:
     """Start LearningHub in the background; what is up already stays as it is."""
     home = Home(DEFAULT)
     with alone(home):
-        fresh = start(home, port=port, servers_only=servers_only, console=console)
+        fresh = start(home, port=port, servers_only=servers_only, console=console, lite=lite)
     if servers_only:
         console.print(f"{'The servers are up' if fresh else 'Already running'}. Their addresses: ./hub env")
         return
@@ -70,7 +73,9 @@ def status() -> None:
 
 @app.command()
 def logs(
-    name: Annotated[str | None, typer.Argument(help="postgres, valkey, kafka, s3, serve, supervisor, ...")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="postgres, valkey, kafka, s3, opensearch, serve, supervisor, ...")
+    ] = None,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on with what is added.")] = False,
     lines: Annotated[int, typer.Option("-n", "--lines", min=1, help="How many lines of each log.")] = 40,
 ) -> None:
@@ -229,7 +234,8 @@ def test(context: typer.Context) -> None:
     """Run the tests on their own fresh servers; arguments go to pytest.
 
     Two workers by default; HUB_TEST_WORKERS or -n say otherwise. A run of named files uses one. --changed runs the tests of what
-    differs from main: of a changed service, and of those that import its contract if that changed.
+    differs from main: of a changed service, and of those that import its contract if that changed. --static runs what reads the
+    whole tree (imports, names, statements, wire conventions, documents), in less than a minute.
     """
     from cluster.hub.test import run_tests
 

@@ -56,6 +56,7 @@ def write_service(
         "slug": service.replace("_", "-"),
         "things": things,
         "THINGS": things.upper(),
+        "Things": "".join(word.title() for word in things.split("_")),
         "words": service.replace("_", " "),
         "many": things.replace("_", " "),
         "area": things.replace("_", "-"),

@@ -24,6 +24,7 @@ _TITLES = {
     "valkey": "Valkey",
     "kafka": "Kafka",
     "s3": "S3",
+    "opensearch": "OpenSearch",
     "migrate": "Database schema",
     "serve": "Services",
     "seed": "Demo school",
@@ -47,22 +48,24 @@ def alone(home: Home) -> Generator[None]:
         yield
 
 
-def start(home: Home, *, port: int | None, servers_only: bool, console: Console) -> bool:
-    """Bring everything up; return False when it was up already.
+def start(home: Home, *, port: int | None, servers_only: bool, console: Console, lite: bool | None = None) -> bool:
+    """Bring everything up; return False when it was up already. `lite`: without OpenSearch; None: as the last time.
 
     Raises:
         Failed: it did not start; nothing is left running.
     """
-    state = read(home)
+    state, was_lite = read(home), home.lite
+    if lite is not None:
+        home.choose_lite(lite)
     if supervisor := state.supervisor():
-        if _satisfied(home, state, port=port, servers_only=servers_only):
+        if home.lite == was_lite and _satisfied(home, state, port=port, servers_only=servers_only):
             return False
         console.print("Restarting with the new options")
         _end(supervisor)
     if stopped := stop_left_behind(home):
         console.print(f"Stopped {stopped} processes that a killed supervisor had left behind")
     _settle_ports(home, port, with_http=not servers_only, console=console)
-    fetch_jars(console)
+    fetch_jars(home, console)
     _spawn(home, servers_only=servers_only)
     try:
         _follow(home, console)
@@ -84,13 +87,14 @@ def stop(home: Home) -> bool:
     return bool(supervisor or left)
 
 
-def fetch_jars(console: Console) -> None:
-    """Fetch the jars that are not here yet, with a progress bar.
+def fetch_jars(home: Home, console: Console) -> None:
+    """Fetch the jars that this home's servers need and that are not here yet, with a progress bar.
 
     Raises:
         Failed: one cannot be had.
     """
-    wanted = jars.missing(jars.locked())
+    servers = {server.name for server in embedded_servers(home)}
+    wanted = jars.missing(jar for jar in jars.locked() if jar.server in servers)
     if not wanted:
         return
     try:

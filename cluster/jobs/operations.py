@@ -16,7 +16,9 @@ from cluster.base.problems import Conflict, Problem
 from cluster.base.telemetry import trace_id
 from cluster.data import Connection, Transaction, uses
 from cluster.data.uses import Ref
+from cluster.signals.rooms import tell
 
+TOPIC = "operation"
 State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
 
@@ -55,39 +57,42 @@ class OwnedOperation:
     owner_id: UserId | None
     org_id: OrgId | None
     cancel_requested: bool
+    version: int
 
 
 _COLUMNS = """id, kind, state, done, total, counts, result_url, report_url, undo_until, problem, owner_id, org_id,
-    cancel_requested_at, created_at, finished_at"""
+    cancel_requested_at, created_at, finished_at, version"""
 START = """
 INSERT INTO hub.operations (id, kind, total, owner_id, org_id, created_at) VALUES ($1, $2, $3, $4, $5, $6)
 """
 PROGRESS = """
 UPDATE hub.operations
-SET state = 'running', done = greatest(done, $2), total = coalesce($3, total), counts = counts || $4
-WHERE id = $1 AND state IN ('queued', 'running') RETURNING cancel_requested_at IS NOT NULL
+SET state = 'running', done = greatest(done, $2), total = coalesce($3, total), counts = counts || $4, version = version + 1
+WHERE id = $1 AND state IN ('queued', 'running') RETURNING cancel_requested_at IS NOT NULL AS is_cancelled, version
 """
 FINISH = """
 UPDATE hub.operations SET state = $2, finished_at = $3, counts = counts || $4, result_url = $5, report_url = $6,
     undo_until = coalesce($7, undo_until), problem = coalesce(problem, $8),
-    done = CASE WHEN $2 = 'succeeded' THEN coalesce(total, done) ELSE done END
-WHERE id = $1 AND state IN ('queued', 'running')
+    done = CASE WHEN $2 = 'succeeded' THEN coalesce(total, done) ELSE done END, version = version + 1
+WHERE id = $1 AND state IN ('queued', 'running') RETURNING version
 """
 # With `undo_until`, which a first run lacks until it ends: that tells an undo from it.
 REOPEN = """
-UPDATE hub.operations SET state = 'running', finished_at = NULL, problem = NULL, cancel_requested_at = NULL
-WHERE id = $1 AND undo_until IS NOT NULL AND state NOT IN ('queued', 'running')
+UPDATE hub.operations SET state = 'running', finished_at = NULL, problem = NULL, cancel_requested_at = NULL, version = version + 1
+WHERE id = $1 AND undo_until IS NOT NULL AND state NOT IN ('queued', 'running') RETURNING version
 """
 UNDONE = """
-UPDATE hub.operations SET state = 'succeeded', finished_at = $2, undo_until = NULL WHERE id = $1 AND state = 'running'
+UPDATE hub.operations SET state = 'succeeded', finished_at = $2, undo_until = NULL, version = version + 1
+WHERE id = $1 AND state = 'running' RETURNING version
 """
-COUNTS = "UPDATE hub.operations SET counts = $2 WHERE id = $1"
+COUNTS = "UPDATE hub.operations SET counts = $2, version = version + 1 WHERE id = $1 RETURNING version"
 NOTE_PROBLEM = """
-UPDATE hub.operations SET problem = $2 WHERE id = $1 AND state IN ('queued', 'running') AND problem IS NULL
+UPDATE hub.operations SET problem = $2, version = version + 1
+WHERE id = $1 AND state IN ('queued', 'running') AND problem IS NULL RETURNING version
 """
 REQUEST_CANCEL = """
-UPDATE hub.operations SET cancel_requested_at = coalesce(cancel_requested_at, $2)
-WHERE id = $1 AND state IN ('queued', 'running')
+UPDATE hub.operations SET cancel_requested_at = coalesce(cancel_requested_at, $2), version = version + 1
+WHERE id = $1 AND state IN ('queued', 'running') RETURNING version
 """
 FIND = f"SELECT {_COLUMNS} FROM hub.operations WHERE id = $1"  # noqa: S608 (constant columns)
 # An operation lets go of its result.
@@ -127,8 +132,11 @@ async def progress(
 
     `done` never goes back: a repeated job may start over.
     """
-    cancelled = await tx.value(PROGRESS, id, done, total, counts or {})
-    return cancelled is None or cancelled
+    rows = await tx.rows(PROGRESS, id, done, total, counts or {})
+    if not rows:
+        return True
+    tell(tx, TOPIC, id, rows[0]["version"])
+    return rows[0]["is_cancelled"]
 
 
 async def succeed(
@@ -151,7 +159,7 @@ async def succeed(
     if result_asset is not None:
         result_url = f"/v1/assets/{result_asset}"
     args = (id, "succeeded", tx.now, counts or {}, result_url, report_url, undo_until, None)
-    if await tx.run(FINISH, *args) != 1:
+    if not await _changed(tx, id, FINISH, *args):
         return False
     if result_asset is not None:
         org_id = await tx.value("SELECT org_id FROM hub.operations WHERE id = $1", id)
@@ -170,7 +178,7 @@ async def fail(
 ) -> bool:
     """Finish an operation with what went wrong, or with what was noted before; return False when it is finished already."""
     args = (id, "failed", tx.now, counts or {}, None, report_url, undo_until, problem.document(trace_id()))
-    return await tx.run(FINISH, *args) == 1
+    return await _changed(tx, id, FINISH, *args)
 
 
 async def cancelled(
@@ -183,7 +191,7 @@ async def cancelled(
 ) -> bool:
     """Finish an operation whose work stopped because somebody asked to; return False when it is finished already."""
     args = (id, "cancelled", tx.now, counts or {}, None, report_url, undo_until, None)
-    return await tx.run(FINISH, *args) == 1
+    return await _changed(tx, id, FINISH, *args)
 
 
 async def request_cancel(tx: Transaction, id: UUID) -> None:
@@ -192,7 +200,7 @@ async def request_cancel(tx: Transaction, id: UUID) -> None:
     Raises:
         OperationFinished: there is nothing to stop.
     """
-    if not await tx.run(REQUEST_CANCEL, id, tx.now):
+    if not await _changed(tx, id, REQUEST_CANCEL, id, tx.now):
         raise OperationFinished("it ended before it could be cancelled; read it to see how")
 
 
@@ -206,22 +214,30 @@ async def was_cancelled(db: Connection, id: UUID) -> bool:
 
 async def note_problem(tx: Transaction, id: UUID, problem: Problem) -> None:
     """Keep what went wrong while work is taken back, for `fail` at its end; the first problem stays."""
-    await tx.run(NOTE_PROBLEM, id, problem.document(trace_id()))
+    await _changed(tx, id, NOTE_PROBLEM, id, problem.document(trace_id()))
 
 
 async def update_counts(tx: Transaction, id: UUID, counts: dict[str, int]) -> None:
     """Replace the counts."""
-    await tx.run(COUNTS, id, counts)
+    await _changed(tx, id, COUNTS, id, counts)
 
 
 async def reopen(tx: Transaction, id: UUID) -> None:
     """Have a finished operation run again, to undo it. `fail` and `cancelled` keep its `undo_until`: the undo may be repeated."""
-    await tx.run(REOPEN, id)
+    await _changed(tx, id, REOPEN, id)
 
 
 async def undone(tx: Transaction, id: UUID) -> None:
     """Finish an undo; the operation cannot be undone a second time."""
-    await tx.run(UNDONE, id, tx.now)
+    await _changed(tx, id, UNDONE, id, tx.now)
+
+
+async def _changed(tx: Transaction, id: UUID, sql: str, *args: object) -> bool:
+    """Change an operation, tell its followers, and return whether there was one to change."""
+    version = await tx.value(sql, *args)
+    if version is not None:
+        tell(tx, TOPIC, id, version)
+    return version is not None
 
 
 async def get_operation(db: Connection, id: UUID) -> Operation:
@@ -251,7 +267,42 @@ def _owned(row: asyncpg.Record) -> OwnedOperation:
         created_at=row["created_at"],
         finished_at=row["finished_at"],
     )
-    return OwnedOperation(operation, row["owner_id"], row["org_id"], row["cancel_requested_at"] is not None)
+    return OwnedOperation(
+        operation, row["owner_id"], row["org_id"], row["cancel_requested_at"] is not None, row["version"]
+    )
+
+
+LIST = f"SELECT {_COLUMNS} FROM hub.operations WHERE id = ANY($1::uuid[]) LIMIT 1000"  # noqa: S608 (constant columns)
+
+
+async def list_operations(db: Connection, ids: list[UUID]) -> list[OwnedOperation]:
+    """Return those of these operations that exist, at most 1,000."""
+    return [_owned(row) for row in await db.rows(LIST, ids)]
+
+
+LIST_OF = f"""
+SELECT {_COLUMNS} FROM hub.operations
+WHERE ($1 OR owner_id = $2 OR org_id = ANY($3::uuid[])) AND ($4::uuid[] IS NULL OR id = ANY($4))
+    AND ($5::text[] IS NULL OR state = ANY($5)) AND ($6::uuid IS NULL OR id < $6)
+ORDER BY id DESC LIMIT $7
+"""  # noqa: S608 (constant columns)
+
+
+async def list_of(
+    db: Connection,
+    *,
+    everywhere: bool,
+    owner_id: UserId | None,
+    org_ids: tuple[UUID, ...],
+    ids: list[UUID] | None,
+    states: list[State] | None,
+    before: UUID | None,
+    limit: int,
+) -> list[OwnedOperation]:
+    """List the operations of a person and of organizations, newest first."""
+    return [
+        _owned(row) for row in await db.rows(LIST_OF, everywhere, owner_id, list(org_ids), ids, states, before, limit)
+    ]
 
 
 async def purge(db: Connection) -> int:

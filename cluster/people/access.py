@@ -12,9 +12,10 @@ from uuid import UUID
 
 from cluster.base.ids import UserId
 from cluster.base.principal import Principal
-from cluster.base.problems import Forbidden, NotFound
+from cluster.base.problems import Forbidden, NotFound, Problem
 from cluster.base.registry import offers
 from cluster.data import Connection, read
+from cluster.people.door import passage
 from cluster.people.relations import (
     AddressSource,
     GrantedScope,
@@ -40,8 +41,10 @@ __all__ = [
     "lacking",
     "lapsing",
     "lasts_until",
+    "named",
     "permissions_of_role",
     "permit",
+    "permit_until",
     "permitted",
     "reach_of",
     "roles_with",
@@ -141,9 +144,33 @@ async def permit(
         if principal.kind == "guest" and "anyone" not in roles_with(permission):
             principal.person()
         raise missing()
-    relations = _relations(principal, fresh=fresh)
+    await _check(principal, permission, guarded, _relations(principal, fresh=fresh), missing)
+    return guarded._value  # pyright: ignore[reportPrivateUsage]
+
+
+async def permit_until(principal: Principal, permission: str, where: Guarded[T]) -> datetime | None:
+    """Permit what gives a right away, and return when the caller's own right to it ends; None: it does not end.
+
+    The owners of the relations are asked, not the cache, and once for both: see `permit` and `lasts_until`.
+
+    Raises:
+        NotFound, Unauthorized, Forbidden: see `permit`.
+    """
+    relations = _relations(principal, fresh=True)
+    await _check(principal, permission, where, relations, NotFound)
+    return (await _ends([permission], where, relations)).get(permission)
+
+
+async def _check(
+    principal: Principal, permission: str, guarded: Guarded[T], relations: Relations | None, missing: type[NotFound]
+) -> None:
     if await _holds(principal, permission, guarded, relations):
-        return guarded._value  # pyright: ignore[reportPrivateUsage]
+        passing = passage.get()
+        if passing is not None and guarded.org_id is not None:
+            waiting = passing.enter_organization(guarded.org_id)
+            if waiting is not None:
+                await waiting
+        return
     if principal.kind == "guest":
         principal.person()
     if await _is_visible(principal, guarded, relations):
@@ -170,6 +197,19 @@ async def permitted(
     return await permit(principal, permission, guarded, missing=missing, fresh=fresh)
 
 
+async def named(principal: Principal, guarded: Guarded[T] | None, *, unknown: Problem, org_id: UUID | None = None) -> T:
+    """Return what a request names by its id, if `principal` may know of it and, with `org_id`, it lies in that organization.
+
+    Raises:
+        `unknown`, in every other case: the answer does not tell whether there is such a thing.
+    """
+    if guarded is None or (org_id is not None and guarded.org_id != org_id):
+        raise unknown
+    if principal.kind != "platform" and not await _is_visible(principal, guarded, _relations(principal)):
+        raise unknown
+    return guarded._value  # pyright: ignore[reportPrivateUsage]
+
+
 async def lacking(principal: Principal, permissions: Iterable[str], where: Guarded[T]) -> list[str]:
     """Return those permissions that `principal` does not hold there, asking each owner of a relation at most once."""
     relations = _relations(principal)
@@ -180,7 +220,7 @@ async def lapsing(
     principal: Principal, permissions: Iterable[str], where: Guarded[T], until: datetime | None
 ) -> list[str]:
     """Return those permissions that `principal` holds there only by grants that end before `until`; None: that end at all."""
-    ends = await _ends(principal, permissions, where)
+    ends = await _ends(permissions, where, _relations(principal))
     return [name for name, end in ends.items() if until is None or end < until]
 
 
@@ -189,12 +229,11 @@ async def lasts_until(principal: Principal, permissions: Iterable[str], where: G
 
     Whatever they give away there must not last longer, or a right for half an hour becomes one for ever.
     """
-    return min((await _ends(principal, permissions, where)).values(), default=None)
+    return min((await _ends(permissions, where, _relations(principal))).values(), default=None)
 
 
-async def _ends(principal: Principal, permissions: Iterable[str], where: Guarded[T]) -> dict[str, datetime]:
-    """Return when those permissions end that `principal` holds there only by grants that end."""
-    relations = _relations(principal)
+async def _ends(permissions: Iterable[str], where: Guarded[T], relations: Relations | None) -> dict[str, datetime]:
+    """Return when those permissions end that are held there only by grants that end."""
     if relations is None:
         return {}
     grants = [grant for grant in await relations.grants_at(_places(where), certain=True) if _covers(grant, where)]
@@ -265,16 +304,21 @@ async def _holds(principal: Principal, permission: str, where: Guarded[T], relat
     if "signed_in" in roles or ("self" in roles and where.owner_id == principal.id):
         return True
     run_id, org_id, places = where.run_id, where.org_id, _places(where)
-    # First what is known; only before a no the owners are asked.
+    # First what is known of the grants, then what is kept or answered; only before a no the owners are asked for certain.
+    if _grants(permission, relations.known_grants_at(places), where):
+        return True
     for certain in (False, True):
         if "learner" in roles and run_id is not None and await relations.learns_in(run_id, certain=certain):
             return True
         if "member" in roles and org_id is not None and await relations.is_member(org_id, certain=certain):
             return True
-        for grant in await relations.grants_at(places, certain=certain):
-            if permission in grant.permissions and _covers(grant, where):
-                return True
+        if _grants(permission, await relations.grants_at(places, certain=certain), where):
+            return True
     return False
+
+
+def _grants(permission: str, grants: Iterable[GrantedScope], where: Guarded[T]) -> bool:
+    return any(permission in grant.permissions and _covers(grant, where) for grant in grants)
 
 
 def _is_cut_off(principal: Principal, where: Guarded[T]) -> bool:

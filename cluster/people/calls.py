@@ -19,9 +19,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-import aiohttp
 import msgspec
 
 from cluster.base import problems, telemetry
@@ -33,6 +32,9 @@ from cluster.base.settings import settings
 from cluster.data import idempotency, postgres
 from cluster.people import identity
 
+if TYPE_CHECKING:
+    import aiohttp
+
 P = TypeVar("P")
 log = logging.getLogger(__name__)
 
@@ -41,7 +43,7 @@ _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 _caller: ContextVar[Principal | None] = ContextVar("caller", default=None)
 _local: dict[str, object] = {}
 _hosted: set[str] = set()
-_session: aiohttp.ClientSession | None = None
+_session: "aiohttp.ClientSession | None" = None
 _PROBLEM_HEADER = "x-problem-class"
 _BY_STATUS: dict[int, type[Problem]] = {
     problem.status: problem
@@ -187,6 +189,8 @@ def caller(service: str) -> Principal:
 
 
 async def _post(service: Service, name: str, body: bytes) -> bytes:
+    import aiohttp
+
     left = remaining_s()
     headers = {
         "Authorization": f"Bearer {identity.issue_service_token(service.name, tuple(sorted(_hosted)))}",
@@ -215,6 +219,8 @@ async def is_healthy(service: Service, limit_s: float) -> bool:
     """Tell whether a service answers: at once for those of this process, by its health route for others."""
     if service.name in _hosted:
         return True
+    import aiohttp
+
     url = f"{_base(service)}/v1/{service.areas[0]}/-/health"
     try:
         async with _http().get(url, timeout=aiohttp.ClientTimeout(total=limit_s)) as response:
@@ -223,7 +229,9 @@ async def is_healthy(service: Service, limit_s: float) -> bool:
         return False
 
 
-def _http() -> aiohttp.ClientSession:
+def _http() -> "aiohttp.ClientSession":
+    import aiohttp
+
     global _session
     if _session is None or _session.closed:
         _session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=100, keepalive_timeout=30))
@@ -297,6 +305,9 @@ def _problem_class(module: str, qualname: str) -> type[Problem] | None:
 def install(services: tuple[str, ...]) -> None:
     """Make the services of this process answer in it."""
     _hosted.update(services)
+    if not _hosted.issuperset(table()):
+        # Others answer over HTTP. Imported now, because it takes 0.2 s and the first call would wait for it.
+        importlib.import_module("aiohttp")
     for service in services:
         module = room(service, "calls")
         if module is not None:

@@ -45,7 +45,7 @@ def statements(entry: PersonalData, *, for_organization: bool) -> Statements | N
         erase=_erase(entry, let_go or entry.erasure, table, _unless_kept(entry, about, let_go)),
         count_kept=None if entry.ground is None else f"SELECT count(*) FROM {table} WHERE {about}",  # noqa: S608
         export=(
-            f"SELECT ctid::text AS place, to_jsonb(shown) AS shown FROM (SELECT ctid, {columns} FROM {table} "  # noqa: S608
+            f"SELECT ctid::text AS place, to_jsonb(shown) - 'ctid' AS shown FROM (SELECT ctid, {columns} FROM {table} "  # noqa: S608
             f"WHERE {about} AND ctid > {place}::text::tid ORDER BY ctid LIMIT {LOT}) AS shown"
         ),
     )

@@ -105,7 +105,7 @@ class _Known:
     keys: dict[str, tuple[Ed25519PublicKey, VerificationKey]]
     sessions: dict[UUID, float]
     users: dict[UUID, tuple[float, float]]
-    tokens: dict[str, Verified]
+    tokens: dict[bytes, Verified]
     keys_loaded_at: float = 0.0
     keys_stale: bool = True
     revocations_stale: bool = True
@@ -130,6 +130,21 @@ async def stop() -> None:
     _known = _Known({}, {}, {}, {})
 
 
+def known(token: bytes) -> Principal | None:
+    """Return whom an access token names if that is certain without waiting; None: `authenticate` decides."""
+    verified = _known.tokens.get(token)
+    if (
+        verified is None
+        or _known.keys_stale
+        or _known.revocations_stale
+        or verified.expires_at <= time.time()
+        or not broadcast.fresh_within(_FRESH_S)
+        or _revoked(verified)
+    ):
+        return None
+    return verified.principal
+
+
 async def authenticate(token: str) -> Principal:
     """Return whom an access token names.
 
@@ -137,11 +152,12 @@ async def authenticate(token: str) -> Principal:
         InvalidToken: malformed, wrongly signed, expired or revoked.
         asyncpg.PostgresError, OSError: it could be revoked and nobody can say.
     """
-    verified = _known.tokens.get(token)
+    raw = token.encode(errors="replace")
+    verified = _known.tokens.get(raw)
     if verified is None or _known.keys_stale:
-        verified = await _verify(token)
+        verified = _known.tokens[raw] = await _verify(token)
     if verified.expires_at <= time.time():
-        _known.tokens.pop(token, None)
+        _known.tokens.pop(raw, None)
         raise InvalidToken("the access token has expired; refresh the session")
     if not broadcast.fresh_within(_FRESH_S):
         _known.revocations_stale = True
@@ -154,13 +170,35 @@ async def authenticate(token: str) -> Principal:
     return verified.principal
 
 
+async def reload_revocations() -> None:
+    """Load what was revoked, whatever was heard: for whom `is_over` is asked without their token."""
+    await _load_revocations()
+
+
+async def ensure_stands(principal: Principal, since: float) -> None:
+    """Check that a session that was authenticated before stands.
+
+    Raises:
+        InvalidToken: it ended since.
+        asyncpg.PostgresError, OSError: it could have ended and nobody can say.
+    """
+    if _known.revocations_stale or not broadcast.fresh_within(_FRESH_S):
+        await _load_revocations()
+    if is_over(principal, since):
+        raise InvalidToken("this session was ended; sign in again")
+
+
 def _revoked(verified: Verified) -> bool:
-    principal = verified.principal
+    return is_over(verified.principal, verified.issued_at)
+
+
+def is_over(principal: Principal, since: float) -> bool:
+    """Tell whether the session ended, or the person's sessions from before `since` (a Unix time), as far as is known here."""
     # Most of the time nobody is revoked, and hashing a UUID costs more than the question whether anybody is.
     if _known.sessions and principal.session_id in _known.sessions:
         return True
     before = _known.users.get(principal.id) if _known.users and principal.id is not None else None
-    return before is not None and verified.issued_at < before[0]
+    return before is not None and since < before[0]
 
 
 async def _ask_postgres(verified: Verified) -> None:
@@ -203,7 +241,6 @@ async def _verify(token: str) -> Verified:
         raise InvalidToken("the access token comes from the future")
     if len(_known.tokens) >= _MAX_CACHED_TOKENS:
         _known.tokens.pop(next(iter(_known.tokens)), None)
-    _known.tokens[token] = verified
     return verified
 
 

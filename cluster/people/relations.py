@@ -6,7 +6,7 @@ reads its own tables and calls nobody. A yes may be kept for some seconds; a no 
 
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol, TypeVar
@@ -14,7 +14,7 @@ from uuid import UUID
 
 from cluster.base.ids import OrgId, UserId
 from cluster.base.principal import Principal
-from cluster.people.calls import client
+from cluster.people.calls import RemoteUnavailable, client
 from cluster.signals import broadcast
 
 T = TypeVar("T")
@@ -28,7 +28,8 @@ _MAX_BROADCAST_AGE_S = 1.5
 _MAX_USERS = 20_000
 """Of whom answers are kept: a replica sees every user of the platform."""
 _MAX_ANSWERS = 1_000
-"""Kept of one user: there is a question for each run that they look at."""
+"""Kept of one user: there are questions for each course and run that they look at."""
+_UNKNOWN = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,13 @@ class GrantedScope:
 class GrantSource(Protocol):
     """Answered by rbac."""
 
-    async def grants_of(self, user_id: UserId) -> list[GrantedScope]: ...
+    async def grants_of(self, user_id: UserId) -> list[GrantedScope]:
+        """Return every grant that counts now: somebody may have thousands. Lists need them all, a decision does not."""
+        ...
+
+    async def grants_at(self, user_id: UserId, places: list[UUID]) -> list[GrantedScope]:
+        """Return those of `grants_of` on the platform and on these organizations, units, courses and runs."""
+        ...
 
 
 class MemberSource(Protocol):
@@ -71,7 +78,7 @@ class AddressSource(Protocol):
 
 
 # The latest answers of the owners, by user and question: (kept until, answer). A change about a user drops all of theirs.
-_kept: OrderedDict[UUID, dict[object, tuple[float, Any]]] = OrderedDict()
+_kept: OrderedDict[UUID, dict[Hashable, tuple[float, Any]]] = OrderedDict()
 
 
 class Relations:
@@ -87,16 +94,36 @@ class Relations:
         self._principal = principal
         self._user_id = principal.person()
         self._fresh = fresh
-        self._asked: dict[object, Any] = {}
+        self._asked: dict[Hashable, Any] = {}
 
-    async def grants(self, *, certain: bool = False) -> list[GrantedScope]:
-        by_place = await self._grants_by_place(certain)
+    async def grants(self) -> list[GrantedScope]:
+        source = client(GrantSource)
+
+        async def ask() -> dict[UUID | None, list[GrantedScope]]:
+            """Return the grants by place, so that a decision that finds them all kept looks at its own places alone."""
+            by_place: dict[UUID | None, list[GrantedScope]] = {}
+            for grant in await source.grants_of(self._user_id):
+                by_place.setdefault(grant.scope_id, []).append(grant)
+            return by_place
+
+        by_place = await self._answer("grants", ask, _GRANTS_TTL_S)
         return self._standing([grant for grants in by_place.values() for grant in grants])
 
-    async def grants_at(self, places: Iterable[UUID | None], *, certain: bool = False) -> list[GrantedScope]:
-        """Return the grants on these places; None is the platform."""
-        by_place = await self._grants_by_place(certain)
-        return self._standing([grant for place in places for grant in by_place.get(place, ())])
+    def known_grants_at(self, places: Sequence[UUID | None]) -> list[GrantedScope]:
+        """Return what is kept of the grants on these places, without asking: more may have been granted there."""
+        return self._standing([grant for grants in self._recall_at(places).values() for grant in grants])
+
+    async def grants_at(self, places: Sequence[UUID | None], *, certain: bool = False) -> list[GrantedScope]:
+        """Return the grants on these places; None is the platform. Nothing is asked about any other place."""
+        found = self._recall_at(places, certain)
+        unknown = [place for place in places if place not in found]
+        if unknown:
+            answers = self._answers()
+            granted = await self._ask_at([place for place in unknown if place is not None])
+            for place in unknown:
+                found[place] = [grant for grant in granted if grant.scope_id == place]
+                self._keep(answers, ("grants", place), found[place], _GRANTS_TTL_S)
+        return self._standing([grant for grants in found.values() for grant in grants])
 
     async def organizations(self, *, certain: bool = False) -> list[OrgId]:
         source, bound = client(MemberSource), self._principal.bound_org
@@ -122,17 +149,25 @@ class Relations:
         """Return what `find` made of this person's relations for a permission within the last second."""
         return await self._answer((permission, self._principal.bound_org), find, _REACH_TTL_S)
 
-    async def _grants_by_place(self, certain: bool) -> dict[UUID | None, list[GrantedScope]]:
-        """Return the grants by place, so that somebody with hundreds waits no longer for one decision."""
+    async def _ask_at(self, places: list[UUID]) -> list[GrantedScope]:
         source = client(GrantSource)
+        try:
+            return await source.grants_at(self._user_id, places)
+        except RemoteUnavailable:
+            # While a release rolls out, an rbac of the one before does not know this question; it answers the wider one.
+            return await source.grants_of(self._user_id)
 
-        async def ask() -> dict[UUID | None, list[GrantedScope]]:
-            by_place: dict[UUID | None, list[GrantedScope]] = {}
-            for grant in await source.grants_of(self._user_id):
-                by_place.setdefault(grant.scope_id, []).append(grant)
-            return by_place
-
-        return await self._answer("grants", ask, _GRANTS_TTL_S, certain)
+    def _recall_at(self, places: Sequence[UUID | None], certain: bool = False) -> dict[UUID | None, list[GrantedScope]]:
+        """Return what is known of each of these places; of what is not known, nothing."""
+        found: dict[UUID | None, list[GrantedScope]] = {}
+        everything = self._recall("grants", certain)
+        for place in places:
+            grants = self._recall(("grants", place), certain)
+            if grants is not _UNKNOWN:
+                found[place] = grants
+            elif everything is not _UNKNOWN:
+                found[place] = everything.get(place, [])
+        return found
 
     def _standing(self, grants: list[GrantedScope]) -> list[GrantedScope]:
         bound, now = self._principal.bound_org, datetime.now(UTC)
@@ -143,25 +178,45 @@ class Relations:
         ]
 
     async def _answer(
-        self, question: object, ask: Callable[[], Awaitable[T]], ttl_s: float, certain: bool = False
+        self, question: Hashable, ask: Callable[[], Awaitable[T]], ttl_s: float, certain: bool = False
     ) -> T:
+        known = self._recall(question, certain)
+        if known is not _UNKNOWN:
+            return known
+        answers = self._answers()
+        answer = await ask()
+        self._keep(answers, question, answer, ttl_s)
+        return answer
+
+    def _recall(self, question: Hashable, certain: bool) -> Any:
+        """Return what was answered in this decision, else, unless it must be certain, what is kept; `_UNKNOWN` without either."""
         if question in self._asked:
             return self._asked[question]
         kept = None if certain or self._fresh else _kept.get(self._user_id, {}).get(question)
         # Where broadcasts do not arrive, nobody tells us that a right was taken away: then the owner is asked each time.
-        if kept is not None and kept[0] > time.monotonic() and broadcast.fresh_within(_MAX_BROADCAST_AGE_S):
-            _kept.move_to_end(self._user_id)
-            return kept[1]
-        # `forget` takes this dictionary away, so that an answer from before the change is not kept after it.
+        if kept is None or kept[0] <= time.monotonic() or not broadcast.fresh_within(_MAX_BROADCAST_AGE_S):
+            return _UNKNOWN
+        _kept.move_to_end(self._user_id)
+        return kept[1]
+
+    def _answers(self) -> dict[Hashable, tuple[float, Any]]:
+        """Return where answers about this person are kept. Take it before asking.
+
+        `forget` takes this dictionary away, so that an answer from before the change is not kept after it.
+        """
         answers = _kept.setdefault(self._user_id, {})
         _kept.move_to_end(self._user_id)
         if len(_kept) > _MAX_USERS:
             _kept.popitem(last=False)
-        answer = self._asked[question] = await ask()
+        return answers
+
+    def _keep(
+        self, answers: dict[Hashable, tuple[float, Any]], question: Hashable, answer: object, ttl_s: float
+    ) -> None:
+        self._asked[question] = answer
         if len(answers) >= _MAX_ANSWERS:
             answers.clear()
         answers[question] = (time.monotonic() + ttl_s, answer)
-        return answer
 
 
 def forget(user_id: UUID) -> None:

@@ -1,10 +1,11 @@
-"""The servers that a laptop must bring along: PostgreSQL, Valkey, Kafka and S3, embedded and supervised."""
+"""The servers that a laptop must bring along: PostgreSQL, Valkey, Kafka, S3 and OpenSearch, embedded and supervised."""
 
 import shutil
 
 from cluster.servers.home import Home
 from cluster.servers.kafka import USER as KAFKA_USER
 from cluster.servers.kafka import Kafka
+from cluster.servers.opensearch import OpenSearch
 from cluster.servers.postgres import Postgres
 from cluster.servers.s3 import REGION, S3
 from cluster.servers.server import Server
@@ -15,7 +16,8 @@ __all__ = ["Home", "Server", "delete", "embedded_servers", "environment"]
 
 def embedded_servers(home: Home) -> list[Server]:
     """Return the servers of a home; they may start side by side."""
-    return [Postgres(home), Valkey(home), Kafka(home), S3(home)]
+    servers: list[Server] = [Postgres(home), Valkey(home), Kafka(home), S3(home)]
+    return servers if home.lite else [*servers, OpenSearch(home)]
 
 
 def environment(home: Home) -> dict[str, str]:
@@ -36,12 +38,13 @@ def environment(home: Home) -> dict[str, str]:
         "HUB_S3_REGION": REGION,
         "HUB_S3_ACCESS_KEY": s3.access_key,
         "HUB_S3_SECRET_KEY": s3.secret_key,
+        "HUB_OPENSEARCH_URL": "" if home.lite else OpenSearch(home).url,
     }
 
 
 def delete(home: Home) -> None:
     """Delete all data, logs and state of a home whose servers do not run; the environment and the jars stay."""
-    for server in embedded_servers(home):
+    for server in (*embedded_servers(home), OpenSearch(home)):
         for place in server.places:
             shutil.rmtree(place, ignore_errors=True)
     for folder in ("logs", "run", "serve"):

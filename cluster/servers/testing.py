@@ -1,5 +1,6 @@
 """Servers for a test run: fresh, fast, beside those of a running `./hub up`, and gone afterwards."""
 
+import asyncio
 import fcntl
 import shutil
 import subprocess
@@ -13,10 +14,13 @@ from pathlib import Path
 from cluster.base.settings import REPOSITORY
 from cluster.servers import Home, delete, environment, jars
 from cluster.servers.home import DEFAULT
-from cluster.servers.logs import open_log
-from cluster.servers.state import read, stop_left_behind
+from cluster.servers.logs import last_line, open_log
+from cluster.servers.opensearch import OpenSearch
+from cluster.servers.server import as_account
+from cluster.servers.state import MARK, mark, read, stop_left_behind
 
 ALL = ("postgres", "valkey", "kafka", "s3")
+"""Not OpenSearch, which few tests need: `shared_opensearch`."""
 _START_LIMIT_S = 180
 
 
@@ -30,8 +34,8 @@ def running_servers(names: Sequence[str] = ALL) -> Generator[dict[str, str]]:
         RuntimeError: one does not start; the message ends with its log.
     """
     with own_home() as home:
-        if "kafka" in names and (wanted := jars.missing(jars.locked())):
-            jars.fetch(wanted, arrived=lambda _: None)
+        home.choose_lite("opensearch" not in names)
+        fetch_jars(*names)
         with open_log(home.logs, "supervisor") as log:
             supervisor = subprocess.Popen(
                 [
@@ -52,9 +56,15 @@ def running_servers(names: Sequence[str] = ALL) -> Generator[dict[str, str]]:
             stop_left_behind(home)
 
 
+def fetch_jars(*names: str) -> None:
+    """Fetch what is missing of the jars of these servers."""
+    if wanted := jars.missing(jar for jar in jars.locked() if jar.server in names):
+        jars.fetch(wanted, arrived=lambda _: None)
+
+
 @contextmanager
 def own_home() -> Generator[Home]:
-    """Make a home that no other test run takes for an abandoned one, and delete it at the end."""
+    """Make a home that no other test run takes for an abandoned one, without OpenSearch, and delete it at the end."""
     DEFAULT.mkdir(exist_ok=True)
     with (DEFAULT / "test.lock").open("a") as all_homes:
         fcntl.flock(all_homes, fcntl.LOCK_EX)
@@ -63,11 +73,53 @@ def own_home() -> Generator[Home]:
         owner = (path / "owner").open("a")
         fcntl.flock(owner, fcntl.LOCK_EX)
     home = Home(path, volatile=True)
+    home.choose_lite(True)
     try:
         yield home
     finally:
         _delete_home(home)
         owner.close()
+
+
+def shared_opensearch(home: Home) -> str:
+    """Return the address of OpenSearch in a home whose other servers run; the first of several processes that ask starts it.
+
+    It ends with them.
+    """
+    server = OpenSearch(home)
+    with (home.path / "opensearch.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if _answers(server):
+            return server.url
+        fetch_jars("opensearch")
+        asyncio.run(server.prepare())
+        launch, state = server.launch(), read(home)
+        with open_log(home.logs, "opensearch") as log:
+            process = subprocess.Popen(
+                launch.argv,
+                cwd=launch.cwd,
+                # The supervisor ends what carries the mark of a server when it ends that server.
+                env=dict(launch.env) | {MARK: mark(state, next(iter(state.processes)))},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                **as_account(launch.uid),
+            )
+        deadline = time.monotonic() + _START_LIMIT_S
+        while not _answers(server):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"OpenSearch did not start: {last_line(home.logs, 'opensearch')}")
+            time.sleep(0.1)
+    return server.url
+
+
+def _answers(server: OpenSearch) -> bool:
+    try:
+        asyncio.run(server.ready())
+    except Exception:
+        return False
+    return True
 
 
 def _delete_abandoned() -> None:

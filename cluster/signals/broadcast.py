@@ -8,8 +8,10 @@ X") and the receiver forgets or reloads it; one that carries a value carries its
 import asyncio
 import logging
 import time
+from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from contextvars import Context
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, cast
@@ -63,9 +65,14 @@ async def send(*documents: str) -> None:
     Raises:
         redis.RedisError, OSError: Redis does not answer.
     """
+    await append((redis.key("broadcast"), document) for document in documents)
+
+
+async def append(entries: Iterable[tuple[str, str]], *, at_most: int = MAX_MESSAGES) -> None:
+    """Append documents to streams, each named by its key."""
     async with cast(Any, redis.redis()).pipeline() as pipe:
-        for document in documents:
-            pipe.xadd(redis.key("broadcast"), {"m": document}, maxlen=MAX_MESSAGES, approximate=True)
+        for stream, document in entries:
+            pipe.xadd(stream, {"m": document}, maxlen=at_most, approximate=True)
         await pipe.execute()
 
 
@@ -77,28 +84,29 @@ async def trim(before: datetime) -> None:
     Raises:
         redis.RedisError, OSError: Redis does not answer.
     """
+    await trim_stream(redis.key("broadcast"), before)
+
+
+async def trim_stream(stream: str, before: datetime) -> None:
+    """Delete the entries of a stream that were appended before that instant."""
     first_kept = int(before.timestamp() * 1000)
-    await cast(Any, redis.redis()).xtrim(redis.key("broadcast"), minid=first_kept, approximate=False)
+    await cast(Any, redis.redis()).xtrim(stream, minid=first_kept, approximate=False)
 
 
-class Listener:
-    """Tails the stream for one process."""
+class Tail(ABC):
+    """Reads a stream from its end on, for one process, and knows when it may have missed something."""
 
-    def __init__(self) -> None:
-        self._callbacks: dict[str, list[Callback]] = {}
+    def __init__(self, *stream: object) -> None:
+        """Tail the stream of the key that these parts name."""
+        self._parts = stream
         self._on_gap: list[OnGap] = []
         self._position: bytes | None = None
-        self._seen: OrderedDict[UUID, None] = OrderedDict()
         self._caught_up_at = float("-inf")
         self._task: asyncio.Task[None] | None = None
 
-    def listen(self, topic: str, callback: Callback, *, on_gap: OnGap | None = None) -> None:
-        """Call `callback` with every message of `topic`, and `on_gap` whenever messages may have been missed."""
-        callbacks = self._callbacks.setdefault(topic, [])
-        if callback not in callbacks:
-            callbacks.append(callback)
-        if on_gap is not None and on_gap not in self._on_gap:
-            self._on_gap.append(on_gap)
+    @abstractmethod
+    async def receive(self, document: bytes | str) -> None:
+        """Take one document of the stream."""
 
     def fresh_within(self, seconds: float) -> bool:
         """Tell whether all that was sent up to `seconds` ago has been seen: only then may a cache be trusted."""
@@ -107,7 +115,7 @@ class Listener:
     async def start(self) -> None:
         """Remember the stream's end, then tail it: what is loaded after this misses nothing. Redis may be away."""
         try:
-            self._position = await _end_of_stream()
+            self._position = await _end_of_stream(self._stream)
             self._caught_up_at = time.monotonic()
         except Exception as error:
             log.warning("broadcasts start later: Redis is away", extra={"error": repr(error)})
@@ -115,7 +123,7 @@ class Listener:
 
     def resume(self) -> None:
         """Tail on from where `stop` left it."""
-        self._task = asyncio.create_task(self._tail(), name="broadcast")
+        self._task = asyncio.create_task(self._tail(), name="broadcast", context=Context())
 
     async def stop(self) -> None:
         task, self._task = self._task, None
@@ -123,16 +131,20 @@ class Listener:
             await wake.end(task)
         self._caught_up_at = float("-inf")
 
+    @property
+    def _stream(self) -> str:
+        return redis.key(*self._parts)
+
     async def _tail(self) -> None:
         away = False
         while True:
             try:
                 if self._position is None:
-                    self._position = await _end_of_stream()
+                    self._position = await _end_of_stream(self._stream)
                     await self._missed()
-                elif away or (not self.fresh_within(2.0) and await _trimmed_past(self._position)):
+                elif away or (not self.fresh_within(2.0) and await _trimmed_past(self._stream, self._position)):
                     # Who answers again may be a replica that never got the last messages, though it has our position.
-                    await _end_of_stream()
+                    await _end_of_stream(self._stream)
                     await self._missed()
                 away = False
                 await self._read(self._position)
@@ -143,9 +155,7 @@ class Listener:
                 await asyncio.sleep(0.2)
 
     async def _read(self, position: bytes) -> None:
-        client = cast(Any, redis.redis())
-        stream = redis.key("broadcast")
-        replies: Any = await client.xread({stream: position}, count=_PAGE, block=_BLOCK_MS)
+        replies = await redis.read_stream(self._stream, position, count=_PAGE, block_ms=_BLOCK_MS)
         answered_at = time.monotonic()
         entries = wake.entries_of(replies)
         for entry_id, fields in entries:
@@ -153,9 +163,34 @@ class Listener:
             await self.receive(fields[b"m"])
         if len(entries) < _PAGE:
             self._caught_up_at = answered_at
-        elif await _trimmed_past(position):
+        elif await _trimmed_past(self._stream, position):
             # So far behind that messages may have been trimmed before they were read.
             await self._missed()
+
+    async def _missed(self) -> None:
+        log.warning("broadcasts may have been missed: caches start over")
+        for callback in self._on_gap:
+            try:
+                await callback()
+            except Exception:
+                log.exception("broadcast gap")
+
+
+class Listener(Tail):
+    """Tails the broadcasts and calls back by topic."""
+
+    def __init__(self) -> None:
+        super().__init__("broadcast")
+        self._callbacks: dict[str, list[Callback]] = {}
+        self._seen: OrderedDict[UUID, None] = OrderedDict()
+
+    def listen(self, topic: str, callback: Callback, *, on_gap: OnGap | None = None) -> None:
+        """Call `callback` with every message of `topic`, and `on_gap` whenever messages may have been missed."""
+        callbacks = self._callbacks.setdefault(topic, [])
+        if callback not in callbacks:
+            callbacks.append(callback)
+        if on_gap is not None and on_gap not in self._on_gap:
+            self._on_gap.append(on_gap)
 
     async def receive(self, document: bytes | str) -> None:
         """Call back for one message of the stream, unless it was seen before."""
@@ -172,25 +207,16 @@ class Listener:
             except Exception:
                 log.exception("broadcast callback", extra={"topic": read["topic"]})
 
-    async def _missed(self) -> None:
-        log.warning("broadcasts may have been missed: caches start over")
-        for callback in self._on_gap:
-            try:
-                await callback()
-            except Exception:
-                log.exception("broadcast gap")
 
-
-async def _end_of_stream() -> bytes:
+async def _end_of_stream(stream: str) -> bytes:
     client = cast(Any, redis.redis())
-    newest: Any = await client.xrevrange(redis.key("broadcast"), count=1)
+    newest: Any = await client.xrevrange(stream, count=1)
     return newest[0][0] if newest else b"0-0"
 
 
-async def _trimmed_past(position: bytes) -> bool:
+async def _trimmed_past(stream: str, position: bytes) -> bool:
     """Tell whether entries after `position` may be gone: trimmed, or lost with the server's memory."""
     client = cast(Any, redis.redis())
-    stream = redis.key("broadcast")
     if position != b"0-0":
         # While the entry itself is there, everything behind it is.
         return not await client.xrange(stream, min=position, max=position)

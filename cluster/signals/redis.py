@@ -42,6 +42,17 @@ def redis() -> "RedisCluster":
     return _client
 
 
+async def read_stream(stream: str, after: bytes, *, count: int, block_ms: int) -> Any:
+    """XREAD one stream, and wait for entries after that id; what it returns differs by protocol, see `wake.entries_of`.
+
+    The client's own `xread` asks a server with each call where in the command the key stands. Here it is told the node.
+    """
+    client = cast(Any, redis())
+    await client.initialize()
+    command = ("XREAD", "COUNT", count, "BLOCK", block_ms, "STREAMS", stream, after)
+    return await client.execute_command(*command, target_nodes=client.get_node_from_key(stream))
+
+
 def key(*parts: object) -> str:
     """Name a key of this stack: `key("room", id, "log")` is `{hub:room:<id>}:log`.
 

@@ -64,8 +64,7 @@ class Bell:
         position: bytes = b"$"
         while True:
             try:
-                client = cast(Any, redis.redis())
-                replies: Any = await client.xread({redis.key("wake"): position}, count=64, block=1000)
+                replies = await redis.read_stream(redis.key("wake"), position, count=64, block_ms=1000)
             except Exception as error:
                 log.debug("no wake-ups", extra={"error": repr(error)})
                 await asyncio.sleep(1.0)

@@ -50,6 +50,7 @@ async def test_our_own_client_counts_answers_and_refusals(monkeypatch: pytest.Mo
     # What was on its way at the end is not counted.
     assert answered // 3 - 32 <= found.failed <= answered // 3
     assert 0 < found.per_s <= answered / 0.5
+    assert found.why == "HTTP/1.1 404 No"
 
 
 async def test_a_broken_client_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,11 +8,13 @@ import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
+from websockets.asyncio.client import connect
 
 from deployments.serve import REPOSITORY, sweep, temporary_folder
 from tests.deployments.conftest import Checkout
@@ -225,6 +227,27 @@ def test_two_checkouts_live_side_by_side_and_one_comes_back_after_kill_9(
     assert sweep(neighbour.home) == []
     assert client.get("/v1/x").status_code == 200
     assert bystander.poll() is None
+
+
+async def test_who_is_connected_hears_of_the_end_before_the_door_is_gone(neighbour: Checkout) -> None:
+    address = f"127.0.0.1:{neighbour.port}/v1/held"
+    async with AsyncExitStack() as opened:
+        sockets = [
+            await opened.enter_async_context(connect(f"ws://{address}", compression=None, proxy=None)) for _ in range(8)
+        ]
+        http = await opened.enter_async_context(httpx.AsyncClient(timeout=60, trust_env=False))
+        stream = await opened.enter_async_context(http.stream("GET", f"http://{address}"))
+        chunks = stream.aiter_text()
+        begun = await anext(chunks)
+
+        stopping = asyncio.create_task(asyncio.to_thread(neighbour.stop))
+        rest = [text async for text in chunks]
+        await asyncio.gather(*(socket.wait_closed() for socket in sockets))
+        await stopping
+
+    assert [(socket.close_code, socket.close_reason) for socket in sockets] == [(1012, "drained")] * 8
+    assert (begun, rest) == ("held;", ["drained"])
+    assert neighbour.process.returncode == 0
 
 
 def test_the_sweep_finds_a_process_that_writes_into_the_folder(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ class ToyHost:
     def __init__(self, services: tuple[str, ...]) -> None:
         self.services = services
         self.started = False
+        self.draining = asyncio.Event()
+        self.held = 0
 
     async def start(self) -> None:
         await asyncio.sleep(0)
@@ -25,6 +27,17 @@ class ToyHost:
 
     async def stop(self) -> None:
         note("web stopped")
+
+    def load(self) -> dict[str, float]:
+        return {"short": 0, "streams": self.held}
+
+    async def drain(self, within_s: float) -> None:
+        """End what is held open, and return when that has ended."""
+        note(f"drained {self.held}")
+        self.draining.set()
+        async with asyncio.timeout(within_s):
+            while self.held:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
 
     async def healthy(self) -> None:
         if not self.started:
@@ -38,6 +51,9 @@ class ToyHost:
             await receive()
             await self.stop()
             await send({"type": "lifespan.shutdown.complete"})
+            return
+        if scope["path"] == "/v1/held":
+            await self._hold(scope, receive, send)
             return
         if scope["type"] == "websocket":
             await receive()
@@ -82,6 +98,21 @@ class ToyHost:
                 "client": scope["client"][0],
             },
         )
+
+    async def _hold(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """Keep a connection open until this host drains."""
+        self.held += 1
+        await receive()
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.accept"})
+            await self.draining.wait()
+            await send({"type": "websocket.close", "code": 1012, "reason": "drained"})
+        else:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"held;", "more_body": True})
+            await self.draining.wait()
+            await send({"type": "http.response.body", "body": b"drained"})
+        self.held -= 1
 
 
 class ToyWorker:

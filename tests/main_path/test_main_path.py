@@ -19,6 +19,7 @@ from api.media.video_streaming.contract import PlaybackId, VideoStreamingCalls
 from cluster.base.ids import new_id
 from cluster.data import read
 from cluster.people.calls import client
+from tests.api.analytics.search.searching import Found, searching
 from tests.harness import PASSWORD, Hub, Person, done, problem
 from tests.main_path import player
 
@@ -140,7 +141,12 @@ async def learn(hub: Hub, address: str, lesson: Lesson, film: Path) -> Learning:
     assert [run["id"] for run in found["runs"]] == [lesson.run_id]
     listed = done(await hub.guest.get("/v1/catalog", params={"organization_id": lesson.organization_id}))
     assert [each["id"] for each in listed["items"]] == [lesson.course_id]
-    await hub.settle()
+    await searching()
+    await hub.run_cron("search.keep")
+    search = Found(hub)
+    await search.settle()
+    assert await search.ids(hub.guest, "seing", organization_id=lesson.organization_id) == [lesson.course_id]
+    assert await search.ids(hub.guest, "hearing", organization_id=lesson.organization_id) == []
 
     # 16 to 18: nobody sees the lesson before they enrol
     learner, user = await sign_up(hub, "tariq")

@@ -184,7 +184,8 @@ async def test_a_body_that_cannot_be_taken_is_refused_by_every_route(hub: Hub, c
             body = hostile_bodies()[kind]
             answer = await teacher.client.request(method.upper(), path, content=body, headers=headers)
             assert answer.status_code < 500, f"{method} {path}: {answer.text}"
-            if not optional:
+            # A standard's path has its own errors, and takes what it does not know: tests of the service ask for them.
+            if not optional and path.startswith("/v1/"):
                 assert answer.status_code in (400, 413, 422), f"{method} {path}: {answer.status_code} {answer.text}"
                 problem(answer, answer.status_code)
             found[answer.status_code] += 1

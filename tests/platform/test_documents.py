@@ -155,7 +155,7 @@ def _is_command(words: list[str]) -> bool:
         command = command.commands.get(word)
         if command is None:
             return False
-    options = {option for parameter in command.params for option in parameter.opts}
+    options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     passes_on = command.context_settings.get("ignore_unknown_options", False)
     return passes_on or {word.strip("[]") for word in words if word.startswith(("-", "[-"))} <= options
 

@@ -1,18 +1,13 @@
 """Files, films and outlines that were there before uses are declared by the migrations, and nothing is lost."""
 
-import os
 from collections.abc import AsyncIterator
-from dataclasses import replace
-from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
-import asyncpg
 import pytest
 
 from cluster.base.ids import new_id
-from cluster.base.settings import settings
-from cluster.data import migrations, roles
-from cluster.data.migrations import Migration, migrate
+from cluster.data.migrations import migrate
+from tests.platform.earlier import Database, release_before
 
 _SINCE = {
     "hub/0010_things.sql",
@@ -23,43 +18,13 @@ _SINCE = {
 ORG, COURSE, PERSON = new_id(), new_id(), new_id()
 
 
-def _before(all_migrations: list[Migration]) -> list[Migration]:
-    """Return the migrations of the release before: of each service, those up to the first that declares."""
-    done: set[str] = set()
-    found: list[Migration] = []
-    for migration in all_migrations:
-        if f"{migration.service}/{migration.name}" in _SINCE:
-            done.add(migration.service)
-        if migration.service not in done:
-            found.append(migration)
-    return found
-
-
 @pytest.fixture
-async def earlier(
-    servers: None, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    """A database of the release before, for `migrate` to bring to the newest."""
-    name = f"{settings().stack}_existing_uses"
-    url = urlunsplit(urlsplit(os.environ["HUB_POSTGRES_URL"])._replace(path=f"/{name}"))
-    admin = await asyncpg.connect(os.environ["HUB_ADMIN_URL"])
-    await admin.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-    await admin.execute(f'CREATE DATABASE "{name}"')
-    pointed = replace(settings(), postgres_url=url)
-    monkeypatch.setattr(migrations, "settings", lambda: pointed)
-    monkeypatch.setattr(roles, "settings", lambda: pointed)
-    newest = migrations.migrations()
-    with monkeypatch.context() as patched:
-        patched.setattr(migrations, "migrations", lambda: _before(newest))
-        await migrate()
-    connection = await asyncpg.connect(url)
-    yield connection
-    await connection.close()
-    await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-    await admin.close()
+async def earlier(servers: None) -> AsyncIterator[Database]:
+    async with release_before(_SINCE, "existing_uses") as database:
+        yield database
 
 
-async def asset(db: "asyncpg.Connection[asyncpg.Record]", state: str, claimant: str | None) -> UUID:
+async def asset(db: Database, state: str, claimant: str | None) -> UUID:
     asset_id = new_id()
     await db.execute(
         """INSERT INTO media.assets (id, org_id, course_id, owner_id, holder_id, purpose, filename, size_bytes, state, reason,
@@ -74,7 +39,7 @@ async def asset(db: "asyncpg.Connection[asyncpg.Record]", state: str, claimant: 
     return asset_id
 
 
-async def video(db: "asyncpg.Connection[asyncpg.Record]", asset_id: UUID, state: str) -> UUID:
+async def video(db: Database, asset_id: UUID, state: str) -> UUID:
     video_id = new_id()
     await db.execute(
         """INSERT INTO video_processing.videos (id, org_id, course_id, asset_id, state, duration_s, error_code, created_at,
@@ -86,7 +51,7 @@ async def video(db: "asyncpg.Connection[asyncpg.Record]", asset_id: UUID, state:
     return video_id
 
 
-async def block(db: "asyncpg.Connection[asyncpg.Record]", video_id: UUID, *, deleted: bool = False) -> UUID:
+async def block(db: Database, video_id: UUID, *, deleted: bool = False) -> UUID:
     block_id = new_id()
     await db.execute(
         """INSERT INTO content.blocks (id, course_id, org_id, type, position, title, body, text_bytes, deleted_at, deleted_root,
@@ -98,7 +63,7 @@ async def block(db: "asyncpg.Connection[asyncpg.Record]", video_id: UUID, *, del
     return block_id
 
 
-async def test_the_migrations_declare_what_was_there(earlier: "asyncpg.Connection[asyncpg.Record]") -> None:
+async def test_the_migrations_declare_what_was_there(earlier: Database) -> None:
     claimed = [await asset(earlier, "ready", "video_processing") for _ in range(3)]
     orphan = await asset(earlier, "ready", "video_processing")
     unclaimed, rejected, uploading = [await asset(earlier, state, None) for state in ("ready", "rejected", "uploading")]

@@ -99,7 +99,8 @@ def test_lists_have_pages() -> None:
     def wrong() -> Iterator[str | Fault]:
         for operation in operations():
             fields = (operation.answer or {}).get("properties", {})
-            if operation.method == "get" and _shape(operation) == "area" and "items" not in fields:
+            streamed = operation.id in excepted("streamed")
+            if operation.method == "get" and _shape(operation) == "area" and "items" not in fields and not streamed:
                 yield f"{operation}: a collection answers {{items, next_cursor}}"
         for operation, answer in _lists():
             limit = operation.parameters.get("limit", {}).get("schema", {})

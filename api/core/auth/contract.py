@@ -11,6 +11,8 @@ from cluster.base.problems import Conflict, Forbidden, Invalid, NotFound, TooMan
 from cluster.events import event
 from cluster.jobs import job
 
+DEFAULT_LOCALE = "en"
+"""Of letters to people whose language nobody knows."""
 SessionId = NewType("SessionId", UUID)
 IdentityId = NewType("IdentityId", UUID)
 LinkPurpose = Literal["verify", "reset"]
@@ -22,6 +24,16 @@ SessionEnd = Literal[
 @event("session.created", subject="session_id")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionCreated:
+    session_id: SessionId
+    user_id: UserId
+    org_id: OrgId | None = None
+
+
+@event("session.on_new_device", subject="session_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionOnNewDevice:
+    """Somebody with earlier sessions signed in with a browser or program that none of these had."""
+
     session_id: SessionId
     user_id: UserId
     org_id: OrgId | None = None
@@ -73,6 +85,15 @@ class MailReset:
     """`sealed` is the address: operators see jobs, and the address does not concern them."""
 
     sealed: str
+    locale: str = DEFAULT_LOCALE
+
+
+@job("auth.mail_link", attempts=20, timeout_s=30, lane="quick")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailLink:
+    """Hands the letter with a link to email."""
+
+    mail_id: UUID
 
 
 class WrongCredentials(Unauthorized):
@@ -139,8 +160,10 @@ class Address:
 
 
 class AuthCalls(Protocol):
-    async def create_identity(self, user_id: UserId, email: str, password: str) -> Registered:
-        """Let a person sign in by e-mail and password, and mail a link that verifies the address.
+    async def create_identity(
+        self, user_id: UserId, email: str, password: str, locale: str = DEFAULT_LOCALE
+    ) -> Registered:
+        """Let a person sign in by e-mail and password, and mail a link that verifies the address, in their language.
 
         Raises:
             EmailInvalid, PasswordRefused
@@ -157,7 +180,7 @@ class AuthCalls(Protocol):
 
     async def address_of(self, user_id: UserId) -> Address | None: ...
 
-    async def request_email(self, caller: Principal, email: str, password: str) -> None:
+    async def request_email(self, caller: Principal, email: str, password: str, locale: str = DEFAULT_LOCALE) -> None:
         """Mail a link to a new address; it counts once that link is used.
 
         Raises:
@@ -165,7 +188,7 @@ class AuthCalls(Protocol):
         """
         ...
 
-    async def request_verification(self, caller: Principal) -> None:
+    async def request_verification(self, caller: Principal, locale: str = DEFAULT_LOCALE) -> None:
         """Mail the link again, unless the address is verified.
 
         Raises:

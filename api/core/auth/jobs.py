@@ -3,8 +3,9 @@
 from datetime import UTC, datetime
 
 from api.core.auth import store
-from api.core.auth.contract import MailReset
+from api.core.auth.contract import MailLink, MailReset
 from api.core.auth.identity import logic as identities
+from api.core.auth.mail import logic as mails
 from api.core.auth.signing_key import logic as signing_keys
 from cluster.data import write
 from cluster.jobs import JobRun, cron, in_batches, perform
@@ -13,7 +14,12 @@ from cluster.people import identity
 
 @perform(MailReset)
 async def mail_reset(run: JobRun, args: MailReset) -> None:
-    await identities.mail_reset(args.sealed)
+    await identities.mail_reset(args.sealed, args.locale)
+
+
+@perform(MailLink)
+async def mail_link(run: JobRun, args: MailLink) -> None:
+    await mails.hand_over(run.principal, args.mail_id)
 
 
 @cron("auth.rotate_keys", "7 * * * *")

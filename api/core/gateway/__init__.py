@@ -1,1 +1,1 @@
-"""Directory and health of all services, the merged API document and its page, keys for verifying tokens, operations."""
+"""The door: limits, maintenance, origins and operations, the documents of the API and of events, health of all services."""

@@ -6,9 +6,11 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
+import orjson
 from starlette.responses import Response
 
 from api.core.gateway.contract import PageNotFound, ProblemTypeNotFound
+from api.core.gateway.event_page import events_page
 from cluster.base.problems import Problem
 from cluster.base.registry import load
 from cluster.base.services import table
@@ -34,6 +36,7 @@ body {{ font: 17px/1.6 system-ui, sans-serif; max-width: 44rem; margin: 4rem aut
 h1 {{ font-size: 2.2rem; margin-bottom: 0 }} p {{ color: #46515e }} a {{ color: #0b5cad }}
 li {{ margin: .4rem 0 }}</style></head><body><h1>LearningHub</h1><p>{services} services behind one door.</p><ul>
 <li><a href="/docs">The API, to read and to try</a> (<a href="/openapi.json">OpenAPI 3.1</a>)</li>
+<li><a href="/docs/events">The events</a> (<a href="/asyncapi.json">AsyncAPI 3.0</a>)</li>
 <li><a href="/v1/catalog">The catalogue</a>, open to everybody</li>
 <li><a href="/v1/gateway/-/services">Services and their health</a></li>
 <li><a href="/problems/">What problems mean</a></li></ul></body></html>"""
@@ -66,6 +69,15 @@ def docs_asset(name: str, accept_encoding: str) -> Response:
 
 def openapi(accept_encoding: str) -> Response:
     return _compressed(_openapi(), "application/json", accept_encoding, max_age_s=60)
+
+
+def asyncapi(accept_encoding: str) -> Response:
+    return _compressed(_asyncapi(), "application/json", accept_encoding, max_age_s=60)
+
+
+def events() -> Response:
+    """Show every event, with its fields."""
+    return _page(_events())
 
 
 def problem_index() -> Response:
@@ -103,10 +115,25 @@ def _asset(name: str) -> tuple[bytes, bytes]:
     return content, gzip.compress(content, mtime=0)
 
 
+def openapi_document() -> bytes:
+    return (Path(__file__).parent / "openapi.json").read_bytes()
+
+
 @cache
 def _openapi() -> tuple[bytes, bytes]:
-    content = (Path(__file__).parent / "openapi.json").read_bytes()
+    content = openapi_document()
     return content, gzip.compress(content, mtime=0)
+
+
+@cache
+def _asyncapi() -> tuple[bytes, bytes]:
+    content = (Path(__file__).parent / "asyncapi.json").read_bytes()
+    return content, gzip.compress(content, mtime=0)
+
+
+@cache
+def _events() -> str:
+    return events_page(orjson.loads(_asyncapi()[0]))
 
 
 @cache

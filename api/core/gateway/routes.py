@@ -6,12 +6,19 @@ from typing import Literal
 from fastapi import Request, Response
 
 from api.core.gateway import logic, pages
+from api.core.gateway.cors_origin.routes import router as cors_origins
+from api.core.gateway.limit.routes import router as limits
+from api.core.gateway.live.routes import router as live
+from api.core.gateway.maintenance.routes import router as maintenance
 from api.core.gateway.operation.routes import router as operations
+from api.core.gateway.rate_override.routes import router as rate_overrides
+from api.core.gateway.rate_plan.routes import router as rate_plans
 from cluster.http import Router, View
 from cluster.people import identity
 
 router = Router("gateway")
-router.include_router(operations)
+for part in (live, operations, limits, rate_plans, rate_overrides, maintenance, cors_origins):
+    router.include_router(part)
 
 
 class ServiceView(View):
@@ -54,6 +61,11 @@ async def docs() -> Response:
     return pages.docs()
 
 
+@router.get("/docs/events", public=True, response_class=Response, include_in_schema=False)
+async def events() -> Response:
+    return pages.events()
+
+
 @router.get("/docs/{name}", public=True, response_class=Response, include_in_schema=False)
 async def docs_asset(name: str, request: Request) -> Response:
     return pages.docs_asset(name, request.headers.get("accept-encoding", ""))
@@ -62,6 +74,11 @@ async def docs_asset(name: str, request: Request) -> Response:
 @router.get("/openapi.json", public=True, response_class=Response, include_in_schema=False)
 async def openapi(request: Request) -> Response:
     return pages.openapi(request.headers.get("accept-encoding", ""))
+
+
+@router.get("/asyncapi.json", public=True, response_class=Response, include_in_schema=False)
+async def asyncapi(request: Request) -> Response:
+    return pages.asyncapi(request.headers.get("accept-encoding", ""))
 
 
 @router.get("/problems/", public=True, response_class=Response, include_in_schema=False)

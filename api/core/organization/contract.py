@@ -130,6 +130,14 @@ class GrantInvited:
         return f"{self.invitation_id} {self.user_id}"
 
 
+@job("organization.mail_invitation", attempts=20, timeout_s=30, lane="quick")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailInvitation:
+    """Hands the letter with an invitation's link to email."""
+
+    invitation_id: InvitationId
+
+
 @job("organization.discard_unfounded", attempts=20, timeout_s=30)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiscardUnfounded:

@@ -1,8 +1,8 @@
-"""Durable work of organization: roles of accepted invitations, and owners of organizations that were not created."""
+"""Durable work of organization: letters and roles of invitations, and owners of organizations that were not created."""
 
 from api.core.organization import store
-from api.core.organization.contract import DiscardUnfounded, GrantInvited
-from api.core.organization.invitation import logic
+from api.core.organization.contract import DiscardUnfounded, GrantInvited, MailInvitation
+from api.core.organization.invitation import letters, logic
 from api.core.rbac.contract import RbacCalls
 from cluster.data import read
 from cluster.jobs import JobRun, perform
@@ -12,6 +12,11 @@ from cluster.people.calls import client
 @perform(GrantInvited)
 async def grant_invited(run: JobRun, args: GrantInvited) -> None:
     await logic.grant_invited(run.principal, args.invitation_id, args.user_id)
+
+
+@perform(MailInvitation)
+async def mail_invitation(run: JobRun, args: MailInvitation) -> None:
+    await letters.hand_over(run.principal, args.invitation_id)
 
 
 @perform(DiscardUnfounded)

@@ -1,12 +1,14 @@
-"""What organization contributes: permissions, and a setting of its own."""
+"""What organization contributes: permissions, a letter, and settings of its own."""
 
 from typing import Annotated
 
 from pydantic import Field
 
+from api.engagement.email.contract import LetterTemplate
 from cluster.events import Snapshots
 from cluster.people.access import MemberSource, Permission
 from cluster.people.calls import Answers
+from cluster.people.notices import AudienceSource
 from cluster.people.org_settings import Setting, SettingSource
 
 _STAFF = ("org_owner", "org_admin", "platform_admin")
@@ -18,11 +20,26 @@ INVITATION_DAYS = Setting(
     default=7,
 )
 
+LANGUAGE = Setting(
+    name="organization.language",
+    title="The language of letters to people whose own language is not known",
+    type=Annotated[str, Field(pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$", max_length=35, description="BCP 47")],
+    default="en",
+)
+
 OFFERS = (
     Answers(Snapshots),
     Answers(MemberSource),
+    Answers(AudienceSource),
     Answers(SettingSource),
     INVITATION_DAYS,
+    LANGUAGE,
+    LetterTemplate(
+        name="organization.invitation",
+        title="An invitation to the organization",
+        lane="personal",
+        fields=("organization", "url", "until"),
+    ),
     Permission("organization:create", "Make an organization", roles=("signed_in",)),
     Permission("organization:read", "See the organization", roles=("member", *_STAFF)),
     Permission("organization:edit", "Change name and slug", roles=("org_owner", "org_admin")),

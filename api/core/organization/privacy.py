@@ -47,7 +47,7 @@ PERSONAL_DATA = (
     PersonalData(
         table="organization.invitations",
         person="created_by",
-        columns=("created_by", "org_id", "email", "created_at"),
+        columns=("created_by", "org_id", "email", "sealed", "created_at"),
         purpose="lets the person with an address in, and tells who invited them",
         kept="as long as the organization; an address until the person with this verified address is erased",
         erasure="keep",
@@ -56,6 +56,7 @@ PERSONAL_DATA = (
         let_go="clear",
         clear_to={"created_by": ERASED},
         merge="move",
+        secret=("sealed",),
     ),
     PersonalData(
         table="organization.invitation_uses",

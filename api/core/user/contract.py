@@ -5,7 +5,7 @@ from typing import Literal, NewType, Protocol
 from uuid import UUID
 
 from cluster.base.ids import OrgId, UserId
-from cluster.base.problems import Conflict, Forbidden, NotFound, Unauthorized
+from cluster.base.problems import Conflict, Forbidden, NotFound, Unauthorized, Unavailable
 from cluster.events import event
 from cluster.jobs import job
 from cluster.people.erasure import ErasureRequested, PartDone
@@ -30,6 +30,15 @@ class UserCreated:
 class UserUpdated:
     user_id: UserId
     org_id: OrgId | None = None
+
+
+@event("person.document_changed", subject="member_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonDocumentChanged:
+    """What is found of a member of an organization is something else now."""
+
+    member_id: UUID
+    org_id: OrgId
 
 
 @event("user.erased", subject="user_id")
@@ -118,6 +127,10 @@ class AvatarNotFound(NotFound):
 
 class UserNotFound(NotFound):
     title = "There is no such person"
+
+
+class SignUpPaused(Unavailable):
+    title = "Nobody can sign up at the moment"
 
 
 class SignUpTakenOver(Conflict):

@@ -6,16 +6,26 @@ from typing import Any
 
 from api.core.auth.contract import AuthCalls, EmailTaken
 from api.core.user import rules, store
-from api.core.user.contract import AvatarNotFound, SignUpTakenOver, UserCreated, UserNotFound, UserUpdated
+from api.core.user.contract import (
+    AvatarNotFound,
+    SignUpPaused,
+    SignUpTakenOver,
+    UserCreated,
+    UserNotFound,
+    UserUpdated,
+)
+from api.core.user.offers import SIGN_UP
 from api.core.user.rules import AVATAR_PURPOSE
 from api.core.user.store import User
 from api.media.media.contract import AssetId, MediaCalls, asset_ref
+from api.platform.moderation.contract import Place, look_later, screened
 from cluster.base.ids import UserId, new_id
 from cluster.base.principal import Principal, platform
 from cluster.base.problems import Stale
 from cluster.data import Transaction, read, uses, write
 from cluster.data.uses import Ref
 from cluster.events import emit
+from cluster.people import flags
 from cluster.people.access import permitted, reach_of
 from cluster.people.calls import client
 
@@ -27,11 +37,14 @@ async def sign_up(caller: Principal, *, email: str, password: str, name: str, lo
     it over. Its id is marked as abandoned first, so that a slow concurrent request cannot finish it afterwards.
 
     Raises:
-        EmailTaken, EmailInvalid, PasswordRefused, Invalid, SignUpTakenOver
+        SignUpPaused, EmailTaken, EmailInvalid, PasswordRefused, Invalid, TextRefused, SignUpTakenOver
     """
+    if not flags.value(SIGN_UP, caller):
+        raise SignUpPaused("operators have switched new accounts off: try again later", retry_after_s=300)
     name = rules.clean_name(name)
+    doubtful = await screened({"/name": name}, None, Place(kind=rules.MODERATED_KIND, language=locale))
     user_id = UserId(new_id())
-    registered = await client(AuthCalls).create_identity(user_id, email, password)
+    registered = await client(AuthCalls).create_identity(user_id, email, password, locale)
     if not registered.created:
         async with read() as db:
             present = await store.find_user(db, registered.user_id)
@@ -45,7 +58,7 @@ async def sign_up(caller: Principal, *, email: str, password: str, name: str, lo
             if not abandoned:
                 raise _taken()
             await client(AuthCalls).release_identity(registered.user_id)
-            registered = await client(AuthCalls).create_identity(user_id, email, password)
+            registered = await client(AuthCalls).create_identity(user_id, email, password, locale)
             if not registered.created:
                 raise _taken()
     user_id = registered.user_id
@@ -56,6 +69,8 @@ async def sign_up(caller: Principal, *, email: str, password: str, name: str, lo
         if user is None:
             raise SignUpTakenOver("sign in, or have a link to a new password mailed to you", pointer="/email")
         emit(tx, UserCreated(user_id=user_id), version=user.version)
+        if doubtful:
+            look_later(tx, rules.MODERATED_KIND, user_id)
     return user
 
 
@@ -89,13 +104,16 @@ async def change_user(caller: Principal, user_id: UserId, changes: dict[str, Any
     """Change a profile; `accessibility` is merged, null clears one of its settings.
 
     Raises:
-        UserNotFound, Invalid, Stale
+        UserNotFound, Invalid, TextRefused, AuthorMuted, Stale
     """
-    await permitted(caller, "user:edit", store.find_user, user_id, missing=UserNotFound)
+    seen = await permitted(caller, "user:edit", store.find_user, user_id, missing=UserNotFound)
     if "name" in changes:
         changes["name"] = rules.clean_name(changes["name"])
     if "time_zone" in changes:
         rules.check_time_zone(changes["time_zone"])
+    texts = {f"/{field}": changes[field] for field in rules.MODERATED_FIELDS if field in changes}
+    place = Place(kind=rules.MODERATED_KIND, language=changes.get("locale", seen.locale))
+    doubtful = await screened(texts, user_id, place)
     async with write(caller, result=user_id) as tx:
         present = await store.lock_user(tx, user_id)
         if present is None:
@@ -106,7 +124,16 @@ async def change_user(caller: Principal, user_id: UserId, changes: dict[str, Any
         changes["accessibility"] = {key: value for key, value in merged.items() if value is not None}
         user = await store.update_user(tx, replace(present, **changes))
         emit(tx, UserUpdated(user_id=user_id), version=user.version)
+        if doubtful:
+            look_later(tx, rules.MODERATED_KIND, user_id)
     return user
+
+
+async def follow_moderation(tx: Transaction, user_id: UserId, *, removed: bool, version: int) -> None:
+    """Hide name and pronouns that a moderator removed, or show them again. An older decision changes nothing."""
+    changed = await store.update_hidden(tx, user_id, removed=removed, version=version)
+    if changed is not None:
+        emit(tx, UserUpdated(user_id=user_id), version=changed.version)
 
 
 async def get_avatar(caller: Principal) -> User:
@@ -168,14 +195,14 @@ async def request_email(caller: Principal, email: str, password: str) -> User:
         EmailInvalid, EmailTaken, WrongPassword, TooManyGuesses
     """
     user = await get_user(caller, caller.person())
-    await client(AuthCalls).request_email(caller, email, password)
+    await client(AuthCalls).request_email(caller, email, password, user.locale)
     return user
 
 
 async def request_verification(caller: Principal) -> User:
     """Have the link for the present address mailed again."""
     user = await get_user(caller, caller.person())
-    await client(AuthCalls).request_verification(caller)
+    await client(AuthCalls).request_verification(caller, user.locale)
     return user
 
 

@@ -1,10 +1,29 @@
-"""Offers of user: permissions about profiles and privacy requests."""
+"""Offers of user: permissions about profiles and privacy requests, and profiles to be moderated."""
 
-from api.core.user.rules import AVATAR_PURPOSE
+from api.core.user.contract import PersonDocumentChanged
+from api.core.user.rules import AVATAR_PURPOSE, MODERATED_KIND
 from api.media.media.contract import UploadPurpose
+from api.platform.moderation.contract import Moderated, ModeratedKind
 from cluster.people.access import Permission
+from cluster.people.calls import Answers
+from cluster.people.documents import DocumentSource, SearchDocument
+from cluster.people.flags import Flag
+
+SIGN_UP: Flag[bool] = Flag(
+    name="user.sign_up", title="People may make new accounts", default="on", owner="accounts", public=True
+)
 
 OFFERS = (
+    SIGN_UP,
+    Answers(DocumentSource),
+    Answers(Moderated),
+    ModeratedKind(name=MODERATED_KIND, title="Profile", actions=("remove",), blind=True),
+    SearchDocument(
+        kind="person",
+        title="Person",
+        permissions=("member:read",),
+        events={PersonDocumentChanged: "member_id"},
+    ),
     UploadPurpose(
         name=AVATAR_PURPOSE,
         max_bytes=5 * 1000**2,

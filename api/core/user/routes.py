@@ -18,13 +18,14 @@ from api.core.auth.contract import (
     WrongPassword,
 )
 from api.core.user import logic
-from api.core.user.contract import AvatarNotFound, SignUpTakenOver, UserNotFound
+from api.core.user.contract import AvatarNotFound, SignUpPaused, SignUpTakenOver, UserNotFound
 from api.core.user.privacy_request.routes import router as privacy_requests
 from api.media.media.contract import AssetId, AssetNotReady, AssetRejected
+from api.platform.moderation.contract import AuthorMuted, TextRefused
 from cluster.base.ids import UserId
 from cluster.base.problems import Stale
 from cluster.data.uses import ThingGone
-from cluster.http import Answer, Body, Caller, IfMatch, Page, Paging, Patch, Router, Several, View
+from cluster.http import Answer, Body, Caller, IfMatch, Language, Page, Paging, Patch, Router, Several, View
 
 router = Router("user")
 router.include_router(privacy_requests)
@@ -41,7 +42,9 @@ class NewUser(Body):
     email: Email
     password: Password
     name: Name
-    locale: Locale = "en"
+    locale: Annotated[
+        Locale | None, Field(description="Left out: the first language of Accept-Language, or English")
+    ] = None
 
 
 class AccessibilityPatch(Patch):
@@ -115,12 +118,13 @@ SIGNED_UP = Answer(get=logic.get_signed_up, view=UserView, etag="version", path=
     status_code=201,
     public=True,
     signs_in=True,
-    raises=(EmailInvalid, EmailTaken, PasswordRefused, SignUpTakenOver),
+    raises=(EmailInvalid, EmailTaken, PasswordRefused, SignUpPaused, SignUpTakenOver, TextRefused),
     example={"email": "ada@school.example", "password": "a few words in a row", "name": "Ada Lovelace"},
 )
-async def sign_up(caller: Caller, new: NewUser, response: Response) -> UserView:
+async def sign_up(caller: Caller, new: NewUser, language: Language, response: Response) -> UserView:
     """Create an account, and mail a link that verifies its address."""
-    work = logic.sign_up(caller, email=new.email, password=new.password, name=new.name, locale=new.locale)
+    locale = new.locale or language or "en"
+    work = logic.sign_up(caller, email=new.email, password=new.password, name=new.name, locale=locale)
     return await SIGNED_UP.created(response, caller, work)
 
 
@@ -147,7 +151,7 @@ async def get_user(caller: Caller, user_id: Literal["me"] | UserId, response: Re
 
 @router.patch(
     "/v1/users/{user_id}",
-    raises=(UserNotFound, Stale),
+    raises=(UserNotFound, TextRefused, AuthorMuted, Stale),
     example={"pronouns": "she/her", "time_zone": "Europe/London", "accessibility": {"captions": True}},
 )
 async def change_user(

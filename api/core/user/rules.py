@@ -9,6 +9,10 @@ from cluster.base.problems import FieldError, Invalid
 
 AVATAR_PURPOSE = "avatar"
 """The purpose of uploads that profiles show."""
+MODERATED_KIND = "user"
+MODERATED_FIELDS = ("name", "pronouns")
+"""What others read in a profile."""
+NAME_REMOVED = "(name removed)"
 MAX_SIGN_UP_DURATION = timedelta(seconds=10)
 """All calls of a sign-up together take less: a sign-up that is not finished by then has broken off."""
 _JOINERS = frozenset("\u200c\u200d")

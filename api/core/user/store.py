@@ -5,7 +5,9 @@ from datetime import datetime
 from typing import Any
 
 from api.core.user.contract import Profile
+from api.core.user.rules import MODERATED_FIELDS, NAME_REMOVED
 from api.media.media.contract import AssetId
+from api.platform.moderation.contract import Content
 from cluster.base.ids import UserId
 from cluster.data import Connection, Transaction
 from cluster.people.access import Guarded
@@ -83,7 +85,9 @@ async def upsert_abandoned(tx: Transaction, user_id: UserId) -> bool:
 
 UPDATE_USER = (
     """UPDATE "user".users
-    SET name = $name, locale = $locale, time_zone = $time_zone, pronouns = $pronouns, accessibility = $accessibility,
+    SET hidden_name = CASE WHEN name = $name THEN hidden_name END,
+        hidden_pronouns = CASE WHEN name = $name THEN hidden_pronouns END, name = $name, locale = $locale,
+        time_zone = $time_zone, pronouns = $pronouns, accessibility = $accessibility,
         version = version + 1, updated_at = $now
     WHERE id = $id RETURNING """
     + _USER
@@ -93,6 +97,44 @@ UPDATE_USER = (
 async def update_user(tx: Transaction, user: User) -> User:
     """Store what a person may change of a profile, and return it with its new version."""
     return await tx.one(User, UPDATE_USER, user)
+
+
+# What a person writes anew is theirs: it is not hidden, and the old name does not come back over it.
+UPDATE_HIDDEN = (
+    """UPDATE "user".users SET
+        hidden_name = CASE WHEN $removed THEN coalesce(hidden_name, name) END,
+        hidden_pronouns = CASE WHEN $removed THEN coalesce(hidden_pronouns, pronouns) END,
+        name = CASE WHEN $removed THEN $shown ELSE coalesce(hidden_name, name) END,
+        pronouns = CASE WHEN $removed THEN NULL ELSE coalesce(pronouns, hidden_pronouns) END,
+        moderation_version = $version, version = users.version + 1, updated_at = $now
+    WHERE id = $user_id AND state = 'active' AND moderation_version < $version AND ($removed OR hidden_name IS NOT NULL)
+    RETURNING """
+    + _USER
+)
+
+
+async def update_hidden(tx: Transaction, user_id: UserId, *, removed: bool, version: int) -> User | None:
+    """Hide what others read in a profile, or show it again; None when that changes nothing."""
+    return await tx.maybe(User, UPDATE_HIDDEN, user_id=user_id, removed=removed, version=version, shown=NAME_REMOVED)
+
+
+LIST_MODERATED = """
+SELECT id, name, pronouns, locale FROM "user".users WHERE id = ANY($user_ids::uuid[]) AND state = 'active' LIMIT 100
+"""
+
+
+async def list_moderated(db: Connection, user_ids: list[UserId]) -> list[Content]:
+    """List what others read in these profiles."""
+    return [
+        Content(
+            id=row["id"],
+            texts={f"/{field}": row[field] for field in MODERATED_FIELDS if row[field]},
+            url=f"/people/{row['id']}",
+            user_id=row["id"],
+            language=row["locale"],
+        )
+        for row in await db.rows(LIST_MODERATED, user_ids=user_ids)
+    ]
 
 
 UPDATE_AVATAR = (

@@ -13,15 +13,39 @@ from api.learning.content.contract import (
     OpenBlock,
     RunOutline,
 )
+from api.learning.content.document import logic as lessons
+from api.learning.content.document import store as documents
 from api.learning.content.frozen import logic as frozen
 from api.learning.content.outline import logic as outlines
 from api.learning.content.run import logic as runs
 from api.media.media.contract import AssetId, ShowingSource, ShownIn
 from cluster.base.ids import OrgId, UserId
+from cluster.data import read
 from cluster.events import Snapshots
+from cluster.people.access import Reach
+from cluster.people.documents import Document, Documents, DocumentSource
 
 
-class Calls(ContentCalls, ShowingSource, Snapshots):
+class Calls(ContentCalls, DocumentSource, ShowingSource, Snapshots):
+    async def documents(self, kind: str, ids: list[UUID]) -> Documents:  # noqa: ARG002 (there is one kind)
+        async with read() as db:
+            return await documents.list_documents(db, ids)
+
+    async def document_page(self, kind: str, after: UUID | None, limit: int) -> list[Document]:  # noqa: ARG002
+        async with read() as db:
+            return await documents.list_document_page(db, after, limit)
+
+    async def may_see(
+        self,
+        kind: str,  # noqa: ARG002
+        user_id: UserId,  # noqa: ARG002 (the reaches say it all)
+        ids: list[UUID],
+        reaches: dict[str, Reach] | None = None,
+    ) -> list[UUID]:
+        held = reaches or {}
+        attends, edits = held.get("run:attend", Reach()), held.get("course:edit", Reach())
+        return await lessons.openable(ids, attends, edits, datetime.now(UTC))
+
     async def create_outline(self, course_id: UUID, org_id: OrgId) -> None:
         await outlines.create_outline(course_id, org_id)
 

@@ -12,6 +12,7 @@ from cluster.base.ids import OrgId, UserId
 from cluster.base.problems import Conflict, Forbidden, Invalid, NotFound
 from cluster.data.uses import Ref
 from cluster.events import event
+from cluster.jobs import job
 
 BlockId = NewType("BlockId", UUID)
 FrozenId = NewType("FrozenId", UUID)
@@ -260,6 +261,28 @@ class OutlineChanged:
     course_id: UUID
     org_id: OrgId
     outline_version: int
+
+
+@event("lesson.documents_changed", subject="course_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LessonDocumentsChanged:
+    """What people find of the published texts of a course is something else now."""
+
+    course_id: UUID
+    org_id: OrgId
+    document_ids: tuple[UUID, ...]
+
+
+@job("content.document", attempts=10, timeout_s=120)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DocumentCourse:
+    """Brings up to date what people find of the published texts of a course."""
+
+    course_id: UUID
+
+    @staticmethod
+    def dedupe(course_id: UUID) -> str:
+        return f"document:{course_id}"
 
 
 class OutlineNotFound(NotFound):

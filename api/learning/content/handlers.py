@@ -1,11 +1,15 @@
 """What content hears of course: which revision a course shows, and when its runs start. In any order, each at least once."""
 
+from uuid import UUID
+
+from api.learning.content.contract import DocumentCourse
 from api.learning.content.outline import store as outlines
 from api.learning.content.run import store
 from api.learning.content.run.kept import RUNS
 from api.learning.course.contract import CourseChanged, RunChanged
 from cluster.data import Transaction
 from cluster.events import Envelope, on
+from cluster.jobs import enqueue
 
 
 @on(CourseChanged, projects=True)
@@ -14,9 +18,16 @@ async def on_course_changed(tx: Transaction, envelope: Envelope, event: CourseCh
     await outlines.insert_outline(tx, event.course_id, event.org_id)
     await store.upsert_course(tx, event, envelope.version)
     RUNS.drop(tx)
+    _document(tx, event.course_id)
 
 
 @on(RunChanged, projects=True)
 async def on_run_changed(tx: Transaction, envelope: Envelope, event: RunChanged) -> None:
     await store.upsert_run(tx, event, envelope.version)
     RUNS.drop(tx, event.run_id)
+    _document(tx, event.course_id)
+
+
+def _document(tx: Transaction, course_id: UUID) -> None:
+    """Let what is published now be found."""
+    enqueue(tx, DocumentCourse(course_id=course_id), dedupe=DocumentCourse.dedupe(course_id))

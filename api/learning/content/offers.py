@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import AfterValidator
 
 from api.learning.content import text
-from api.learning.content.contract import ROOT, BlockType
+from api.learning.content.contract import ROOT, BlockType, LessonDocumentsChanged
 from api.learning.content.rules import FILE_PURPOSE
 from api.media.media.contract import AssetId, ShowingSource, UploadPurpose, asset_ref
 from cluster.data.uses import Ref
@@ -15,6 +15,7 @@ from cluster.events import Snapshots
 from cluster.http import Body
 from cluster.people.access import Permission
 from cluster.people.calls import Answers
+from cluster.people.documents import DocumentSource, SearchDocument
 
 MAX_MARKDOWN_BYTES = 200_000
 
@@ -48,6 +49,16 @@ _FILE_TYPES = (
 OFFERS = (
     Answers(Snapshots),
     Answers(ShowingSource),
+    Answers(DocumentSource),
+    SearchDocument(
+        kind="lesson",
+        title="Lesson",
+        permissions=("run:attend",),
+        events={LessonDocumentsChanged: "document_ids"},
+        facets=("type",),
+        verified=True,
+        verified_with=("course:edit",),
+    ),
     UploadPurpose(
         name=FILE_PURPOSE,
         max_bytes=200 * 1000**2,

@@ -10,12 +10,19 @@ from cluster.base.ids import OrgId, UserId
 from cluster.base.problems import Conflict, Invalid, NotFound, Problem
 from cluster.events import event
 from cluster.jobs import job
+from cluster.people.access import Guarded
 
 CourseId = NewType("CourseId", UUID)
 RunId = NewType("RunId", UUID)
 
 Pace = Literal["self", "instructor"]
 Visibility = Literal["public", "unlisted", "organization"]
+SEE: dict[Visibility, str] = {
+    "public": "catalog:read",
+    "unlisted": "catalog:read",
+    "organization": "catalog:read-organization",
+}
+"""The permission that lets somebody know of a published course."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +57,11 @@ class OpenRun:
     """Enrolment is possible at this moment, seats aside."""
     visibility: Visibility
 
+    def guarded(self) -> "Guarded[OpenRun]":
+        """Wrap it for `permit` and `named`."""
+        run = self.run
+        return Guarded(self, org_id=run.org_id, course_id=run.course_id, run_id=run.id, see=SEE[self.visibility])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
@@ -57,6 +69,10 @@ class Published:
 
     org_id: OrgId
     visibility: Visibility
+
+    def guarded(self, course_id: CourseId) -> "Guarded[Published]":
+        """Wrap it for `permit` and `named`."""
+        return Guarded(self, org_id=self.org_id, course_id=course_id, see=SEE[self.visibility])
 
 
 class CourseCalls(Protocol):
@@ -76,6 +92,10 @@ class CourseCalls(Protocol):
 
     async def runs_of_course(self, course_id: CourseId) -> list[Run]: ...
 
+    async def titles_of(self, course_ids: list[UUID]) -> dict[UUID, str]:
+        """Return how up to 1,000 courses are called: as published, else as their working copy. Unknown ones are missing."""
+        ...
+
 
 @event("course.changed", subject="course_id")
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +109,8 @@ class CourseChanged:
     visibility: Visibility | None = None
     """Of the newest revision."""
     archived: bool = False
+    language: str | None = None
+    """Of the newest revision (BCP 47)."""
 
 
 @event("run.changed", subject="run_id")
@@ -114,10 +136,22 @@ class Existence:
     pending: list[UUID]
 
 
+@dataclass(frozen=True, slots=True)
+class CourseOutline:
+    """A frozen outline, and the course that it was frozen for."""
+
+    frozen_id: UUID
+    course_id: UUID
+
+
 class CourseExistence(Protocol):
-    """A leaf: asked by services of lower rank that made something for a course before there was the course."""
+    """A leaf: asked by services of lower rank that made something for a course or a revision before there was one."""
 
     async def existence_of(self, course_ids: list[UUID]) -> Existence: ...
+
+    async def outlines_with_revisions(self, outlines: list[CourseOutline]) -> list[UUID]:
+        """Return the `frozen_id` of those of up to 1,000 outlines that a revision names."""
+        ...
 
 
 @event("course.created", subject="course_id")
@@ -214,6 +248,17 @@ class RunEnded:
     org_id: OrgId
 
 
+@event("run.starting", subject="run_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarting:
+    """A run begins within a day. It is told once for each time that it is to begin at."""
+
+    run_id: RunId
+    course_id: CourseId
+    org_id: OrgId
+    starts_at: datetime
+
+
 @job("course.publish_at", attempts=10, timeout_s=60)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishAt:
@@ -284,6 +329,10 @@ class CategoryUnknown(Invalid):
 
 class CourseArchivedAlready(Conflict):
     title = "The course is archived; restore it first"
+
+
+class CourseModerated(Conflict):
+    title = "A moderator has locked or removed the course"
 
 
 class NotReadyToPublish(Conflict):

@@ -7,6 +7,7 @@ from api.learning.course.contract import LetGo, PublishAt, Rerun
 from api.learning.course.forgetting import logic as forgetting
 from api.learning.course.publication import logic
 from api.learning.course.rerun import process
+from api.learning.course.run import logic as runs
 from cluster.base.problems import Problem
 from cluster.jobs import JobRun, cron, in_batches, perform
 
@@ -40,6 +41,12 @@ async def let_go(run: JobRun, args: LetGo) -> None:
 async def forget(run: JobRun) -> None:
     """Forget revisions that nobody could reach for 180 days."""
     await in_batches(run, partial(forgetting.forget_unreachable, run.principal, datetime.now(UTC)), limit=100)
+
+
+@cron("course.remind", "*/10 * * * *")
+async def remind(run: JobRun) -> None:
+    """Tell of runs that begin within a day."""
+    await in_batches(run, partial(runs.remind, run.principal), limit=100)
 
 
 @cron("course.purge", "17 3 * * *", lane="bulk")

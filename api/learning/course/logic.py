@@ -22,6 +22,7 @@ from api.learning.course.contract import (
     CourseChanged,
     CourseCreated,
     CourseId,
+    CourseModerated,
     CourseNotFound,
     CourseRestored,
     CourseUpdated,
@@ -31,8 +32,11 @@ from api.learning.course.contract import (
     RunId,
     SlugTaken,
 )
+from api.learning.course.following.logic import tell_followers
 from api.learning.course.offers import LANGUAGE, VISIBILITY
+from api.learning.course.rules import MODERATED_FIELDS, MODERATED_KIND, TOPIC
 from api.learning.course.store import Course, Details
+from api.platform.moderation.contract import Place, look_later, screened
 from cluster.base.ids import OrgId, UserId, new_id
 from cluster.base.principal import Principal
 from cluster.base.problems import FieldError, Problem, Stale
@@ -40,9 +44,10 @@ from cluster.data import Transaction, read, write
 from cluster.data.idempotency import Replayed
 from cluster.events import emit
 from cluster.jobs import cancel_jobs
-from cluster.people.access import lasts_until, permit, permitted, reach_of, within
+from cluster.people.access import permit_until, permitted, reach_of, within
 from cluster.people.calls import client
 from cluster.people.org_settings import setting
+from cluster.signals.rooms import tell
 
 
 async def create_course(
@@ -58,19 +63,20 @@ async def create_course(
 
     Raises:
         SlugTaken: the slug was chosen and is another course's.
-        CategoryUnknown
+        CategoryUnknown, TextRefused, AuthorMuted
     """
-    await permit(caller, "course:create", within(org_id=org_id))
+    # A right to create that ends gives no right to teach that does not.
+    ends_at = await permit_until(caller, "course:create", within(org_id=org_id))
     author = caller.person()
     await _check_categories(details.categories)
     details = await _with_defaults(details, org_id)
+    texts = {f"/{field}": getattr(details, field) for field in MODERATED_FIELDS}
+    doubtful = await screened(texts, author, Place(kind=MODERATED_KIND, org_id=org_id, language=details.language))
     course_id = course_id or CourseId(new_id())
     run_id = run_id or RunId(new_id())
     # The dependent side first, the visible fact last.
     if source is None:
         await client(ContentCalls).create_outline(course_id, org_id)
-    # A right to create that ends gives no right to teach that does not.
-    ends_at = await lasts_until(caller, ["course:create"], within(org_id=org_id))
     await client(RbacCalls).grant(author, "instructor", "course", course_id, org_id, expires_at=ends_at)
     try:
         async with write(caller, result=course_id, status=201) as tx:
@@ -105,6 +111,8 @@ async def create_course(
             )
             emit(tx, CourseChanged(course_id=course.id, org_id=org_id), version=course.version)
             emit(tx, RunChanged(run_id=run_id, course_id=course.id, org_id=org_id), version=1)
+            if doubtful:
+                look_later(tx, MODERATED_KIND, course_id)
     except (Problem, Replayed):
         await take_back_grant(author, course_id, org_id)
         raise
@@ -157,11 +165,14 @@ async def change_course(
     Raises:
         Stale: somebody changed it since.
         SlugTaken: another course of the organization has the slug.
-        CategoryUnknown
+        CategoryUnknown, TextRefused, AuthorMuted, CourseModerated
     """
     course = await permitted(caller, "course:edit", store.find_course, course_id, missing=CourseNotFound)
     refuse_archived(course)
     await _check_categories(changes.get("categories", ()))
+    texts = {f"/{field}": changes[field] for field in MODERATED_FIELDS if field in changes}
+    place = Place(kind=MODERATED_KIND, org_id=course.org_id, language=changes.get("language", course.language))
+    doubtful = await screened(texts, caller.id, place)
     async with _slug_is_free(), write(caller, result=course_id) as tx:
         changed = await store.update_course(tx, course_id, changes, expected_version=expected_version)
         if changed is None:
@@ -171,6 +182,9 @@ async def change_course(
             CourseUpdated(course_id=course_id, org_id=course.org_id, fields=tuple(sorted(changes))),
             version=changed.version,
         )
+        tell(tx, TOPIC, course_id, changed.live_seq)
+        if doubtful:
+            look_later(tx, MODERATED_KIND, course_id)
     return changed
 
 
@@ -187,8 +201,13 @@ async def archive(caller: Principal, course_id: CourseId) -> Course:
 
 
 async def restore(caller: Principal, course_id: CourseId) -> Course:
-    """Bring an archived course back, into the catalogue too if it was published."""
+    """Bring an archived course back, into the catalogue too if it was published.
+
+    Raises:
+        CourseModerated
+    """
     course = await permitted(caller, "course:publish", store.find_course, course_id, missing=CourseNotFound)
+    refuse_moderated(course)
     async with write(caller, result=course_id) as tx:
         changed = await store.update_archived(tx, course_id, archived=False)
         if changed is not None:
@@ -221,14 +240,26 @@ async def tell_state(tx: Transaction, course_id: CourseId) -> None:
     kept.drop(tx)
     state, version = await store.get_course_state(tx, course_id)
     emit(tx, state, version=version)
+    await tell_followers(tx, course_id)
+
+
+def refuse_moderated(course: Course) -> None:
+    """Refuse a change of a course that a moderator locked or removed.
+
+    Raises:
+        CourseModerated
+    """
+    if course.moderation_state is not None:
+        raise CourseModerated("GET /v1/moderation-decisions lists the decisions about it; its author may appeal")
 
 
 def refuse_archived(course: Course) -> None:
-    """Refuse a change of an archived course.
+    """Refuse a change of an archived course, and of one that a moderator locked.
 
     Raises:
-        CourseArchivedAlready
+        CourseArchivedAlready, CourseModerated
     """
+    refuse_moderated(course)
     if course.archived_at is not None:
         raise CourseArchivedAlready(f"POST /v1/courses/{course.id}/restore brings it back")
 

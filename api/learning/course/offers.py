@@ -4,12 +4,17 @@ from typing import Annotated
 
 from pydantic import Field
 
-from api.learning.course.contract import CourseExistence, Visibility
-from api.learning.course.rules import LANGUAGE_TAG
+from api.learning.course.contract import CourseChanged, CourseExistence, Visibility
+from api.learning.course.notices import NOTICES
+from api.learning.course.rules import LANGUAGE_TAG, MODERATED_KIND, TOPIC
+from api.platform.moderation.contract import Moderated, ModeratedKind
 from cluster.events import Snapshots
 from cluster.people.access import Permission, Role
 from cluster.people.calls import Answers
+from cluster.people.documents import DocumentSource, SearchDocument
+from cluster.people.notices import NoticeSource
 from cluster.people.org_settings import Setting
+from cluster.people.topics import Topic, TopicSource
 
 _AUTHORS = ("org_owner", "org_admin", "instructor")
 _STAFF = (*_AUTHORS, "assistant")
@@ -32,6 +37,20 @@ OFFERS = (
     LANGUAGE,
     Answers(CourseExistence),
     Answers(Snapshots),
+    Answers(Moderated),
+    ModeratedKind(name=MODERATED_KIND, title="Course", actions=("remove", "lock")),
+    Answers(TopicSource),
+    Topic(name=TOPIC, title="Changes of a working copy", permission="course:read", kind="state"),
+    Answers(DocumentSource),
+    SearchDocument(
+        kind="course",
+        title="Course",
+        permissions=("catalog:read", "catalog:read-organization"),
+        events={CourseChanged: "course_id"},
+        facets=("category", "tag"),
+    ),
+    Answers(NoticeSource),
+    *NOTICES,
     Role("instructor", "Instructor: edits, publishes and runs the course", "course"),
     Role("assistant", "Assistant: sees the working copy and its learners", "course"),
     Permission("course:create", "Create courses in an organization", ("org_owner", "org_admin", "course_creator")),

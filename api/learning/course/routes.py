@@ -11,6 +11,7 @@ from api.learning.course.contract import (
     CategoryUnknown,
     CourseArchivedAlready,
     CourseId,
+    CourseModerated,
     CourseNotFound,
     SlugTaken,
     Visibility,
@@ -22,6 +23,7 @@ from api.learning.course.run.routes import router as runs
 from api.learning.course.staff.routes import router as staff
 from api.learning.course.store import Details
 from api.learning.course.view import COURSE, CourseView
+from api.platform.moderation.contract import AuthorMuted, TextRefused
 from cluster.base.ids import OrgId
 from cluster.base.problems import Stale
 from cluster.http import Body, Caller, IfMatch, Page, Paging, Patch, Router, Several, once
@@ -88,7 +90,7 @@ class NewRerun(Body):
     slug: Slug | None = None
 
 
-@router.post("/v1/courses", status_code=201, raises=(SlugTaken, CategoryUnknown))
+@router.post("/v1/courses", status_code=201, raises=(SlugTaken, CategoryUnknown, TextRefused, AuthorMuted))
 async def create_course(caller: Caller, new: NewCourse, response: Response) -> CourseView:
     """Create a course with an empty outline and a first run; the caller teaches it."""
     details = Details(**new.model_dump(exclude={"organization_id"}))
@@ -123,7 +125,11 @@ async def get_course(caller: Caller, course_id: CourseId, response: Response) ->
 
 
 @router.patch(
-    "/v1/courses/{course_id}", raises=(CourseNotFound, CourseArchivedAlready, SlugTaken, CategoryUnknown, Stale)
+    "/v1/courses/{course_id}",
+    raises=(
+        *(CourseNotFound, CourseArchivedAlready, CourseModerated, SlugTaken, CategoryUnknown, TextRefused, AuthorMuted),
+        Stale,
+    ),
 )
 async def change_course(
     caller: Caller, course_id: CourseId, changes: CourseChanges, version: IfMatch, response: Response
@@ -138,7 +144,7 @@ async def archive(caller: Caller, course_id: CourseId, response: Response) -> Co
     return await COURSE.once(response, caller, logic.archive(caller, course_id))
 
 
-@router.post("/v1/courses/{course_id}/restore", raises=(CourseNotFound,))
+@router.post("/v1/courses/{course_id}/restore", raises=(CourseNotFound, CourseModerated))
 async def restore(caller: Caller, course_id: CourseId, response: Response) -> CourseView:
     """Restore an archived course."""
     return await COURSE.once(response, caller, logic.restore(caller, course_id))

@@ -7,6 +7,9 @@ from slugify import slugify
 from api.learning.course.contract import DatesOutOfOrder, Run
 from cluster.base.problems import FieldError
 
+TOPIC = "course"
+MODERATED_KIND = "course"
+MODERATED_FIELDS = ("title", "summary")
 MAX_SLUG_CHARS = 80
 LANGUAGE_TAG = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$"
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from api.learning.course.contract import CourseChanged, CourseId, RunId, Visibility
@@ -50,10 +50,14 @@ class Course:
     publish_at: datetime | None
     publish_error: str | None
     archived_at: datetime | None
+    moderation_state: Literal["locked", "removed"] | None
+    """What a moderator decided of it."""
     version: int
     """Counts every change, as events tell it."""
     view_version: int
     """Counts the changes of what is here: all but those of its staff."""
+    live_seq: int
+    """Counts every change that followers are told of: of its fields, its staff and its outline."""
     created_at: datetime
     updated_at: datetime
 
@@ -61,7 +65,8 @@ class Course:
 COURSE = """id, org_id, slug, title, summary, language, categories, tags, visibility, default_run_id, source_course_id,
     published_revision, published_revision IS NOT NULL
         AND (details_changed OR outline_version > published_outline_version) AS has_draft_changes,
-    publish_at, publish_error, archived_at, version, version - staff_changes AS view_version, created_at, updated_at"""
+    publish_at, publish_error, archived_at, moderation_state, version, version - staff_changes AS view_version,
+    version + outline_version AS live_seq, created_at, updated_at"""
 
 FIND_COURSE = (
     "SELECT "
@@ -90,7 +95,7 @@ async def get_course(db: Connection, course_id: CourseId) -> Course:
 
 
 _STATE = """SELECT c.id AS course_id, c.org_id, c.published_revision AS revision, c.published_frozen_id AS frozen_id,
-        k.visibility, c.archived_at IS NOT NULL AS archived, c.version
+        k.visibility, k.language, c.archived_at IS NOT NULL AS archived, c.version
     FROM course.courses c LEFT JOIN course.catalog k ON k.course_id = c.id
     WHERE """
 GET_COURSE_STATE = _STATE + "c.id = $course_id"
@@ -261,12 +266,12 @@ UPDATE course.courses SET outline_version = $outline_version WHERE id = $course_
 """
 
 
-async def update_outline_version(tx: Transaction, course_id: CourseId, outline_version: int) -> None:
-    """Remember the newest outline heard of; events may come late and twice.
+async def update_outline_version(tx: Transaction, course_id: CourseId, outline_version: int) -> bool:
+    """Remember the newest outline heard of, and tell whether it is news; events may come late and twice.
 
     The version stays: an author's edit of the course's own fields is not stale because a block was added.
     """
-    await tx.run(UPDATE_OUTLINE_VERSION, course_id=course_id, outline_version=outline_version)
+    return await tx.run(UPDATE_OUTLINE_VERSION, course_id=course_id, outline_version=outline_version) == 1
 
 
 LIST_EXISTING = "SELECT id FROM course.courses WHERE id = ANY($ids::uuid[]) LIMIT 1000"

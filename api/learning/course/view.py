@@ -1,6 +1,7 @@
 """How a working copy is answered, by the routes of every part."""
 
 from datetime import datetime
+from typing import Literal
 
 from api.learning.course import logic
 from api.learning.course.contract import CourseId, RunId, Visibility
@@ -26,6 +27,8 @@ class CourseView(View):
     publish_at: datetime | None
     publish_error: str | None
     archived_at: datetime | None
+    moderation_state: Literal["locked", "removed"] | None = None
+    """What a moderator decided of it: neither can be changed, and a removed one is archived."""
     created_at: datetime
     updated_at: datetime
 

@@ -29,10 +29,9 @@ from api.learning.enrollment.contract import (
 )
 from cluster.base.ids import OrgId, UserId, new_id
 from cluster.base.principal import Principal
-from cluster.base.problems import NotFound
 from cluster.data import Transaction, read, write
 from cluster.events import emit
-from cluster.people.access import permit, permitted, reach_of, within
+from cluster.people.access import named, permit, permitted, reach_of, within
 from cluster.people.calls import client
 from cluster.signals import broadcast
 
@@ -202,12 +201,7 @@ async def _choose(caller: Principal, run_id: RunId | None, course_id: CourseId |
         runs = []
     if not runs:
         raise _not_enrollable(run_id)
-    if runs[0].visibility == "organization":
-        # Strangers get the same answer as for a run that does not exist.
-        try:
-            await permit(caller, "catalog:read-organization", within(org_id=runs[0].run.org_id))
-        except NotFound:
-            raise _not_enrollable(run_id) from None
+    await named(caller, runs[0].guarded(), unknown=_not_enrollable(run_id))
     await _permit_in(caller, runs[0].run.org_id)
     takers = [each for each in runs if each.open]
     if not takers:

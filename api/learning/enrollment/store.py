@@ -246,3 +246,28 @@ UPDATE_SEATS = "UPDATE enrollment.seats SET taken = taken + $change WHERE run_id
 async def update_seats(tx: Transaction, run_id: UUID, change: int) -> None:
     """Take more seats of a run, or give some back."""
     await tx.run(UPDATE_SEATS, run_id=run_id, change=change)
+
+
+_LEARNS = """e.state = ANY($states::text[]) AND ($after::uuid IS NULL OR e.user_id > $after)
+    AND NOT EXISTS (SELECT FROM enrollment.members m WHERE m.org_id = e.org_id AND m.user_id = e.user_id AND m.shut_out)
+    AND NOT EXISTS (SELECT FROM enrollment.organizations o WHERE o.org_id = e.org_id AND o.suspended)
+ORDER BY e.user_id LIMIT $limit"""
+
+LIST_LEARNERS_OF_RUN = "SELECT e.user_id FROM enrollment.enrollments e WHERE e.run_id = $run_id AND " + _LEARNS
+
+
+async def list_learners_of_run(db: Connection, run_id: UUID, *, after: UUID | None, limit: int) -> list[UserId]:
+    """List who learns in a run, by their ids."""
+    rows = await db.rows(LIST_LEARNERS_OF_RUN, run_id=run_id, states=LEARNING, after=after, limit=limit)
+    return [row["user_id"] for row in rows]
+
+
+LIST_LEARNERS_OF_COURSE = (
+    "SELECT DISTINCT e.user_id FROM enrollment.enrollments e WHERE e.course_id = $course_id AND " + _LEARNS
+)
+
+
+async def list_learners_of_course(db: Connection, course_id: UUID, *, after: UUID | None, limit: int) -> list[UserId]:
+    """List who learns in any run of a course, by their ids."""
+    rows = await db.rows(LIST_LEARNERS_OF_COURSE, course_id=course_id, states=LEARNING, after=after, limit=limit)
+    return [row["user_id"] for row in rows]

@@ -1,41 +1,24 @@
-"""Send a film's changes as they happen: server-sent events, woken by broadcasts, with a read of the database between them.
+"""Send a film's changes as they happen: the topic `video:<id>` as a stream of its own, which ends with the last state.
 
 Each event is the whole state and its id the film's version: a client that resumes gets the present state unless it has it.
 Source: HTML, section 9.2 (Server-sent events).
 """
 
-import asyncio
 import re
-import time
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import contextmanager
-from typing import Any
-from uuid import UUID
+from time import time
 
 import orjson
 
-from api.media.video_processing import logic, rules
+from api.media.video_processing import rules
+from api.media.video_processing.contract import VideoNotFound
 from api.media.video_processing.store import Film
 from cluster.base.principal import Principal
-from cluster.base.problems import Problem
-from cluster.signals import broadcast
+from cluster.base.problems import Unavailable
+from cluster.http import EventStream
+from cluster.people import live
+from cluster.people.live import Item, Reader
 
-HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-PING_INTERVAL_S = 15.0
-POLL_INTERVAL_S = 3.0
-"""The delay of a change while broadcasts are away."""
-_RETRY_MS = 2000
 _VERSION = re.compile(r"\d{1,18}", re.ASCII)
-
-_watchers: dict[UUID, set[asyncio.Event]] = {}
-
-
-async def _wake(message: dict[str, Any]) -> None:
-    for changed in _watchers.get(UUID(message["video_id"]), ()):
-        changed.set()
-
-
-broadcast.listen(logic.TOPIC, _wake)
 
 
 def seen_version(last_event_id: str | None) -> int:
@@ -48,42 +31,29 @@ def is_last(film: Film, seen: int) -> bool:
     return film.state in rules.FINAL and seen == film.version
 
 
-async def events(
-    caller: Principal, film: Film, seen: int, *, render: Callable[[Film], Any]
-) -> AsyncGenerator[bytes, None]:
-    """Yield the film's states after `seen`, the present one first, and pings while nothing changes; end with the last."""
-    yield b"retry: %d\n\n" % _RETRY_MS
-    sent_at = time.monotonic()
-    with _watching(film.id) as changed:
-        while True:
-            if film.version != seen:
-                yield b"id: %d\nevent: video\ndata: %b\n\n" % (film.version, orjson.dumps(render(film)))
-                seen, sent_at = film.version, time.monotonic()
-            elif time.monotonic() - sent_at >= PING_INTERVAL_S:
-                yield b": ping\n\n"
-                sent_at = time.monotonic()
-            if film.state in rules.FINAL:
-                return
-            try:
-                async with asyncio.timeout(min(POLL_INTERVAL_S, PING_INTERVAL_S)):
-                    await changed.wait()
-            except TimeoutError:
-                pass
-            changed.clear()
-            try:
-                film = await logic.get_film(caller, film.id)
-            except Problem:
-                # The right to see it was lost, or the database is away: the next request of the client gets the problem.
-                return
+async def follow(caller: Principal, film: Film, seen: int) -> EventStream:
+    """Stream the film's states after `seen`, the present one first; end with the last one, or when the right to see it is lost.
 
-
-@contextmanager
-def _watching(video_id: UUID) -> Generator[asyncio.Event]:
-    changed = asyncio.Event()
-    _watchers.setdefault(video_id, set()).add(changed)
+    Raises:
+        VideoNotFound: it was deleted, or the right was lost, just now.
+        TooManyRequests, Unavailable: see `Hub.enter`.
+    """
+    topic = f"{rules.TOPIC}:{film.id}"
+    reader, hub = Reader(caller, since=time()), live.current()
+    hub.enter(reader)
     try:
-        yield changed
-    finally:
-        _watchers[video_id].discard(changed)
-        if not _watchers[video_id]:
-            del _watchers[video_id]
+        refused = await hub.subscribe(reader, {topic: seen if seen <= film.version else 0})
+        if topic in refused:
+            raise Unavailable("try again in a moment") if refused[topic] == 503 else VideoNotFound
+    except BaseException:
+        hub.leave(reader)
+        raise
+
+    def event(item: Item) -> str:
+        if item.frame is None:
+            return ""
+        if orjson.loads(item.frame.data)["state"] in rules.FINAL:
+            reader.close(1000, "that was the last state")
+        return f"id: {item.frame.seq}\nevent: video\ndata: {item.frame.data.decode()}\n\n"
+
+    return EventStream(reader, event)

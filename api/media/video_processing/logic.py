@@ -38,9 +38,8 @@ from cluster.events import emit
 from cluster.jobs import enqueue
 from cluster.people.access import permit, permitted, reach_of
 from cluster.people.calls import client
-from cluster.signals.broadcast import announce
+from cluster.signals.rooms import tell
 
-TOPIC = "video"
 BUCKET = "videos"
 _WRITERS_END_AFTER = timedelta(seconds=30)
 """The time that pieces of a stopped film may still be writing."""
@@ -184,7 +183,7 @@ async def delete_film(caller: Principal, video_id: VideoId) -> None:
         enqueue(tx, RemoveUnused(id=film.asset_id))
         event = VideoDeleted(video_id=video_id, org_id=film.org_id, course_id=film.course_id)
         emit(tx, event, version=deleted.version)
-        announce_change(tx, deleted)
+        tell_change(tx, deleted)
 
 
 async def restore_film(caller: Principal, video_id: VideoId) -> Film:
@@ -331,7 +330,7 @@ async def _remove_stale(films: Bucket, takes: dict[str, tuple[VideoId, int]]) ->
 
 
 async def changed(tx: Transaction, film: Film) -> None:
-    """Declare the film's new state to its users, and wake its watchers."""
+    """Declare the film's new state to its users, and tell its followers."""
     thing = Thing(
         kind="video",
         id=film.id,
@@ -343,12 +342,12 @@ async def changed(tx: Transaction, film: Film) -> None:
         version=film.version,
     )
     await uses.declare(tx, thing)
-    announce_change(tx, film)
+    tell_change(tx, film)
 
 
-def announce_change(tx: Transaction, film: Film) -> None:
-    """Wake the watchers of the film, in every process."""
-    announce(tx, TOPIC, {"video_id": str(film.id), "version": film.version})
+def tell_change(tx: Transaction, film: Film) -> None:
+    """Tell the followers of the film."""
+    tell(tx, rules.TOPIC, film.id, film.version)
 
 
 async def use_upload(tx: Transaction, film: Film) -> None:

@@ -2,13 +2,33 @@
 
 from api.media.media.contract import UploadPurpose
 from api.media.video_processing import rules
-from api.media.video_processing.contract import PurgeVideo
+from api.media.video_processing.contract import PurgeVideo, VideoFailed, VideoProcessed
 from cluster.data.uses import ThingKind
 from cluster.people.access import Permission
+from cluster.people.calls import Answers
+from cluster.people.flags import Flag
+from cluster.people.notices import Notice, NoticeSource
+from cluster.people.topics import Topic, TopicSource
 
 _EDITORS = ("org_owner", "org_admin", "instructor")
 
+TRANSCODING: Flag[bool] = Flag(
+    name="video_processing.transcoding", title="Films are processed", default="on", owner="media"
+)
+
 OFFERS = (
+    TRANSCODING,
+    Answers(TopicSource),
+    Topic(name=rules.TOPIC, title="The state of a film", permission="video:read", kind="state"),
+    Answers(NoticeSource),
+    Notice(name="video.ready", title="Your film is ready", event=VideoProcessed, category="teaching"),
+    Notice(
+        name="video.failed",
+        title="Your film could not be processed",
+        event=VideoFailed,
+        category="teaching",
+        severity="high",
+    ),
     ThingKind(
         name="video",
         title="film",

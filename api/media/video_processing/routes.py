@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -25,10 +24,11 @@ from api.media.video_processing.contract import (
 )
 from api.media.video_processing.hold.routes import router as holds
 from api.media.video_processing.store import Film
+from api.media.video_processing.view import VIDEO, VideoView
 from cluster.base.ids import OrgId
 from cluster.base.problems import Invalid
 from cluster.data.uses import ThingGone, ThingInUse
-from cluster.http import Answer, Body, Caller, OrganizationId, Page, Paging, Router, Several, UsesView, View, once
+from cluster.http import Body, Caller, Page, Paging, Router, Several, UsesView, once
 
 router = Router("video_processing")
 router.include_router(holds)
@@ -38,45 +38,6 @@ class NewVideo(Body):
     """A film to create from an upload. An upload has one film."""
 
     asset_id: Annotated[AssetId, Field(examples=["01980f4e-7a0c-7c3e-9d53-0c2b7d0f4a11"])]
-
-
-class RenditionView(View):
-    """A rendition of a film."""
-
-    height: int
-    width: int
-    bitrate_bps: int
-    codecs: str
-
-
-class VideoError(View):
-    """The reason why the processing of a film failed."""
-
-    code: str
-    detail: str
-    """For people: the fault and the remedy."""
-    retryable: bool
-    """`POST .../retry` may help; else only another upload does."""
-
-
-class VideoView(View):
-    """A film. The states `queued` and `processing` end by themselves."""
-
-    id: VideoId
-    organization_id: OrganizationId
-    course_id: UUID
-    asset_id: AssetId
-    state: VideoState
-    progress: Annotated[float, Field(ge=0, le=1)]
-    duration_s: float | None
-    renditions: list[RenditionView]
-    error: VideoError | None
-    poster_url: str | None
-    created_at: datetime
-    updated_at: datetime
-
-
-VIDEO = Answer(get=logic.get_film, view=VideoView, etag="version", path="/v1/videos/{id}")
 
 
 @router.post(
@@ -149,8 +110,7 @@ async def watch_video(
     if live.is_last(film, seen):
         # Tells an EventSource to stop. Source: HTML, section 9.2.
         return Response(status_code=204)
-    events = live.events(caller, film, seen, render=lambda film: VideoView.of(film).model_dump(mode="json"))
-    return StreamingResponse(events, media_type="text/event-stream", headers=live.HEADERS)
+    return await live.follow(caller, film, seen)
 
 
 @router.post("/v1/videos/{video_id}/cancel", raises=(VideoNotFound, VideoIsFinished))

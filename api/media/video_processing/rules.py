@@ -10,6 +10,7 @@ from cluster.data.uses import State as ThingState
 FINAL: frozenset[VideoState] = frozenset(("ready", "failed", "cancelled"))
 """In these states nothing happens to a film unless somebody asks for it."""
 
+TOPIC = "video"
 PROCESSING_FAILED = "processing-failed"
 PROCESSING_FAILED_DETAIL = (
     "We could not process the film because of a fault on our side. Your upload is kept: please try again."

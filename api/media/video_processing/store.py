@@ -11,6 +11,7 @@ from api.media.video_processing.contract import VideoId, VideoState
 from cluster.base.ids import OrgId, UserId
 from cluster.data import Connection, Transaction
 from cluster.people.access import Guarded, Reach
+from cluster.people.topics import After, Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,31 @@ FIND_FILM_OF_ASSET = (
 
 async def find_film_of_asset(db: Connection, asset_id: AssetId) -> Guarded[Film] | None:
     return _guarded(await db.maybe(Film, FIND_FILM_OF_ASSET, asset_id=asset_id))
+
+
+LIST_STANDING = """
+SELECT id, version AS seq, org_id, course_id FROM video_processing.videos
+WHERE id = ANY($video_ids::uuid[]) AND deleted_at IS NULL LIMIT 1000
+"""
+
+
+async def list_standing(db: Connection, video_ids: list[UUID]) -> list[Standing]:
+    """Return the versions of films, and where they lie."""
+    return await db.all(Standing, LIST_STANDING, video_ids=video_ids)
+
+
+LIST_FILMS_AFTER = (
+    "SELECT "
+    + FILM
+    + """ FROM video_processing.videos JOIN unnest($ids::uuid[], $versions::bigint[]) AS seen (video_id, seen_version)
+        ON videos.id = seen.video_id
+    WHERE version > seen_version AND deleted_at IS NULL LIMIT 1000"""
+)
+
+
+async def list_films_after(db: Connection, after: list[After]) -> list[Film]:
+    """Return those of these films that have a later version."""
+    return await db.all(Film, LIST_FILMS_AFTER, ids=[each.id for each in after], versions=[each.seq for each in after])
 
 
 LIST_FILMS = (
@@ -319,3 +345,11 @@ async def find_playlists(db: Connection, video_id: VideoId) -> Playlists | None:
     fields = dict(rows[0])
     playlists = fields.pop("playlists")
     return Playlists(Film(**fields), playlists)
+
+
+FIND_AUTHOR = "SELECT created_by FROM video_processing.videos WHERE id = $video_id AND deleted_at IS NULL"
+
+
+async def find_author(db: Connection, video_id: VideoId) -> UserId | None:
+    """Return who uploaded a film, unless they are erased."""
+    return await db.value(FIND_AUTHOR, video_id=video_id)

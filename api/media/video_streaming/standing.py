@@ -9,19 +9,21 @@ from uuid import UUID
 
 from api.media.video_streaming import logic
 from api.media.video_streaming.contract import Playback, PlaybackId, PlaybackRefused
-from api.media.video_streaming.films import LruCache
 from api.media.video_streaming.tokens import Claims
 from cluster.base.ids import UserId
 from cluster.base.principal import Principal
 from cluster.base.problems import Forbidden, NotFound
 from cluster.people.access import permit
 from cluster.signals import broadcast
+from cluster.signals.kept import Kept
 
 RECHECK_S = 8.0
 """Where no broadcast arrives, an address outlives its right by this, and by the second or two that the news takes."""
 
-_standing: LruCache[UserId, set[PlaybackId]] = LruCache(20_000, RECHECK_S)
-_playbacks: LruCache[PlaybackId, Playback] = LruCache(20_000, 3600)
+_TOPIC = "video_streaming.standing"
+"""Nobody says anything on it: what changes a right is told on `access`, person by person."""
+_standing: Kept[UserId, set[PlaybackId]] = Kept(_TOPIC, size=20_000, ttl_s=RECHECK_S)
+_playbacks: Kept[PlaybackId, Playback] = Kept(_TOPIC, size=20_000, ttl_s=3600)
 
 
 async def check(claims: Claims) -> None:
@@ -30,14 +32,14 @@ async def check(claims: Claims) -> None:
     Raises:
         PlaybackRefused
     """
-    standing = _standing.get(claims.user_id)
+    standing = _standing.find(claims.user_id)
     if standing is None:
         # A broadcast takes this set away, so that an answer from before the change is not kept after it.
         standing = set[PlaybackId]()
         _standing.put(claims.user_id, standing)
     if claims.playback_id in standing:
         return
-    playback = _playbacks.get(claims.playback_id) or await logic.find_playback(claims.playback_id)
+    playback = _playbacks.find(claims.playback_id) or await logic.find_playback(claims.playback_id)
     if playback is None:
         raise PlaybackRefused("ask for a new one: POST /v1/playbacks")
     _playbacks.put(playback.id, playback)
@@ -51,14 +53,14 @@ async def check(claims: Claims) -> None:
 
 async def _forget(message: dict[str, Any]) -> None:
     if "user_id" in message:
-        _standing.drop(UserId(UUID(message["user_id"])))
+        _standing.forget(UserId(UUID(message["user_id"])))
     else:
-        _standing.clear()
+        _standing.forget()
 
 
 async def forget() -> None:
     """Forget all answers: changes may have been missed."""
-    _standing.clear()
+    _standing.forget()
 
 
 broadcast.listen("access", _forget, on_gap=forget)

@@ -7,7 +7,8 @@ from cluster.data import Connection
 from cluster.jobs.bulk.declare import Line, RowState
 
 _BULK = """operation_id, job_kind, org_id, context, all_or_nothing, dry_run, items, bucket, object_key, phase, position,
-    EXISTS (SELECT FROM hub.operations WHERE id = operation_id AND state = 'running' AND undo_until IS NOT NULL) AS undoing"""
+    (SELECT true FROM hub.operations WHERE id = operation_id AND state = 'running' AND undo_until IS NOT NULL LIMIT 1) IS TRUE
+        AS undoing"""
 INSERT_BULK = """
 INSERT INTO hub.bulks (operation_id, job_kind, service, org_id, context, all_or_nothing, dry_run, items, bucket,
                        object_key, phase, created_at)

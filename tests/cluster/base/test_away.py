@@ -9,6 +9,7 @@ import aiohttp
 import aiokafka.errors
 import asyncpg
 import botocore.exceptions
+import opensearchpy
 import pytest
 import redis.exceptions
 
@@ -47,6 +48,9 @@ AWAY: list[BaseException] = [
     botocore.exceptions.EndpointConnectionError(endpoint_url="http://s3.example"),
     botocore.exceptions.ReadTimeoutError(endpoint_url="http://s3.example"),
     botocore.exceptions.ConnectionClosedError(endpoint_url="http://s3.example"),
+    opensearchpy.ConnectionError("N/A", "refused", OSError()),
+    opensearchpy.ConnectionTimeout("TIMEOUT", "no answer", TimeoutError()),
+    opensearchpy.TransportError(429, "rejected", {}),
     Unavailable("a moment"),
     ExceptionGroup("both", [ConnectionResetError(), Unavailable("a moment")]),
 ]
@@ -58,6 +62,7 @@ FAULTS: list[BaseException] = [
     OSError("the image is truncated"),
     ssl.SSLError(1, "certificate verify failed"),
     asyncpg.UniqueViolationError("duplicate key"),
+    opensearchpy.NotFoundError(404, "index_not_found_exception", {}),
     asyncpg.QueryCanceledError("canceling statement due to statement timeout"),
     asyncpg.exceptions._base.DataError("invalid input for query argument $1: 'closed'"),  # pyright: ignore[reportPrivateUsage]
     asyncpg.InterfaceError("another operation is in progress"),

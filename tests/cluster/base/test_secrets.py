@@ -12,14 +12,13 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from starlette.responses import Response
 
-from api.core.auth import sealing
 from api.core.auth.session import logic as sessions
 from api.core.auth.session.rules import RefreshToken
 from api.media.video_streaming import tokens
 from api.media.video_streaming.contract import PlaybackRefused
 from api.platform.audit import checkpoints
 from api.platform.audit.store import End
-from cluster.base import secrets, settings
+from cluster.base import sealing, secrets, settings
 from cluster.base.ids import UserId, new_id
 from cluster.base.principal import PLATFORM
 from cluster.data import idempotency, write
@@ -77,10 +76,10 @@ def test_what_was_sealed_under_a_former_secret_opens(monkeypatch: pytest.MonkeyP
 
     for text in (OLD, f"2:{NEW},{OLD}"):
         listed(monkeypatch, text)
-        assert sealing.unseal("mail", sealed) == b"content"
+        assert sealing.unseal("auth", "mail", sealed) == b"content"
     listed(monkeypatch, f"2:{NEW}")
     with pytest.raises(sealing.SealBroken):
-        sealing.unseal("mail", sealed)
+        sealing.unseal("auth", "mail", sealed)
 
 
 def test_a_session_is_refreshed_over_a_rotation(monkeypatch: pytest.MonkeyPatch) -> None:

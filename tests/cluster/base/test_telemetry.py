@@ -71,6 +71,30 @@ def test_a_later_version_is_read_as_far_as_it_is_known() -> None:
     assert trace.span_id == "00f067aa0ba902b7"
 
 
+def test_traces_do_not_repeat_each_other() -> None:
+    traces = [telemetry.new_trace(None) for _ in range(2_000)]
+
+    assert len({trace.trace_id for trace in traces}) == len({trace.span_id for trace in traces}) == 2_000
+    assert all(telemetry.parse_traceparent(trace.header()) == trace for trace in traces)
+
+
+def test_a_forked_process_makes_other_traces() -> None:
+    telemetry.new_trace(None)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(writing, telemetry.new_trace(None).trace_id.encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+
+    of_child = os.read(reading, 32).decode()
+
+    os.close(reading)
+    os.close(writing)
+    assert len(of_child) == 32
+    assert of_child != telemetry.new_trace(None).trace_id
+
+
 def test_a_log_line_is_json_with_its_trace_and_fields() -> None:
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)

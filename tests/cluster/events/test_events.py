@@ -7,6 +7,9 @@ from uuid import UUID
 
 import orjson
 import pytest
+from aiokafka.partitioner import DefaultPartitioner
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cluster import events
 from cluster.base.ids import OrgId, UserId, new_id
@@ -99,6 +102,21 @@ _KEYS = (
 def test_what_is_no_event_of_ours_is_refused(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  the message is the parser's
         Envelope.decode(text)
+
+
+def test_an_actor_of_a_later_release_is_read() -> None:
+    envelope = Envelope.decode((_KEYS % '"s"').replace("platform", "robot"))
+
+    assert envelope.actor == Actor(kind="robot")  # pyright: ignore[reportArgumentType]
+
+
+@given(st.binary(max_size=80), st.integers(1, 12))
+def test_a_key_has_the_partition_that_kafkas_clients_choose(key: bytes, count: int) -> None:
+    partitions = list(range(count))
+
+    chosen = kafka.partition_of(key, partitions, partitions)
+
+    assert chosen == DefaultPartitioner()(key, partitions, partitions)
 
 
 async def test_one_transactions_events_are_numbered_as_told_in_one_statement() -> None:

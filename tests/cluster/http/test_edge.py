@@ -1,25 +1,33 @@
 """What happens to every request before and after its service."""
 
 import asyncio
+import gc
 import json
 import logging
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
+from weakref import ref
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.base import telemetry
-from cluster.base.ids import new_id
-from cluster.data import read
+from cluster.base.ids import UserId, new_id
+from cluster.base.principal import PLATFORM
+from cluster.data import read, write
 from cluster.http import Edge, Limits
 from cluster.http.admission import Buckets
 from cluster.people import identity
 from tests.cluster.http.conftest import client_of, gate, new_edge
+from tests.cluster.people.test_identity import arrived
 from tests.harness import done, problem
+
+_TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 @pytest.fixture(autouse=True)
@@ -200,6 +208,7 @@ async def test_the_access_log_names_routes_and_never_tokens(
     def write(lines: bytes | memoryview) -> None:
         written.append(bytes(lines))
 
+    telemetry.metrics_text()  # writes what edges of other tests have gathered
     monkeypatch.setattr(telemetry, "write_log", write)
     edge = new_edge()
     log = edge._log  # pyright: ignore[reportPrivateUsage]
@@ -228,6 +237,83 @@ async def test_requests_are_measured_by_route(toy: httpx.AsyncClient) -> None:
     await toy.get(f"/v1/things/{new_id()}")
     line = 'hub_http_request_duration_seconds_count{area="",method="GET",route="/v1/things/{thing_id}",status="404"}'
     assert line in telemetry.metrics_text().decode()
+
+
+async def test_a_revoked_token_is_refused_though_it_is_kept(process: None) -> None:
+    key, kid, session_id, now = Ed25519PrivateKey.generate(), new_id().hex, new_id(), datetime.now(UTC)
+    async with write(PLATFORM) as tx:
+        await identity.publish_key(tx, kid, key.public_key(), not_before=now, not_after=now + timedelta(hours=1))
+    await arrived()
+    token = identity.encode_access_token(
+        key, kid, user_id=UserId(new_id()), session_id=session_id, auth_time=now, amr=("pwd",), now=now
+    )
+    async with client_of(new_edge()) as client:
+        path = f"/v1/things/{new_id()}/caller"
+        kinds = [done(await client.get(path, headers=_bearer(token)))["kind"] for _ in range(2)]
+
+        async with write(PLATFORM) as tx:
+            await identity.revoke_session(tx, session_id, now + timedelta(minutes=5))
+        await arrived()
+
+        problem(await client.get(path, headers=_bearer(token)), 401, "invalid-token")
+        assert kinds == ["person", "person"]
+
+
+async def test_the_log_is_whole_once_a_host_is_drained(
+    process: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    written: list[bytes] = []
+    telemetry.metrics_text()  # writes what edges of other tests have gathered
+    monkeypatch.setattr(telemetry, "write_log", lambda lines: written.append(bytes(lines)))  # pyright: ignore[reportUnknownArgumentType, reportUnknownLambdaType]
+    caplog.set_level(logging.INFO, "hub.access")
+    edge = new_edge()
+    before = datetime.now(UTC)
+    async with client_of(edge) as client:
+        for number in range(3):
+            await client.get("/v1/nothing", headers={"X-Request-Id": f"r{number}", "Traceparent": _TRACEPARENT})
+
+    await edge.drained()
+
+    lines = [json.loads(line) for line in b"".join(written).splitlines()]
+    assert [(line["request_id"], line["trace_id"]) for line in lines] == [
+        (f"r{number}", _TRACEPARENT[3:35]) for number in range(3)
+    ]
+    # Milliseconds are cut off.
+    assert all(
+        before - timedelta(milliseconds=1) <= datetime.fromisoformat(line["time"]) <= datetime.now(UTC)
+        for line in lines
+    )
+
+
+async def test_every_host_header_must_be_ours(toy: httpx.AsyncClient) -> None:
+    for hosts in (["hub.test", "evil.test"], ["evil.test", "hub.test"]):
+        refused = await toy.get("/v1/things", headers=[("Host", host) for host in hosts])
+        problem(refused, 421)
+
+
+async def test_a_request_is_freed_without_a_search_for_cycles(process: None) -> None:
+    class Body:
+        pass
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        body = scope["state"]["body"] = Body()
+        held.append(ref(body))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def send(message: Any) -> None: ...
+
+    held: list[ref[Body]] = []
+    scope: dict[str, Any] = {"type": "http", "method": "GET", "path": "/v1/x", "query_string": b"", "headers": []}
+    gc.disable()
+    try:
+        await Edge(app)(scope, asyncio.Event().wait, send)  # pyright: ignore[reportArgumentType]
+        del scope
+        freed = held[0]() is None
+    finally:
+        gc.enable()
+
+    assert freed
 
 
 async def test_an_answer_that_breaks_off_is_not_finished(process: None) -> None:

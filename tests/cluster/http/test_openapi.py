@@ -81,7 +81,7 @@ def test_two_services_cannot_answer_the_same() -> None:
         openapi([build_app([router]), build_app([router])])
 
 
-def test_an_example_that_is_not_valid_is_refused_at_import() -> None:
+def test_an_example_that_is_not_valid_has_no_document() -> None:
     class Odd(Body):
         code: str
 
@@ -93,5 +93,7 @@ def test_an_example_that_is_not_valid_is_refused_at_import() -> None:
 
     async def create_odd(new: Odd) -> None: ...
 
+    odd.post("/v1/odds")(create_odd)
+
     with pytest.raises(ValueError, match="odd_create_odd: the example of its body is not valid"):
-        odd.post("/v1/odds")(create_odd)
+        openapi([build_app([odd])])

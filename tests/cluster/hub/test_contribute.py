@@ -16,13 +16,13 @@ from cluster.base.settings import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "contribute.md"
 SERVICE = Path("api/engagement/guest_book")
-_FIRST_LINE = re.compile(r"(?:#|--) (?P<path>[\w/]+\.(?:py|sql))(?P<made>, as it was made)?\n")
+_FIRST_LINE = re.compile(r"(?:#|--) (?P<path>[\w/]+\.(?:py|sql|toml))(?P<made>, as it was made)?\n")
 
 
 def _blocks() -> Iterator[tuple[Path, str, bool]]:
     """Yield each block that names a file: the file, the text, and whether the new service has it already."""
     for block in re.findall(r"(?:^(?: {4,}.*)?\n)+", PAGE.read_text(), re.MULTILINE):
-        starts = re.split(r"(?m)^(?=(?:#|--) [\w/]+\.(?:py|sql)(?:,.*)?$)", dedent(block))
+        starts = re.split(r"(?m)^(?=(?:#|--) [\w/]+\.(?:py|sql|toml)(?:,.*)?$)", dedent(block))
         for text in starts:
             if first := _FIRST_LINE.match(text):
                 path = Path(first["path"])
@@ -31,6 +31,7 @@ def _blocks() -> Iterator[tuple[Path, str, bool]]:
 
 def _put(path: Path, text: str) -> None:
     """Add a block to a file, its imports on top."""
+    path.parent.mkdir(exist_ok=True)
     if not path.exists() or path.suffix != ".py":
         path.write_text(text)
         return
@@ -73,22 +74,38 @@ def test_the_blocks_of_the_contributors_page_make_a_service(tmp_path: Path) -> N
     run("ruff", "format", "--quiet", *python)
     run("ruff", "check", "--quiet", *python)
     run("deployments.generate")
-    run("pytest", "-q", "-p", "no:cacheprovider", "tests/api/engagement", *_INVARIANTS, "-k", _CHOSEN)
+    run("pytest", "-q", "-p", "no:cacheprovider", f"tests/{SERVICE}", *_INVARIANTS, "-k", _CHOSEN)
     assert written == _WRITTEN
 
 
 _WRITTEN = [
     f"{SERVICE}/{name}"
     for name in (
+        "calls.py",
         "contract.py",
         "handlers.py",
         "jobs.py",
         "logic.py",
         "migrations/0002_close_guest_books.sql",
+        "migrations/0003_welcome_courses.sql",
+        "offers.py",
+        "privacy.py",
         "routes.py",
         "store.py",
+        "words/de.toml",
+        "words/en.toml",
     )
-] + [f"tests/{SERVICE}/{name}" for name in ("projections.py", "recipes.py", "test_closing.py")]
+] + [
+    f"tests/{SERVICE}/{name}"
+    for name in (
+        "projections.py",
+        "recipes.py",
+        "test_closing.py",
+        "test_switch.py",
+        "test_telling.py",
+        "test_welcome.py",
+    )
+]
 _INVARIANTS = [
     f"tests/platform/test_{name}.py" for name in ("dialect", "sql", "structure", "wire", "projections", "tenancy")
 ]

@@ -339,6 +339,27 @@ async def test_rows_to_undo_are_found_without_reading_those_undone(half_done: UU
     assert plan.count("Scan Backward using bulk_rows_states") == 2, plan
 
 
+async def test_the_sweep_finds_what_is_not_over_without_reading_the_rest(work: Work) -> None:
+    await run(_FINISHED, ORG)
+    await run("ANALYZE hub.bulks, hub.operations")
+
+    plan = await plan_of(store.LIST_ABANDONED, limit=100)
+
+    assert "using bulks_unfinished" in plan, plan
+    assert "Seq Scan on bulks" not in plan, plan
+    await run("DELETE FROM hub.operations WHERE kind = 'probe.finished'")
+
+
+_FINISHED = """
+WITH made AS (
+    INSERT INTO hub.operations (id, kind, state, org_id, created_at, finished_at)
+    SELECT gen_random_uuid(), 'probe.finished', 'succeeded', $1, now(), now() FROM generate_series(1, 5000) RETURNING id
+)
+INSERT INTO hub.bulks (operation_id, job_kind, service, org_id, context, all_or_nothing, dry_run, items, phase, created_at)
+SELECT id, 'probe.finished', 'enrollment', $1, '{}', false, false, '[]', 'over', now() FROM made
+"""
+
+
 @pytest.mark.parametrize("end", ["dead", "cancelled"])
 async def test_the_sweep_fails_operations_whose_job_is_gone(work: Work, end: str) -> None:
     alive = await sent("a")

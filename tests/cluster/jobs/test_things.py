@@ -6,7 +6,7 @@ import pytest
 
 from cluster.base.ids import OrgId, new_id
 from cluster.base.principal import PLATFORM
-from cluster.data import uses, write
+from cluster.data import holds, uses, write
 from cluster.data.uses import Ref, Thing
 from cluster.jobs import things
 from tests.kernel import rows, run
@@ -42,7 +42,7 @@ async def test_the_sweep_enqueues_what_is_unused_or_removed() -> None:
         await uses.use(tx, by=Ref("video", new_id()), org_id=ORG, things=[used])
         for each in (removed, held):
             await uses.remove(tx, each)
-        await uses.hold(tx, held, held=True)
+        await holds.place_hold(tx, held, "complaint 17")
     assert await things.sweep() == 0
 
     await days_later(30)

@@ -143,6 +143,7 @@ async def test_a_token_expires_while_it_is_known(signer: Signer, monkeypatch: py
     await identity.authenticate(token)
     in_five_minutes = time.time() + identity.ACCESS_TOKEN_LIFETIME_S
     monkeypatch.setattr(identity, "time", SimpleNamespace(time=lambda: in_five_minutes, monotonic=time.monotonic))
+    assert identity.known(token.encode()) is None
     with pytest.raises(InvalidToken, match="expired"):
         await identity.authenticate(token)
 
@@ -158,6 +159,39 @@ async def test_a_revoked_session_counts_no_more(signer: Signer) -> None:
     with pytest.raises(InvalidToken):
         await identity.authenticate(tokens[0])
     await identity.authenticate(tokens[1])
+
+
+async def test_a_kept_verification_ends_with_its_session(signer: Signer) -> None:
+    session_id = new_id()
+    token = signer.token(session_id, UserId(new_id()))
+    principal = await identity.authenticate(token)
+    before = identity.known(token.encode())
+
+    async with write(PLATFORM) as tx:
+        await identity.revoke_session(tx, session_id, tx.now + timedelta(minutes=5))
+    await arrived()
+
+    assert before is principal
+    assert identity.known(token.encode()) is None
+
+
+async def test_a_kept_verification_counts_not_while_deaf(signer: Signer, deaf: None) -> None:
+    token = signer.token(new_id(), UserId(new_id()))
+    await identity.authenticate(token)
+
+    assert identity.known(token.encode()) is None
+
+
+async def test_a_kept_verification_ends_with_its_key(signer: Signer) -> None:
+    leaked = await _publish()
+    token = leaked.token(new_id(), UserId(new_id()))
+    await identity.authenticate(token)
+
+    async with write(PLATFORM) as tx:
+        await identity.retire_key(tx, leaked.kid, not_after=tx.now)
+    await arrived()
+
+    assert identity.known(token.encode()) is None
 
 
 async def test_a_revocation_that_is_rolled_back_did_not_happen(signer: Signer) -> None:

@@ -99,7 +99,14 @@ def _some(hint: Any) -> Any:
         return None if type(None) in get_args(hint) else _some(get_args(hint)[0])
     if hint is UUID:
         return new_id()
-    return {str: "nobody@people.example", int: 10, list: [], dict: {}}[get_origin(hint) or hint]
+    return {str: "nobody@people.example", int: 10, list: [], dict: _AnyEvent()}[get_origin(hint) or hint]
+
+
+class _AnyEvent(dict[str, Any]):
+    """The payload of an event: each of its fields names something that does not exist."""
+
+    def __missing__(self, _: str) -> str:
+        return str(new_id())
 
 
 def test_problem_that_this_release_lacks_keeps_status_and_slug() -> None:

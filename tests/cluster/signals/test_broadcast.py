@@ -184,3 +184,19 @@ async def test_a_wake_up_rings_its_own_bell() -> None:
 
 def test_the_stack_prefixes_every_key() -> None:
     assert redis.key("broadcast").startswith("{" + os.environ["HUB_STACK"])
+
+
+async def test_reading_a_stream_asks_no_server_where_its_key_is(ear: Ear, listener: Listener) -> None:
+    client = cast(Any, redis.redis())
+    await shout(1)
+    await ear.next()
+    before = await client.info("commandstats", target_nodes=client.get_default_node())
+
+    for n in range(20):
+        await shout(n)
+        await ear.next()
+
+    after = await client.info("commandstats", target_nodes=client.get_default_node())
+    looked_up = [stats.get("cmdstat_command|getkeys", {"calls": 0})["calls"] for stats in (before, after)]
+    assert after["cmdstat_xread"]["calls"] >= before["cmdstat_xread"]["calls"] + 10
+    assert looked_up[0] == looked_up[1]

@@ -8,6 +8,7 @@ import asyncpg
 
 from api.core.auth.addresses import key_of, parse_address
 from api.core.auth.contract import (
+    DEFAULT_LOCALE,
     Address,
     EmailTaken,
     EmailVerified,
@@ -27,13 +28,13 @@ from api.core.auth.mail import logic as mails
 from api.core.auth.mail import store as links
 from api.core.auth.mail.store import Link
 from api.core.auth.passwords import check_password, hash_password, verify_password
-from api.core.auth.sealing import seal, sha256, unseal
 from api.core.auth.session import logic as sessions
 from api.core.auth.throttle import store as throttles
 from api.core.auth.throttle.logic import buckets_of, too_many_guesses
 from cluster.base.ids import UserId, new_id
 from cluster.base.principal import Principal, platform
 from cluster.base.problems import NotFound
+from cluster.base.sealing import seal, sha256, unseal
 from cluster.data import read, write
 from cluster.events import emit
 from cluster.jobs import enqueue
@@ -42,7 +43,7 @@ from cluster.people.access import permitted
 _SEALING_PURPOSE = "reset request"
 
 
-async def create_identity(user_id: UserId, email: str, password: str) -> Registered:
+async def create_identity(user_id: UserId, email: str, password: str, locale: str) -> Registered:
     """Let a person sign in by e-mail and password, or return the person who has the address.
 
     Raises:
@@ -57,7 +58,7 @@ async def create_identity(user_id: UserId, email: str, password: str) -> Registe
         )
         if made is not None:
             emit(tx, IdentityCreated(identity_id=made.id, user_id=user_id), version=made.version)
-            await mails.post(tx, user_id, purpose="verify", email=address.email, subject=address.key)
+            await mails.post(tx, user_id, purpose="verify", email=address.email, subject=address.key, locale=locale)
     if made is not None:
         return Registered(
             user_id=user_id, email=address.email, created=True, same_password=True, created_at=made.created_at
@@ -170,7 +171,7 @@ async def reauthenticate(caller: Principal, password: str, address: str) -> sess
     return await sessions.renew(caller, await check_own_password(identity, password, address))
 
 
-async def request_email(caller: Principal, email: str, password: str) -> None:
+async def request_email(caller: Principal, email: str, password: str, locale: str) -> None:
     """Mail a link to a new address.
 
     Raises:
@@ -185,7 +186,9 @@ async def request_email(caller: Principal, email: str, password: str) -> None:
         raise EmailTaken("choose another address, or sign in to the account that has this one", pointer="/email")
     async with write(caller) as tx:
         await throttles.delete_throttles(tx, throttle_keys)
-        posted = await mails.post(tx, identity.user_id, purpose="verify", email=address.email, subject=address.key)
+        posted = await mails.post(
+            tx, identity.user_id, purpose="verify", email=address.email, subject=address.key, locale=locale
+        )
     if not posted:
         raise _too_many_letters()
 
@@ -194,7 +197,7 @@ def _too_many_letters() -> TooManyLetters:
     return TooManyLetters("the link in the last letter works; wait an hour for another one", retry_after_s=3600)
 
 
-async def request_verification(caller: Principal) -> None:
+async def request_verification(caller: Principal, locale: str) -> None:
     """Mail the link for the present address again, unless it is verified.
 
     Raises:
@@ -205,7 +208,7 @@ async def request_verification(caller: Principal) -> None:
         return
     async with write(caller) as tx:
         posted = await mails.post(
-            tx, identity.user_id, purpose="verify", email=identity.email, subject=identity.subject
+            tx, identity.user_id, purpose="verify", email=identity.email, subject=identity.subject, locale=locale
         )
     if not posted:
         raise _too_many_letters()
@@ -245,23 +248,25 @@ async def verify_email(caller: Principal, token: str) -> Address:
     return _address(changed)
 
 
-async def request_reset(email: str) -> None:
+async def request_reset(email: str, locale: str | None) -> None:
     """Have a job mail a link to a new password. The request does the same work whether the address has an account or not."""
-    sealed = base64.b64encode(seal(_SEALING_PURPOSE, key_of(email).encode())).decode()
+    sealed = base64.b64encode(seal("auth", _SEALING_PURPOSE, key_of(email).encode())).decode()
     async with write(Principal(kind="guest")) as tx:
-        enqueue(tx, MailReset(sealed=sealed))
+        enqueue(tx, MailReset(sealed=sealed, locale=locale or DEFAULT_LOCALE))
 
 
-async def mail_reset(sealed: str) -> None:
+async def mail_reset(sealed: str, locale: str) -> None:
     """Mail a link to a new password, if the sealed address has an account. The caller does not learn whether it has."""
-    subject = unseal(_SEALING_PURPOSE, base64.b64decode(sealed)).decode()
+    subject = unseal("auth", _SEALING_PURPOSE, base64.b64decode(sealed)).decode()
     async with read() as db:
         identity = await store.find_identity_by_subject(db, subject)
     if identity is None or identity.email is None:
         return
     async with write(platform("auth")) as tx:
         # Nothing tells the caller of too many requests either.
-        await mails.post(tx, identity.user_id, purpose="reset", email=identity.email, subject=identity.subject)
+        await mails.post(
+            tx, identity.user_id, purpose="reset", email=identity.email, subject=identity.subject, locale=locale
+        )
 
 
 async def reset_password(token: str, password: str) -> None:

@@ -19,7 +19,7 @@ from api.core.auth.contract import (
 )
 from api.core.auth.identity import logic
 from api.core.auth.session.routes import Email, Password, Token, device_of
-from cluster.http import Body, Caller, Router, View
+from cluster.http import Body, Caller, Language, Router, View
 
 router = Router("auth")
 
@@ -64,9 +64,12 @@ async def change_password(caller: Caller, change: PasswordChange, request: Reque
 
 
 @router.post("/v1/identities/-/forgot", public=True, status_code=204, example={"email": "ada@school.example"})
-async def forgot(forgotten: Forgotten) -> None:
-    """Mail a link that resets the password. The answer is the same whether or not the address has an account."""
-    await logic.request_reset(forgotten.email)
+async def forgot(forgotten: Forgotten, language: Language) -> None:
+    """Mail a link that resets the password, in the first language of Accept-Language.
+
+    The answer is the same whether or not the address has an account.
+    """
+    await logic.request_reset(forgotten.email, language)
 
 
 @router.post(

@@ -20,13 +20,6 @@ class Link:
     used_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class StoredMail:
-    id: UUID
-    sealed: bytes
-    created_at: datetime
-
-
 # A new link replaces the older ones of its purpose: only the link of the last mail works. Beyond the limit of an hour the last one
 # stays. Concurrent transactions may pass the limit by one or two, which does no harm: it only keeps a mailbox usable.
 INSERT_LINK = """
@@ -84,12 +77,17 @@ async def update_used(tx: Transaction, link: Link) -> None:
     await tx.run(UPDATE_USED, link)
 
 
-LIST_MAILS = """
-SELECT id, sealed, created_at FROM auth.mails
-WHERE $before::uuid IS NULL OR id < $before ORDER BY id DESC LIMIT $limit
-"""
+FIND_SEALED = "SELECT sealed FROM auth.mails WHERE id = $mail_id AND sealed <> ''"
 
 
-async def list_mails(db: Connection, before: UUID | None, limit: int) -> list[StoredMail]:
-    """List mails of everybody, newest first."""
-    return await db.all(StoredMail, LIST_MAILS, before=before, limit=limit)
+async def find_sealed(db: Connection, mail_id: UUID) -> bytes | None:
+    """Find a letter that was not handed over yet."""
+    return await db.value(FIND_SEALED, mail_id=mail_id)
+
+
+UPDATE_HANDED_OVER = "UPDATE auth.mails SET sealed = '' WHERE id = $mail_id"
+
+
+async def update_handed_over(tx: Transaction, mail_id: UUID) -> None:
+    """Forget the letter. Its row stays for a day: it counts the letters of an hour."""
+    await tx.run(UPDATE_HANDED_OVER, mail_id=mail_id)

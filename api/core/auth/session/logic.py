@@ -16,11 +16,11 @@ from api.core.auth.contract import (
     SessionEnded,
     SessionId,
     SessionNotFound,
+    SessionOnNewDevice,
     WrongCredentials,
 )
 from api.core.auth.identity import store as identities
 from api.core.auth.passwords import hash_password, is_outdated, verify_password
-from api.core.auth.sealing import macs
 from api.core.auth.session import store
 from api.core.auth.session.rules import Chain, RefreshToken, Verdict, expiry, verdict_on
 from api.core.auth.session.store import Session
@@ -29,9 +29,10 @@ from api.core.auth.throttle import store as throttles
 from api.core.auth.throttle.logic import buckets_of, too_many_guesses
 from cluster.base.ids import UserId, new_id
 from cluster.base.principal import Principal
+from cluster.base.sealing import macs
 from cluster.data import Transaction, read, write
 from cluster.events import emit
-from cluster.people import identity
+from cluster.people import identity, tickets
 from cluster.people.access import permitted, reach_of
 
 MAX_SESSIONS_PER_PERSON = 100
@@ -98,9 +99,11 @@ async def sign_in(email: str, password: str, transport: str, device: Device) -> 
         )
         if inserted is None:
             raise _wrong()
-        session, crowded = inserted
+        session, crowded, on_new_device = inserted
         await end(tx, crowded, "crowded_out")
         emit(tx, SessionCreated(session_id=session.id, user_id=user_id), version=session.version)
+        if on_new_device:
+            emit(tx, SessionOnNewDevice(session_id=session.id, user_id=user_id), version=session.version)
     return SignedIn(session=session, access_token=access_token(session, key), refresh_token=_refresh_token(session))
 
 
@@ -155,7 +158,7 @@ def access_token(session: Session, key: SigningKey) -> str:
 
 def _proofs(session: Session, generation: int) -> list[str]:
     """Return the proof of a generation under the newest secret, and those under former secrets."""
-    made = macs("refresh token", session.id.bytes + session.salt + generation.to_bytes(8, "big"))
+    made = macs("auth", "refresh token", session.id.bytes + session.salt + generation.to_bytes(8, "big"))
     return [base64.urlsafe_b64encode(each).rstrip(b"=").decode() for each in made]
 
 
@@ -227,6 +230,13 @@ async def end_session(caller: Principal, session_id: SessionId) -> OwnSession:
     if session is None:
         raise SessionNotFound
     return _own_session(caller, session)
+
+
+async def make_ticket(caller: Principal) -> tuple[str, datetime]:
+    """Return a ticket for the live socket, and when it is over."""
+    caller.person()
+    now = datetime.now(UTC)
+    return await tickets.issue(caller, now), now + tickets.LIFETIME
 
 
 def _own_session(caller: Principal, session: Session) -> OwnSession:

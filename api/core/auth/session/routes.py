@@ -65,6 +65,11 @@ class SignedInView(View):
     refresh_token: str | None
 
 
+class TicketView(View):
+    ticket: str
+    expires_at: datetime
+
+
 class SessionView(View):
     id: SessionId
     current: bool
@@ -121,6 +126,17 @@ async def refresh(
 async def reauthenticate(caller: Caller, own: OwnPassword, request: Request, response: Response) -> SignedInView:
     """Confirm the password again, for requests that need a recent sign-in. The answer holds secrets: no Idempotency-Key."""
     return _with_tokens(await identities.reauthenticate(caller, own.password, device_of(request).address), response)
+
+
+@router.post("/v1/sessions/me/tickets")
+async def make_ticket(caller: Caller, response: Response) -> TicketView:
+    """Make a ticket for `/v1/live/socket?ticket=`, which works once within 30 s: browsers cannot send a token there.
+
+    The answer is a secret, so an Idempotency-Key has no effect.
+    """
+    response.headers["Cache-Control"] = "no-store"
+    ticket, expires_at = await logic.make_ticket(caller)
+    return TicketView(ticket=ticket, expires_at=expires_at)
 
 
 @router.get("/v1/sessions")

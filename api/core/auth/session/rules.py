@@ -74,3 +74,17 @@ class RefreshToken:
 
     def __str__(self) -> str:
         return f"{self.session_id.hex}.{self.generation}.{self.proof}"
+
+
+_PROGRAMS = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
+_SYSTEMS = (
+    *(("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"), ("Windows", "Windows")),
+    *(("Mac OS X", "macOS"), ("CrOS", "ChromeOS"), ("Linux", "Linux")),
+)
+
+
+def program_and_system(user_agent: str) -> tuple[str, str]:
+    """Return what a person signed in with, and on what; empty where it is not known."""
+    program = next((name for mark, name in _PROGRAMS if mark in user_agent), None)
+    system = next((name for mark, name in _SYSTEMS if mark in user_agent), "")
+    return (user_agent.partition("/")[0].strip()[:40], "") if program is None else (program, system)

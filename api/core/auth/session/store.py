@@ -52,7 +52,10 @@ INSERT_SESSION = (
     + _SESSION
     + """, ARRAY(
         SELECT s.id FROM auth.sessions s WHERE s.user_id = $user_id AND s.ended_at IS NULL
-        ORDER BY s.rotated_at DESC, s.id DESC OFFSET $max_others::int LIMIT 1000) AS crowded"""
+        ORDER BY s.rotated_at DESC, s.id DESC OFFSET $max_others::int LIMIT 1000) AS crowded,
+    (SELECT true FROM auth.sessions s WHERE s.user_id = $user_id LIMIT 1) IS TRUE
+        AND (SELECT true FROM auth.sessions s WHERE s.user_id = $user_id AND s.user_agent = $user_agent LIMIT 1) IS NOT TRUE
+        AS on_new_device"""
 )
 
 
@@ -71,8 +74,11 @@ async def insert_session(
     network_key: bytes,
     identity_version: int,
     max_sessions: int,
-) -> tuple[Session, list[SessionId]] | None:
-    """Insert a session, and return it with those that are too many now; None when the identity has changed."""
+) -> tuple[Session, list[SessionId], bool] | None:
+    """Insert a session; return it, those that are too many now, and whether it is on a new device.
+
+    None when the identity has changed.
+    """
     rows = await tx.rows(
         INSERT_SESSION,
         session_id=session_id,
@@ -91,8 +97,8 @@ async def insert_session(
     if not rows:
         return None
     row = dict(rows[0])
-    crowded = row.pop("crowded")
-    return Session(**row), crowded
+    crowded, on_new_device = row.pop("crowded"), row.pop("on_new_device")
+    return Session(**row), crowded, on_new_device
 
 
 FIND_SESSION = "SELECT " + _SESSION + " FROM auth.sessions WHERE id = $session_id"
@@ -187,3 +193,19 @@ ORDER BY id LIMIT 10000 FOR UPDATE
 async def lock_sessions(tx: Transaction, user_id: UserId, *, except_id: UUID | None) -> list[SessionId]:
     """Lock the sessions of a person that last, all or all but one, and return their ids."""
     return [row["id"] for row in await tx.rows(LOCK_SESSIONS, user_id=user_id, except_id=except_id)]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a session was opened, and when."""
+
+    user_agent: str
+    address: str
+    created_at: datetime
+
+
+FIND_ORIGIN = "SELECT user_agent, address, created_at FROM auth.sessions WHERE id = $session_id"
+
+
+async def find_origin(db: Connection, session_id: SessionId) -> Origin | None:
+    return await db.maybe(Origin, FIND_ORIGIN, session_id=session_id)

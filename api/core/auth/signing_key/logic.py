@@ -10,11 +10,11 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from api.core.auth.sealing import SealBroken, seal, unseal
 from api.core.auth.signing_key import store
 from api.core.auth.signing_key.store import StoredKey
 from cluster.base.ids import new_id
 from cluster.base.principal import platform
+from cluster.base.sealing import SealBroken, seal, unseal
 from cluster.data import Transaction, read, write
 from cluster.people import identity
 from cluster.signals import broadcast
@@ -75,7 +75,7 @@ def _usable(keys: Sequence[StoredKey], now: datetime) -> SigningKey | None:
     for key in keys:
         if key.signs_from <= now < key.signs_until:
             try:
-                private = Ed25519PrivateKey.from_private_bytes(unseal(_PURPOSE, key.sealed))
+                private = Ed25519PrivateKey.from_private_bytes(unseal("auth", _PURPOSE, key.sealed))
             except SealBroken as error:
                 log.warning("a signing key cannot be read", extra={"kid": key.kid, "error": str(error)})
             else:
@@ -108,7 +108,7 @@ async def _make(tx: Transaction, signs_from: datetime, signs_until: datetime) ->
     public = private.public_key()
     key = StoredKey(
         kid=kid,
-        sealed=seal(_PURPOSE, private.private_bytes_raw()),
+        sealed=seal("auth", _PURPOSE, private.private_bytes_raw()),
         public_key=public.public_bytes_raw(),
         signs_from=signs_from,
         signs_until=signs_until,

@@ -1,12 +1,12 @@
 """Slow guessing down, per account, per network, and per both: waits grow, and nobody is locked out for good."""
 
-import ipaddress
 import math
 from datetime import datetime
 
 from api.core.auth.contract import TooManyGuesses
-from api.core.auth.sealing import mac
 from api.core.auth.throttle.store import Bucket
+from cluster.base.networks import network_of
+from cluster.base.sealing import mac
 
 
 def buckets_of(subject: str, address: str) -> list[Bucket]:
@@ -15,7 +15,7 @@ def buckets_of(subject: str, address: str) -> list[Bucket]:
     One guesser is slowed down after a few tries. An account guessed at from everywhere is slowed down to one try a minute,
     which its owner can live with. A network has room for a class that mistypes.
     """
-    network = _network(address)
+    network = network_of(address) or "unknown"
     return [
         Bucket(_key(f"account {subject} from {network}"), 5, 900),
         Bucket(_key(f"account {subject}"), 30, 60),
@@ -25,18 +25,7 @@ def buckets_of(subject: str, address: str) -> list[Bucket]:
 
 def _key(text: str) -> bytes:
     # Keyed, so that the table does not show the addresses that were tried.
-    return mac("throttle", text.encode())
-
-
-def _network(address: str) -> str:
-    """Return the network of one guesser: an IPv4 address, or an IPv6 network of 64 bits (RFC 6177)."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return "unknown"
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is None:
-        return str(ipaddress.ip_network((parsed, 64), strict=False))
-    return str(parsed)
+    return mac("auth", "throttle", text.encode())
 
 
 def too_many_guesses(blocked_until: datetime, now: datetime) -> TooManyGuesses:

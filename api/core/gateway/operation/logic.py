@@ -10,9 +10,9 @@ from cluster.base.principal import Principal
 from cluster.data import Connection, read, write
 from cluster.jobs import bulk, operations
 from cluster.jobs.bulk import Line, RowState
-from cluster.jobs.operations import Operation, OwnedOperation
+from cluster.jobs.operations import Operation, OwnedOperation, State
 from cluster.jobs.tables import cell
-from cluster.people.access import Guarded, permitted
+from cluster.people.access import Guarded, permitted, reach_of
 
 _REPORT_PAGE_ROWS = 1_000
 
@@ -20,6 +20,25 @@ _REPORT_PAGE_ROWS = 1_000
 async def get_operation(caller: Principal, operation_id: UUID) -> Operation:
     owned = await permitted(caller, "operation:read", _find_operation, operation_id, missing=OperationNotFound)
     return owned.operation
+
+
+async def list_operations(
+    caller: Principal, *, ids: list[UUID] | None, states: list[State] | None, before: UUID | None, limit: int
+) -> list[Operation]:
+    """List the caller's own operations and those of organizations that they administrate, newest first."""
+    reach = await reach_of(caller, "operation:read")
+    async with read() as db:
+        found = await operations.list_of(
+            db,
+            everywhere=reach.everywhere,
+            owner_id=reach.own,
+            org_ids=reach.org_ids,
+            ids=ids,
+            states=states,
+            before=before,
+            limit=limit,
+        )
+    return [each.operation for each in found]
 
 
 async def cancel_operation(caller: Principal, operation_id: UUID) -> Operation:

@@ -12,7 +12,7 @@ from api.core.gateway.contract import OperationNotFound
 from api.core.gateway.operation import logic
 from cluster.http import Caller, Page, Paging, Router, Several, View, once
 from cluster.jobs.bulk import CannotBeUndone, RowState
-from cluster.jobs.operations import Operation, OperationFinished
+from cluster.jobs.operations import Operation, OperationFinished, State
 
 router = Router("gateway")
 
@@ -25,6 +25,18 @@ class RowView(View):
     state: RowState
     id: UUID | None
     problem: dict[str, Any] | None
+
+
+@router.get("/v1/operations")
+async def list_operations(
+    caller: Caller, paging: Paging, state: Several[State] = None, id: Several[UUID] = None
+) -> Page[Operation]:
+    """List the caller's own long-running operations, and those of organizations that they administrate, newest first."""
+    after = paging.after(state=state, id=id)
+    found = await logic.list_operations(
+        caller, ids=id, states=state, before=after[0] if after else None, limit=paging.rows
+    )
+    return paging.page(found)
 
 
 @router.get("/v1/operations/{operation_id}", raises=(OperationNotFound,))

@@ -14,13 +14,14 @@ from api.core.organization.contract import (
     InvitationNotFound,
     InvitationOver,
     InvitationRevoked,
+    MailInvitation,
     MemberId,
     MemberIsSuspended,
     MemberJoined,
     Organization,
     SuspendedOrganization,
 )
-from api.core.organization.invitation import store
+from api.core.organization.invitation import letters, store
 from api.core.organization.invitation.rules import check_valid
 from api.core.organization.invitation.store import Invitation
 from api.core.organization.member import store as members
@@ -69,7 +70,7 @@ async def get_invitation(caller: Principal, invitation_id: InvitationId) -> Invi
 async def invite(
     caller: Principal, org_id: OrgId, *, email: str | None, roles: list[str], max_uses: int, lifetime: timedelta | None
 ) -> tuple[Invitation, str]:
-    """Make an invitation; return it with its token, which is told this once.
+    """Make an invitation; return it with its token, which is told this once. To an address it is mailed, too.
 
     Without `lifetime` it is valid for as long as the organization's setting says.
 
@@ -96,12 +97,15 @@ async def invite(
             org_id,
             token_sha256=token_sha256(token),
             email=email,
+            sealed=None if email is None else letters.seal_token(token),
             roles=roles,
             max_uses=max_uses,
             created_by=inviter,
             expires_at=tx.now + lifetime,
         )
         emit(tx, InvitationCreated(invitation_id=invitation.id, org_id=org_id), version=invitation.version)
+        if email is not None:
+            enqueue(tx, MailInvitation(invitation_id=invitation.id))
     return invitation, token
 
 

@@ -14,11 +14,10 @@ from api.core.organization.contract import (
     MemberIsSuspended,
     SuspendedOrganization,
 )
-from api.core.organization.invitation import logic
+from api.core.organization.invitation import letters, logic
 from api.core.organization.member.view import MemberView
 from api.core.rbac.contract import BeyondOwnRights, RoleDoesNotFit, RoleUnknown
 from cluster.base.ids import OrgId, UserId
-from cluster.base.settings import settings
 from cluster.http import Answer, Body, Caller, OrganizationId, Page, Paging, Router, Several, View
 
 router = Router("organization")
@@ -95,7 +94,10 @@ async def list_invitations(
     example={"organization_id": "0198c0de-0000-7000-8000-000000000001", "email": "grace@school.example"},
 )
 async def invite(caller: Caller, new: NewInvitation, response: Response) -> CreatedInvitationView:
-    """Create an invitation: its link makes the holder a member. The answer holds a secret: an Idempotency-Key has no effect."""
+    """Create an invitation: its link makes the holder a member. With an address it is mailed there, too.
+
+    The answer holds a secret: an Idempotency-Key has no effect.
+    """
     invitation, token = await logic.invite(
         caller,
         new.organization_id,
@@ -106,8 +108,7 @@ async def invite(caller: Caller, new: NewInvitation, response: Response) -> Crea
     )
     response.headers["Location"] = f"/v1/invitations/{invitation.id}"
     response.headers["Cache-Control"] = "no-store"
-    # After the #: browsers send that part to no server, so no log has it.
-    url = f"{settings().public_url}/join#{token}"
+    url = letters.url_of(token)
     return CreatedInvitationView(**InvitationView.of(invitation).model_dump(), token=token, url=url)
 
 

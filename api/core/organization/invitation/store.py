@@ -73,8 +73,8 @@ async def list_invitations(
 
 INSERT_INVITATION = (
     """INSERT INTO organization.invitations
-        (id, org_id, token_sha256, email, roles, max_uses, created_by, created_at, expires_at)
-    VALUES ($invitation_id, $org_id, $token_sha256, $email, $roles, $max_uses, $created_by, $now, $expires_at)
+        (id, org_id, token_sha256, email, sealed, roles, max_uses, created_by, created_at, expires_at)
+    VALUES ($invitation_id, $org_id, $token_sha256, $email, $sealed, $roles, $max_uses, $created_by, $now, $expires_at)
     RETURNING """
     + _INVITATION
 )
@@ -87,6 +87,7 @@ async def insert_invitation(
     *,
     token_sha256: bytes,
     email: str | None,
+    sealed: bytes | None,
     roles: list[str],
     max_uses: int,
     created_by: UserId,
@@ -99,11 +100,33 @@ async def insert_invitation(
         org_id=org_id,
         token_sha256=token_sha256,
         email=email,
+        sealed=sealed,
         roles=roles,
         max_uses=max_uses,
         created_by=created_by,
         expires_at=expires_at,
     )
+
+
+FIND_UNSENT = (
+    "SELECT " + _INVITATION + " FROM organization.invitations WHERE id = $invitation_id AND sealed IS NOT NULL"
+)
+FIND_SEALED = "SELECT sealed FROM organization.invitations WHERE id = $invitation_id"
+
+
+async def find_unsent(db: Connection, invitation_id: InvitationId) -> tuple[Invitation, bytes] | None:
+    """Find an invitation whose letter was not handed over yet, with its sealed token."""
+    found = await db.maybe(Invitation, FIND_UNSENT, invitation_id=invitation_id)
+    sealed = None if found is None else await db.value(FIND_SEALED, invitation_id=invitation_id)
+    return None if found is None or sealed is None else (found, sealed)
+
+
+UPDATE_HANDED_OVER = "UPDATE organization.invitations SET sealed = NULL WHERE id = $invitation_id"
+
+
+async def update_handed_over(tx: Transaction, invitation_id: InvitationId) -> None:
+    """Forget the token of an invitation whose letter was handed over."""
+    await tx.run(UPDATE_HANDED_OVER, invitation_id=invitation_id)
 
 
 UPDATE_REVOKED = (
@@ -134,7 +157,7 @@ async def update_revoked_of_inviter(tx: Transaction, org_id: OrgId, user_id: Use
 
 # Without its address an invitation would be for everybody: it is revoked as well.
 DELETE_ADDRESSES = """
-UPDATE organization.invitations i SET email = NULL, revoked_at = coalesce(revoked_at, $now), version = version + 1
+UPDATE organization.invitations i SET email = NULL, sealed = NULL, revoked_at = coalesce(revoked_at, $now), version = version + 1
 FROM organization.invitation_uses u
 WHERE u.user_id = $user_id AND ($org_id::uuid IS NULL OR u.org_id = $org_id) AND i.id = u.invitation_id
     AND i.email IS NOT NULL
@@ -149,7 +172,7 @@ async def delete_addresses(tx: Transaction, user_id: UserId, org_id: OrgId | Non
 
 DELETE_INVITED_ADDRESSES = (
     """UPDATE organization.invitations
-    SET email = NULL, revoked_at = coalesce(revoked_at, $now), version = version + 1
+    SET email = NULL, sealed = NULL, revoked_at = coalesce(revoked_at, $now), version = version + 1
     WHERE id = ANY(ARRAY(
         SELECT id FROM organization.invitations
         WHERE lower(email) = ANY($addresses::text[]) AND ($org_id::uuid IS NULL OR org_id = $org_id)

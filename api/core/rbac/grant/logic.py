@@ -18,7 +18,7 @@ from api.core.rbac.contract import (
 from api.core.rbac.grant import rules, store
 from api.core.rbac.grant.store import Grant, GrantFilter, NewGrant
 from api.core.rbac.place import store as places
-from api.core.rbac.role.logic import Grantable, get_grantable
+from api.core.rbac.role.logic import Grantable, find_built_in, get_grantable
 from api.core.rbac.role.store import lock_role_shared
 from api.core.rbac.suspension.store import delete_suspension
 from cluster.base.ids import OrgId, UserId, new_id
@@ -70,13 +70,16 @@ async def grant(caller: Principal, new: NewGrant, *, extends: bool = True) -> Gr
     Raises:
         RoleUnknown, RoleDoesNotFit
     """
-    async with read() as db:
-        role = await get_grantable(db, new.role, new.org_id)
+    role = find_built_in(new.role)
+    if role is None:
+        async with read() as db:
+            role = await get_grantable(db, new.role, new.org_id)
     rules.check_fits(role.name, role.scope, new.scope)
+    notes_place = new.scope in ("unit", "course", "run") and new.scope_id is not None and new.org_id is not None
     async with write(caller) as tx:
-        if new.scope in ("unit", "course", "run") and new.scope_id is not None and new.org_id is not None:
-            await places.upsert_place(tx, new.scope, new.scope_id, new.org_id)
-        made, _ = await insert_grant(tx, GrantId(new_id()), new, role, caller.id, extends=extends)
+        made, _ = await insert_grant(
+            tx, GrantId(new_id()), new, role, caller.id, extends=extends, notes_place=notes_place
+        )
     return made.id
 
 
@@ -88,8 +91,11 @@ async def insert_grant(
     granted_by: UserId | None,
     *,
     extends: bool = True,
+    notes_place: bool = False,
 ) -> tuple[Grant, bool]:
     """Make a grant or, with `extends`, move the end of the one that stands, and tell; return it and whether it is new.
+
+    `notes_place`: the caller owns the place, and says whose it is.
 
     Raises:
         RoleUnknown
@@ -97,7 +103,14 @@ async def insert_grant(
     if role.id is not None and not await lock_role_shared(tx, role.id):
         raise RoleUnknown("the role was deleted meanwhile", pointer="/role")
     grant, created, extended = await store.upsert_grant(
-        tx, grant_id, new, role=role.name, role_id=role.id, granted_by=granted_by, extends=extends
+        tx,
+        grant_id,
+        new,
+        role=role.name,
+        role_id=role.id,
+        granted_by=granted_by,
+        extends=extends,
+        notes_place=notes_place,
     )
     if created:
         emit(

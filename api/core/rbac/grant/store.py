@@ -6,6 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from api.core.rbac.contract import GrantId, RoleId
+from api.core.rbac.place.store import UPSERT_PLACE
 from cluster.base.ids import OrgId, UserId
 from cluster.data import Connection, Transaction
 from cluster.people.access import Guarded, Reach, ScopeKind
@@ -143,6 +144,7 @@ UPSERT_GRANT = (
     + """, old.id IS NULL AS created,
         old.id IS NOT NULL AND old.expires_at IS DISTINCT FROM new.expires_at AS extended"""
 )
+UPSERT_PLACE_AND_GRANT = "WITH place AS (" + UPSERT_PLACE + ") " + UPSERT_GRANT
 
 
 async def upsert_grant(
@@ -154,11 +156,17 @@ async def upsert_grant(
     role_id: RoleId | None,
     granted_by: UserId | None,
     extends: bool,
+    notes_place: bool = False,
 ) -> tuple[Grant, bool, bool]:
-    """Make a grant, or with `extends` move the end of the one that stands; return it, whether it is new, whether its end moved."""
-    [row] = await tx.rows(
-        UPSERT_GRANT, new, grant_id=grant_id, role=role, role_id=role_id, granted_by=granted_by, extends=extends
-    )
+    """Make a grant, or with `extends` move the end of the one that stands; return it, whether it is new, whether its end moved.
+
+    `notes_place`: the organization of its place is noted with it.
+    """
+    given = {"grant_id": grant_id, "role": role, "role_id": role_id, "granted_by": granted_by, "extends": extends}
+    if notes_place:
+        [row] = await tx.rows(UPSERT_PLACE_AND_GRANT, new, **given)
+    else:
+        [row] = await tx.rows(UPSERT_GRANT, new, **given)
     fields = dict(row)
     created, extended = fields.pop("created"), fields.pop("extended")
     return Grant(**fields), created, extended
@@ -252,3 +260,41 @@ LIMIT 10000
 async def list_holders(db: Connection, *, org_id: OrgId | None = None, role_id: RoleId | None = None) -> list[UserId]:
     """List the people with a grant in an organization, or of a role."""
     return [row["user_id"] for row in await db.rows(LIST_HOLDERS, org_id=org_id, role_id=role_id)]
+
+
+LIST_STAFF = """
+SELECT DISTINCT user_id FROM rbac.grants g
+WHERE scope = $scope AND scope_id = $scope_id AND ended_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+    AND NOT EXISTS (
+        SELECT FROM rbac.suspensions s WHERE s.org_id = g.org_id AND (s.user_id IS NULL OR s.user_id = g.user_id))
+    AND ($after::uuid IS NULL OR user_id > $after)
+ORDER BY user_id LIMIT $limit
+"""
+
+
+async def list_staff(db: Connection, scope: str, scope_id: UUID, *, after: UUID | None, limit: int) -> list[UserId]:
+    """List who has a role at a place itself that counts now, by their ids."""
+    rows = await db.rows(LIST_STAFF, scope=scope, scope_id=scope_id, after=after, limit=limit)
+    return [row["user_id"] for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class GivenRole:
+    """A role that somebody gave to somebody else; `title`: of an organization's own role."""
+
+    role: str
+    title: str | None
+    scope: ScopeKind
+    scope_id: UUID | None
+    org_id: OrgId | None
+
+
+FIND_GIVEN = """
+SELECT g.role, r.title, g.scope, g.scope_id, g.org_id FROM rbac.grants g LEFT JOIN rbac.roles r ON r.id = g.role_id
+WHERE g.id = $grant_id AND g.ended_at IS NULL AND g.granted_by IS NOT NULL AND g.granted_by <> g.user_id
+"""
+
+
+async def find_given(db: Connection, grant_id: GrantId) -> GivenRole | None:
+    """Find a grant that has not ended; None also for what nobody else gave."""
+    return await db.maybe(GivenRole, FIND_GIVEN, grant_id=grant_id)

@@ -26,9 +26,18 @@ async def grants_of(user_id: UserId) -> list[GrantedScope]:
     """Return all that a person was granted and that counts now."""
     async with read() as db:
         held = await store.list_held_roles(db, user_id)
-    return [
-        GrantedScope(role.scope, role.scope_id, role.org_id, _permissions_of(role), role.expires_at) for role in held
-    ]
+    return [_granted(role) for role in held]
+
+
+async def grants_at(user_id: UserId, places: list[UUID]) -> list[GrantedScope]:
+    """Return what a person was granted on the platform and on these places, and that counts now."""
+    async with read() as db:
+        held = await store.list_held_roles_on(db, user_id, places)
+    return [_granted(role) for role in held]
+
+
+def _granted(held: HeldRole) -> GrantedScope:
+    return GrantedScope(held.scope, held.scope_id, held.org_id, _permissions_of(held), held.expires_at)
 
 
 def _permissions_of(held: HeldRole) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -80,15 +81,27 @@ def built_in_roles() -> list[Role]:
     return sorted(offers(Role), key=lambda role: role.name)
 
 
+@cache
+def _grantable_built_in() -> dict[str, Grantable]:
+    return {
+        role.name: Grantable(name=role.name, scope=role.scope, permissions=permissions_of_role(role.name))
+        for role in built_in_roles()
+    }
+
+
+def find_built_in(role: str) -> Grantable | None:
+    """Find a built-in role; None: it is none, or an organization's own."""
+    return _grantable_built_in().get(role)
+
+
 async def get_grantable(db: Connection, role: str, org_id: OrgId | None) -> Grantable:
     """Return a role by the name of a built-in one or the id of the organization's own.
 
     Raises:
         RoleUnknown
     """
-    for offer in offers(Role):
-        if offer.name == role:
-            return Grantable(name=role, scope=offer.scope, permissions=permissions_of_role(role))
+    if built_in := find_built_in(role):
+        return built_in
     try:
         role_id = RoleId(UUID(role))
     except ValueError:

@@ -88,6 +88,7 @@ REQUEST = Answer(get=logic.get_request, view=PrivacyRequestView, etag="version",
 
 @router.post(
     "/v1/privacy-requests",
+    cost=30,
     status_code=201,
     raises=(UserNotFound, SoleOwner, PrivacyRequestPending, ForOneselfAlone),
     example={"kind": "export"},

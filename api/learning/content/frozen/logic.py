@@ -1,5 +1,6 @@
 """Use cases of frozen outlines: freeze the working outline, read a frozen one, let go of what it uses."""
 
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from api.learning.content import rules
@@ -9,13 +10,19 @@ from api.learning.content.frozen import memory, store
 from api.learning.content.frozen.rules import freeze as frozen_form
 from api.learning.content.frozen.store import FrozenRow
 from api.learning.content.outline.store import find_whole_outline
+from api.learning.course.contract import CourseExistence
 from cluster.base.ids import new_id
 from cluster.base.principal import platform
 from cluster.base.problems import Unavailable
 from cluster.data import read, uses, write
 from cluster.data.uses import Ref
+from cluster.people.calls import client
 
 _PLATFORM = platform("content")
+_GONE = "the same outline was forgotten in this moment; repeat it"
+_UNCONFIRMED_FOR = timedelta(days=1)
+"""Publishing freezes, then commits the revision: this is how long it may take."""
+_EXPIRE_BATCH = 500
 
 
 async def freeze(course_id: UUID) -> Frozen:
@@ -39,7 +46,8 @@ async def freeze(course_id: UUID) -> Frozen:
     things = {ref for used in kept.things.values() for ref in used}
     async with read() as db:
         known = await uses.states(db, things)
-        frozen_id = await store.find_frozen_id(db, course_id, sha256)
+        before = await store.find_kept(db, course_id, sha256)
+    frozen_id = None if before is None else before.id
     missing = [
         *rules.missing_lessons(kept.outline.blocks),
         *rules.missing_things(kept.outline.blocks, kept.things, known, outline.org_id),
@@ -51,9 +59,14 @@ async def freeze(course_id: UUID) -> Frozen:
                 by = Ref("outline", frozen_id)
                 await uses.use(tx, by=by, org_id=outline.org_id, course_id=course_id, things=things)
             else:
-                frozen_id = await store.find_frozen_id(tx, course_id, sha256)
-                if frozen_id is None:
-                    raise Unavailable("the same outline was forgotten in this moment; repeat it")
+                before = await store.find_kept(tx, course_id, sha256)
+                if before is None:
+                    raise Unavailable(_GONE)
+                frozen_id = before.id
+    elif before is not None and not before.lasts and not missing:
+        async with write(_PLATFORM) as tx:
+            if not await store.update_asked(tx, before.id):
+                raise Unavailable(_GONE)
     return Frozen(
         frozen_id=frozen_id or row.id,
         outline_version=outline.version,
@@ -72,6 +85,26 @@ async def let_go(frozen_id: FrozenId) -> None:
     async with write(_PLATFORM) as tx:
         if await store.update_let_go(tx, frozen_id):
             await uses.use(tx, by=Ref("outline", frozen_id), org_id=None, things=())
+
+
+async def expire_frozen(now: datetime, after: UUID | None = None) -> UUID | None:
+    """Delete outlines that were frozen for a revision which never came: a batch after `after`; return where the next begins.
+
+    A publication that is refused or killed after it froze the outline leaves one, and what it uses could never be deleted.
+    """
+    until = now - _UNCONFIRMED_FOR
+    async with read() as db:
+        waiting = await store.list_unconfirmed(db, until, after, _EXPIRE_BATCH)
+    if not waiting:
+        return None
+    named = await client(CourseExistence, of="course").outlines_with_revisions(waiting)
+    async with write(_PLATFORM) as tx:
+        await store.update_confirmed(tx, named)
+    for frozen_id in {outline.frozen_id for outline in waiting} - set(named):
+        async with write(_PLATFORM) as tx:
+            if await store.delete_unconfirmed(tx, frozen_id, until):
+                await uses.use(tx, by=Ref("outline", frozen_id), org_id=None, things=())
+    return waiting[-1].frozen_id
 
 
 async def outline_of(frozen_id: FrozenId) -> FrozenOutline:

@@ -28,10 +28,14 @@ class Kept:
     """Of the blocks that use something."""
     size_bytes: int
     by_id: dict[BlockId, FrozenBlock] = field(init=False)
+    dated: bool = field(init=False)
+    """Some blocks open at a time of their own."""
     rendered_open: bytes | None = None
 
     def __post_init__(self) -> None:
-        self.by_id = {block.id: block for block in self.outline.blocks}
+        blocks = self.outline.blocks
+        self.by_id = {block.id: block for block in blocks}
+        self.dated = any(block.release_at is not None or block.release_after_days is not None for block in blocks)
 
 
 _kept: OrderedDict[FrozenId, Kept] = OrderedDict()

@@ -60,6 +60,17 @@ async def open_outline(caller: Principal, run_id: UUID, now: datetime) -> Opened
     return Opened(run, kept, times, now, preview=locked and await _edits(caller, run))
 
 
+async def undated_outline(caller: Principal, run_id: UUID) -> RunState | None:
+    """Return the run whose outline this caller may open, None when it is not the same at all times.
+
+    Raises:
+        OutlineNotFound, Forbidden: as `open_outline`.
+    """
+    run = await permit(caller, "run:attend", await find_run(run_id), missing=OutlineNotFound)
+    kept = await memory.get(_published(run))
+    return None if kept.dated or run.starts_at is not None else run
+
+
 async def preview_outline(caller: Principal, run_id: UUID, now: datetime) -> Opened:
     """Return the working outline as the run's learners would see it once it is published, for those who edit it.
 

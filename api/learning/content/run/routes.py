@@ -12,8 +12,10 @@ from api.learning.content.contract import BlockId, Completes, FrozenBlock, Outli
 from api.learning.content.rules import is_released
 from api.learning.content.run import logic
 from api.learning.content.run.logic import Opened
+from api.learning.content.run.store import RunState
+from cluster.base.principal import Principal
 from cluster.base.problems import Forbidden
-from cluster.http import Caller, Router, View, text_response
+from cluster.http import AnswersOfShown, Caller, Router, View, text_response
 
 router = Router("content")
 
@@ -43,7 +45,18 @@ class OutlineView(View):
     blocks: list[OutlineBlock]
 
 
-@router.get("/v1/outlines/{run_id}", raises=(OutlineNotFound, Forbidden), response_model=OutlineView)
+async def _shown(caller: Principal, path: Mapping[str, str]) -> RunState | None:
+    try:
+        run_id = UUID(path["run_id"])
+    except ValueError:
+        return None
+    return await logic.undated_outline(caller, run_id)
+
+
+_OUTLINES = AnswersOfShown("content.outlines", shown=_shown)
+
+
+@router.get("/v1/outlines/{run_id}", raises=(OutlineNotFound, Forbidden), response_model=OutlineView, kept=_OUTLINES)
 async def get_outline(
     caller: Caller,
     run_id: UUID,

@@ -56,11 +56,11 @@ async def list_published_runs(db: Connection, run_ids: list[UUID]) -> list[RunSt
 
 
 UPSERT_COURSE = """
-INSERT INTO content.courses (course_id, org_id, revision, frozen_id, visibility, archived, version)
-VALUES ($course_id, $org_id, $revision, $frozen_id, coalesce($visibility, 'public'), $archived, $version)
+INSERT INTO content.courses (course_id, org_id, revision, frozen_id, visibility, archived, language, version)
+VALUES ($course_id, $org_id, $revision, $frozen_id, coalesce($visibility, 'public'), $archived, $language, $version)
 ON CONFLICT (course_id) DO UPDATE
 SET revision = excluded.revision, frozen_id = excluded.frozen_id, visibility = excluded.visibility,
-    archived = excluded.archived, version = excluded.version
+    archived = excluded.archived, language = excluded.language, version = excluded.version
 WHERE courses.version < excluded.version
 """
 

@@ -18,8 +18,6 @@ async def reach(caller: Principal) -> Reach:
 _TOPIC = "course.catalog"
 """One message drops all of them."""
 LISTS = KeptAnswers(_TOPIC, reach=reach)
-LISTINGS = KeptAnswers(_TOPIC)
-"""Of guests. Who is signed in is permitted each time, by what `_found` keeps."""
 _found: Kept[CourseId, Guarded[Listing] | None] = Kept(_TOPIC, size=2_000)
 
 
@@ -44,7 +42,6 @@ def forget_after(tx: Transaction) -> None:
 
     async def forget() -> None:
         LISTS.forget()
-        LISTINGS.forget()
         _found.forget()
 
     tx.after_commit(forget)

@@ -1,18 +1,21 @@
 """HTTP of the catalogue: published courses, facets and categories. A token is not needed."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import Depends, Query, Response
 from pydantic import Field
 
 from api.learning.course.catalog import logic
-from api.learning.course.catalog.kept import LISTINGS, LISTS
-from api.learning.course.catalog.store import Filters
+from api.learning.course.catalog.kept import LISTS
+from api.learning.course.catalog.store import Filters, Listing
 from api.learning.course.contract import CourseId, CourseNotFound, Visibility
 from api.learning.course.run.view import ListedRun
 from cluster.base.ids import OrgId
-from cluster.http import Caller, OrganizationId, Page, Paging, Router, Several, View, reach_of_answer
+from cluster.base.principal import Principal
+from cluster.http import AnswersOfShown, Caller, OrganizationId, Page, Paging, Router, Several, View, reach_of_answer
 from cluster.people.access import Reach
 
 router = Router("course")
@@ -111,6 +114,17 @@ async def list_categories(response: Response) -> list[CategoryView]:
     """List the categories of the catalogue, in their display order."""
     response.headers["Cache-Control"] = "public, max-age=300"
     return [CategoryView.of(category) for category in await logic.list_categories()]
+
+
+async def _shown(caller: Principal, path: Mapping[str, str]) -> Listing | None:
+    try:
+        course_id = CourseId(UUID(path["course_id"]))
+    except ValueError:
+        return None
+    return await logic.get_listing(caller, course_id)
+
+
+LISTINGS = AnswersOfShown("course.listings", shown=_shown)
 
 
 @router.get("/v1/catalog/{course_id}", public=True, kept=LISTINGS, raises=(CourseNotFound,))

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from api.learning.course.contract import CourseId, Published, Visibility
+from api.learning.course.contract import SEE, CourseId, Published, Visibility
 from cluster.base.ids import OrgId
 from cluster.data import Connection, Transaction
 from cluster.people.access import Guarded
@@ -78,8 +79,7 @@ async def find_listing(db: Connection, course_id: CourseId) -> Guarded[Listing] 
     listing = await db.maybe(Listing, FIND_LISTING, course_id=course_id)
     if listing is None:
         return None
-    see = "catalog:read-organization" if listing.visibility == "organization" else "catalog:read"
-    return Guarded(listing, org_id=listing.org_id, course_id=listing.course_id, see=see)
+    return Guarded(listing, org_id=listing.org_id, course_id=listing.course_id, see=SEE[listing.visibility])
 
 
 FIND_PUBLISHED = "SELECT org_id, visibility FROM course.catalog WHERE course_id = $course_id AND NOT hidden"
@@ -141,7 +141,7 @@ async def list_categories(db: Connection) -> list[Category]:
 
 LIST_UNKNOWN_CATEGORIES = """
 SELECT slug FROM unnest($slugs::text[]) WITH ORDINALITY AS wanted (slug, position)
-WHERE slug NOT IN (SELECT slug FROM course.categories) ORDER BY position LIMIT 100
+WHERE NOT EXISTS (SELECT FROM course.categories WHERE categories.slug = wanted.slug) ORDER BY position LIMIT 100
 """
 
 
@@ -168,3 +168,29 @@ async def count_learner(
 ) -> None:
     """Count an enrolment in or out of its course. Older news than what is known changes nothing."""
     await tx.run(COUNT_LEARNER, course_id=course_id, enrollment_id=enrollment_id, active=active, version=version)
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A published course by its title."""
+
+    id: CourseId
+    org_id: OrgId
+    title: str
+
+
+FIND_NAMED = "SELECT course_id AS id, org_id, title FROM course.catalog WHERE course_id = $course_id AND NOT hidden"
+
+
+async def find_named(db: Connection, course_id: CourseId) -> Named | None:
+    return await db.maybe(Named, FIND_NAMED, course_id=course_id)
+
+
+LIST_TITLES = """
+SELECT c.id, coalesce(k.title, c.title) AS title FROM course.courses c
+LEFT JOIN course.catalog k ON k.course_id = c.id WHERE c.id = ANY($course_ids::uuid[]) LIMIT 1000
+"""
+
+
+async def list_titles(db: Connection, course_ids: list[UUID]) -> dict[UUID, str]:
+    return {row["id"]: row["title"] for row in await db.rows(LIST_TITLES, course_ids=course_ids)}

@@ -18,6 +18,7 @@ from api.learning.course.contract import (
     RevisionForgotten,
     RevisionNotFound,
 )
+from api.learning.course.following.logic import tell_followers
 from api.learning.course.forgetting.logic import let_go
 from api.learning.course.forgetting.store import find_is_let_go
 from api.learning.course.logic import refuse_archived, tell_state
@@ -149,6 +150,7 @@ async def schedule(caller: Principal, course_id: CourseId, publish_at: datetime,
             CourseUpdated(course_id=course_id, org_id=course.org_id, fields=("publish_at",)),
             version=scheduled.version,
         )
+        await tell_followers(tx, course_id)
     return scheduled
 
 
@@ -159,6 +161,7 @@ async def end_schedule(caller: Principal, course_id: CourseId, publish_at: datet
         if course is not None:
             fields = ("publish_at", "publish_error")
             emit(tx, CourseUpdated(course_id=course_id, org_id=course.org_id, fields=fields), version=course.version)
+            await tell_followers(tx, course_id)
 
 
 async def unschedule(caller: Principal, course_id: CourseId) -> Course:
@@ -174,6 +177,7 @@ async def unschedule(caller: Principal, course_id: CourseId) -> Course:
             CourseUpdated(course_id=course_id, org_id=course.org_id, fields=("publish_at",)),
             version=changed.version,
         )
+        await tell_followers(tx, course_id)
     return changed
 
 

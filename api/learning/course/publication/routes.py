@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, Field
 from api.learning.course.contract import (
     CourseArchivedAlready,
     CourseId,
+    CourseModerated,
     CourseNotFound,
     NothingToPublish,
     NotReadyToPublish,
@@ -54,7 +55,7 @@ class RevisionView(View):
 
 @router.post(
     "/v1/courses/{course_id}/publish",
-    raises=(CourseNotFound, CourseArchivedAlready, NotReadyToPublish, NothingToPublish),
+    raises=(CourseNotFound, CourseArchivedAlready, CourseModerated, NotReadyToPublish, NothingToPublish),
 )
 async def publish(
     caller: Caller, course_id: CourseId, response: Response, publication: Publication | None = None
@@ -64,13 +65,15 @@ async def publish(
     return await COURSE.once(response, caller, logic.publish(caller, course_id, note))
 
 
-@router.post("/v1/courses/{course_id}/schedule", raises=(CourseNotFound, CourseArchivedAlready, Invalid))
+@router.post(
+    "/v1/courses/{course_id}/schedule", raises=(CourseNotFound, CourseArchivedAlready, CourseModerated, Invalid)
+)
 async def schedule(caller: Caller, course_id: CourseId, wanted: Schedule, response: Response) -> CourseView:
     """Schedule the publication of a course. If it fails, `publish_error` says why."""
     return await COURSE.once(response, caller, logic.schedule(caller, course_id, wanted.publish_at, datetime.now(UTC)))
 
 
-@router.post("/v1/courses/{course_id}/unschedule", raises=(CourseNotFound, CourseArchivedAlready))
+@router.post("/v1/courses/{course_id}/unschedule", raises=(CourseNotFound, CourseArchivedAlready, CourseModerated))
 async def unschedule(caller: Caller, course_id: CourseId, response: Response) -> CourseView:
     """Cancel a scheduled publication."""
     return await COURSE.once(response, caller, logic.unschedule(caller, course_id))
@@ -109,7 +112,7 @@ async def forget(caller: Caller, course_id: CourseId, revision: Number, response
 
 @router.post(
     "/v1/courses/{course_id}/revisions/{revision}/restore",
-    raises=(CourseNotFound, RevisionNotFound, RevisionForgotten, CourseArchivedAlready),
+    raises=(CourseNotFound, RevisionNotFound, RevisionForgotten, CourseArchivedAlready, CourseModerated),
 )
 async def roll_back(caller: Caller, course_id: CourseId, revision: int, response: Response) -> CourseView:
     """Publish the content of an old revision again, as a new revision."""

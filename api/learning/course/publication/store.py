@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from api.learning.content.contract import FrozenId
-from api.learning.course.contract import CourseId
+from api.learning.course.contract import CourseId, CourseOutline
 from api.learning.course.store import COURSE, Course
 from cluster.base.ids import UserId
 from cluster.data import Connection, Transaction
@@ -157,6 +158,22 @@ LIST_REVISIONS = (
 async def list_revisions(db: Connection, course_id: CourseId, *, before: int | None, limit: int) -> list[Revision]:
     """List the revisions of a course, newest first."""
     return await db.all(Revision, LIST_REVISIONS, course_id=course_id, before=before, limit=limit)
+
+
+LIST_OUTLINES_WITH_REVISIONS = """
+SELECT o.frozen_id FROM unnest($frozen_ids::uuid[], $course_ids::uuid[]) AS o (frozen_id, course_id)
+WHERE EXISTS (SELECT FROM course.revisions v WHERE v.course_id = o.course_id AND v.frozen_id = o.frozen_id) LIMIT 1000
+"""
+
+
+async def list_outlines_with_revisions(db: Connection, outlines: list[CourseOutline]) -> list[UUID]:
+    """List those of up to 1,000 outlines that a revision of their course names."""
+    named = await db.rows(
+        LIST_OUTLINES_WITH_REVISIONS,
+        frozen_ids=[outline.frozen_id for outline in outlines],
+        course_ids=[outline.course_id for outline in outlines],
+    )
+    return [row["frozen_id"] for row in named]
 
 
 UPDATE_SCHEDULE = (

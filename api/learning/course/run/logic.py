@@ -1,7 +1,7 @@
 """Use cases of runs: open further ones, change dates and seats, pin a revision, end."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from api.learning.content.contract import FrozenId
@@ -18,6 +18,7 @@ from api.learning.course.contract import (
     RunHasEnded,
     RunId,
     RunNotFound,
+    RunStarting,
     RunUpdated,
 )
 from api.learning.course.forgetting.store import lock_revisions, update_unpinned
@@ -31,6 +32,7 @@ from cluster.events import emit
 from cluster.people.access import Guarded, permit, permitted
 
 T = TypeVar("T")
+_REMINDED_BEFORE = timedelta(days=1)
 
 
 async def create_run(caller: Principal, course_id: CourseId, fields: dict[str, Any], now: datetime) -> Run:
@@ -105,6 +107,17 @@ async def end_run(caller: Principal, run_id: RunId) -> Run:
             await _tell_state(tx, run_id)
             emit(tx, RunEnded(run_id=run_id, course_id=run.course_id, org_id=run.org_id), version=ended.version)
     return ended or await get_run(caller, run_id)
+
+
+async def remind(platform: Principal, limit: int) -> int:
+    """Tell of runs that begin within a day; return how many."""
+    async with write(platform) as tx:
+        runs = await store.update_reminded(tx, tx.now + _REMINDED_BEFORE, limit)
+        for run in runs:
+            assert run.starts_at is not None, "a run that begins has a time"
+            told = RunStarting(run_id=run.id, course_id=run.course_id, org_id=run.org_id, starts_at=run.starts_at)
+            emit(tx, told, version=run.version)
+    return len(runs)
 
 
 async def _tell_state(tx: Transaction, run_id: RunId) -> None:

@@ -177,3 +177,19 @@ async def list_published_runs(
         revision, visibility = fields.pop("revision"), fields.pop("visibility")
         found.append((Run(**fields), revision, visibility))
     return found
+
+
+UPDATE_REMINDED = (
+    """UPDATE course.runs SET reminded_for = starts_at WHERE id IN (
+        SELECT id FROM course.runs
+        WHERE ended_at IS NULL AND starts_at IS NOT NULL AND starts_at > $now AND starts_at <= $until
+            AND reminded_for IS DISTINCT FROM starts_at
+        ORDER BY starts_at LIMIT $limit FOR UPDATE SKIP LOCKED)
+    RETURNING """
+    + _RUN
+)
+
+
+async def update_reminded(tx: Transaction, until: datetime, limit: int) -> list[Run]:
+    """Note that runs which begin soon were told of, and return those that were not told of before."""
+    return await tx.all(Run, UPDATE_REMINDED, until=until, limit=limit)

@@ -80,9 +80,7 @@ async def _run(caller: Principal, run_id: RunId) -> OpenRun:
     found = await client(CourseCalls).find_open_run(run_id, datetime.now(UTC))
     if found is None:
         raise NotEnrollable("GET /v1/runs?course_id= lists the runs of a course", pointer="/run_id")
-    see = "catalog:read-organization" if found.visibility == "organization" else "catalog:read"
-    here = Guarded(None, org_id=found.run.org_id, course_id=found.run.course_id, run_id=run_id, see=see)
-    await permit(caller, "enrollment:manage", here, missing=NotEnrollable)
+    await permit(caller, "enrollment:manage", found.guarded(), missing=NotEnrollable)
     if found.run.ended_at is not None:
         raise RunNotOpen("the run has ended; choose another one", pointer="/run_id")
     return found

@@ -47,6 +47,7 @@ class BulkEnrolment(Body):
 
 @router.post(
     "/v1/enrollments/-/bulk",
+    cost=30,
     status_code=202,
     raises=(NotEnrollable, RunNotOpen, AssetNotFound, AssetNotReady),
 )

@@ -75,9 +75,9 @@ ON CONFLICT (enrollment_id, block_id, video_id) DO UPDATE SET
     heard_at = greatest(kept.heard_at, excluded.heard_at)
 RETURNING enrollment_id, block_id, video_id,
     (SELECT coalesce(sum(upper(r) - lower(r)), 0)::bigint FROM unnest(kept.ranges) AS r) AS watched_ms,
-    EXISTS (SELECT 1 FROM progress.completions AS done
-            WHERE done.enrollment_id = kept.enrollment_id AND done.block_id = kept.block_id
-              AND done.block_version = kept.block_version) AS completed
+    (SELECT true FROM progress.completions AS done
+     WHERE done.enrollment_id = kept.enrollment_id AND done.block_id = kept.block_id
+       AND done.block_version = kept.block_version LIMIT 1) IS TRUE AS completed
 """
 
 

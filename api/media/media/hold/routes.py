@@ -1,30 +1,18 @@
 """HTTP of legal holds of files."""
 
-from datetime import datetime
-from typing import Annotated
-
-from pydantic import Field
-
 from api.media.media.contract import AssetId, AssetNotFound, AssetNotHeld, AssetNotReady, AssetRejected
 from api.media.media.hold import logic
-from cluster.http import Body, Caller, Router, View
+from cluster.http import Caller, HoldView, NewHold, Router
 
 router = Router("media")
 
 
-class NewAssetHold(Body):
+class NewAssetHold(NewHold):
     """The reason of a legal hold."""
 
-    reason: Annotated[
-        str, Field(min_length=1, max_length=500, examples=["Complaint 2031-17: keep until it is decided"])
-    ]
 
-
-class AssetHoldView(View):
+class AssetHoldView(HoldView):
     """A legal hold of a file. Only people with the permission to hold it see the hold."""
-
-    reason: str
-    held_at: datetime
 
 
 @router.get("/v1/assets/{asset_id}/hold", raises=(AssetNotFound, AssetNotHeld))

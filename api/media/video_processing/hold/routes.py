@@ -1,30 +1,18 @@
 """HTTP of legal holds of films."""
 
-from datetime import datetime
-from typing import Annotated
-
-from pydantic import Field
-
 from api.media.video_processing.contract import VideoId, VideoNotFound, VideoNotHeld
 from api.media.video_processing.hold import logic
-from cluster.http import Body, Caller, Router, View
+from cluster.http import Caller, HoldView, NewHold, Router
 
 router = Router("video_processing")
 
 
-class NewVideoHold(Body):
+class NewVideoHold(NewHold):
     """The reason of a legal hold."""
 
-    reason: Annotated[
-        str, Field(min_length=1, max_length=500, examples=["Complaint 2031-17: keep until it is decided"])
-    ]
 
-
-class VideoHoldView(View):
+class VideoHoldView(HoldView):
     """A legal hold of a film. Only people with the permission to hold it see the hold."""
-
-    reason: str
-    held_at: datetime
 
 
 @router.get("/v1/videos/{video_id}/hold", raises=(VideoNotFound, VideoNotHeld))

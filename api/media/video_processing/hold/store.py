@@ -1,81 +1,32 @@
 """The SQL of legal holds of films. Deleted films are held too, as long as they are not purged."""
 
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
-
 from api.media.video_processing.contract import VideoId
 from api.media.video_processing.store import FILM, Film
 from cluster.data import Connection, Transaction
 from cluster.people.access import Guarded
 
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    reason: str
-    held_at: datetime
+FIND_ANY_FILM = "SELECT " + FILM + " FROM video_processing.videos WHERE id = $video_id"
 
 
-@dataclass(frozen=True, slots=True)
-class HeldFilm:
-    """A film, deleted or not, and its hold."""
-
-    film: Film
-    hold: Hold | None
+async def find_any_film(db: Connection, video_id: VideoId) -> Guarded[Film] | None:
+    """Find a film, deleted or not."""
+    film = await db.maybe(Film, FIND_ANY_FILM, video_id=video_id)
+    return None if film is None else Guarded(film, org_id=film.org_id, course_id=film.course_id)
 
 
-_HELD_FILM = FILM + ", held_reason, held_at"
+LOCK_ANY_FILM = "SELECT id FROM video_processing.videos WHERE id = $video_id FOR UPDATE"
 
 
-def _held_film(row: Any) -> HeldFilm:
-    fields = dict(row)
-    reason, held_at = fields.pop("held_reason"), fields.pop("held_at")
-    return HeldFilm(Film(**fields), None if held_at is None else Hold(reason, held_at))
+async def lock_any_film(tx: Transaction, video_id: VideoId) -> None:
+    """Hold the row of a film, deleted or not, until the transaction ends: before its thing."""
+    await tx.run(LOCK_ANY_FILM, video_id=video_id)
 
 
-FIND_HELD_FILM = "SELECT " + _HELD_FILM + " FROM video_processing.videos WHERE id = $video_id"
-
-
-async def find_held_film(db: Connection, video_id: VideoId) -> Guarded[HeldFilm] | None:
-    rows = await db.rows(FIND_HELD_FILM, video_id=video_id)
-    if not rows:
-        return None
-    held = _held_film(rows[0])
-    return Guarded(held, org_id=held.film.org_id, course_id=held.film.course_id)
-
-
-LOCK_HELD = "SELECT held_at IS NOT NULL FROM video_processing.videos WHERE id = $video_id FOR UPDATE"
-
-
-async def lock_held(tx: Transaction, video_id: VideoId) -> bool | None:
-    """Hold the row until the transaction ends and tell whether the film is under a legal hold; None: it was purged."""
-    held: bool | None = await tx.value(LOCK_HELD, video_id=video_id)
-    return held
-
-
-UPDATE_HELD = (
-    """UPDATE video_processing.videos
-    SET held_at = coalesce(held_at, $now), held_reason = $reason, version = version + 1, updated_at = $now
-    WHERE id = $video_id RETURNING """
-    + _HELD_FILM
+UPDATE_VERSION = (
+    "UPDATE video_processing.videos SET version = version + 1, updated_at = $now WHERE id = $video_id RETURNING " + FILM
 )
 
 
-async def update_held(tx: Transaction, video_id: VideoId, reason: str) -> HeldFilm:
-    """Begin a hold, or change the reason of one that lasts."""
-    [row] = await tx.rows(UPDATE_HELD, video_id=video_id, reason=reason)
-    return _held_film(row)
-
-
-UPDATE_RELEASED = (
-    """UPDATE video_processing.videos
-    SET held_at = NULL, held_reason = NULL, version = version + 1, updated_at = $now
-    WHERE id = $video_id AND held_at IS NOT NULL RETURNING """
-    + _HELD_FILM
-)
-
-
-async def update_released(tx: Transaction, video_id: VideoId) -> HeldFilm | None:
-    """End a hold; None when there is none."""
-    rows = await tx.rows(UPDATE_RELEASED, video_id=video_id)
-    return _held_film(rows[0]) if rows else None
+async def update_version(tx: Transaction, video_id: VideoId) -> Film:
+    """Count a change of the hold of a film."""
+    return await tx.one(Film, UPDATE_VERSION, video_id=video_id)

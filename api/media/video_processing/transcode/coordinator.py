@@ -127,7 +127,7 @@ class Coordinator:
             if progress > self._shown_progress:
                 async with write(self._run.principal) as tx:
                     film = _mine(await store.update_progress(tx, self._film.id, self._id, progress))
-                    logic.announce_change(tx, film)
+                    logic.tell_change(tx, film)
                 self._shown_progress = progress
             else:
                 async with read() as db:
@@ -182,7 +182,7 @@ class Coordinator:
         )
         async with write(self._run.principal) as tx:
             film = await store.insert_plan(tx, self._film.id, self._id, planned, pieces=len(self._pieces(planned)))
-            logic.announce_change(tx, _mine(film))
+            logic.tell_change(tx, _mine(film))
         return planned
 
     async def _upload(self) -> Source:

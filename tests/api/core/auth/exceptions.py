@@ -17,6 +17,7 @@ EXCEPTIONS = Exceptions(
         "auth_sign_in": "answers a secret, which is not kept to be told again",
         "auth_refresh": "answers a secret",
         "auth_reauthenticate": "answers a secret",
+        "auth_make_ticket": "answers a secret",
         "auth_change_password": "no trace of a password is kept",
         "auth_forgot": "repeating it mails again, at most as often as the throttle allows",
         "auth_reset": "a link works once",

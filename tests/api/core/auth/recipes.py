@@ -10,6 +10,7 @@ open_to_all("auth_forgot", "answers the same to everybody")
 open_to_all("auth_reset", "the mailed token is what it asks for")
 listing("auth_list_sessions", "owner", own=True)
 simple("auth_get_identity", "owner", own=True)
+simple("auth_make_ticket", "owner", own=True)
 simple("auth_reauthenticate", "owner", own=True, body={"password": PASSWORD})
 
 

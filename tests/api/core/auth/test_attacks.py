@@ -1,7 +1,6 @@
 """What somebody tries who has the old password, somebody's address, or a token that was given for less."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -16,7 +15,6 @@ from cluster.people.identity import encode_access_token
 from tests.api.core.rbac.test_bounds import until_they_wait
 from tests.harness import PASSWORD, Hub, Person, done, problem
 
-Mails = Callable[[str], Awaitable[list[dict[str, str]]]]
 NEW = "other words in another row"
 
 
@@ -60,29 +58,29 @@ async def test_an_old_password_opens_nothing_that_outlives_its_change(hub: Hub) 
     assert len(done(await ada.get("/v1/sessions"))["items"]) == 1
 
 
-async def test_changing_the_password_takes_back_links_to_a_new_one(hub: Hub, mails: Mails) -> None:
+async def test_changing_the_password_takes_back_links_to_a_new_one(hub: Hub) -> None:
     ada = await hub.person("ada")
     assert (await hub.guest.post("/v1/identities/-/forgot", {"email": ada.email})).status_code == 204
     await hub.settle()
-    token = (await mails(ada.email))[0]["token"]
+    token = (await hub.letters(ada.email))[0].token
     done(await ada.post("/v1/identities/me/change-password", {"password": PASSWORD, "new_password": NEW}))
     refused = await hub.guest.post("/v1/identities/-/reset", {"token": token, "password": "the thief's own words"})
     problem(refused, 409, "link-over")
     done(await sign_in(hub, ada.email, NEW), 201)
 
 
-async def test_nobody_fills_anothers_mailbox(hub: Hub, mails: Mails) -> None:
+async def test_nobody_fills_anothers_mailbox(hub: Hub) -> None:
     ada = await hub.person("ada")
     for _ in range(12):
         assert (await hub.guest.post("/v1/identities/-/forgot", {"email": ada.email})).status_code == 204
         await hub.settle()
-    letters = await mails(ada.email)
-    assert [letter["subject"] for letter in letters].count("Choose a new password") == 5
-    reset = {"token": letters[0]["token"], "password": NEW}
+    letters = await hub.letters(ada.email)
+    assert [letter.subject for letter in letters].count("Choose a new password") == 5
+    reset = {"token": letters[0].token, "password": NEW}
     assert (await hub.guest.post("/v1/identities/-/reset", reset)).status_code == 204, "the last one still works"
 
 
-async def test_ones_own_letters_are_bounded_too_and_one_is_told(hub: Hub, mails: Mails) -> None:
+async def test_ones_own_letters_are_bounded_too_and_one_is_told(hub: Hub) -> None:
     eve = await hub.person("eve")
     victim = f"victim-{new_id().hex}@people.example"
     change = {"email": victim, "password": PASSWORD}
@@ -90,7 +88,7 @@ async def test_ones_own_letters_are_bounded_too_and_one_is_told(hub: Hub, mails:
     assert [answer.status_code for answer in answers] == [200] * 4 + [429] * 2
     assert problem(answers[-1], 429, "too-many-letters")
     assert int(answers[-1].headers["Retry-After"]) > 60
-    assert len(await mails(victim)) == 4
+    assert len(await hub.letters(victim)) == 4
     problem(await eve.post("/v1/users/me/resend-verification"), 429, "too-many-letters")
 
 
@@ -133,14 +131,14 @@ async def test_a_wrong_link_costs_no_hashing(hub: Hub, monkeypatch: pytest.Monke
     problem(await hub.guest.post("/v1/identities/-/reset", {"token": "guessed", "password": NEW}), 409, "link-over")
 
 
-async def test_a_token_for_less_reaches_no_more(hub: Hub, mails: Mails) -> None:
+async def test_a_token_for_less_reaches_no_more(hub: Hub) -> None:
     school, ada = await hub.school(), await hub.person("ada")
     reader = await with_token(hub, ada, scopes=frozenset({"course:read"}))
     assert done(await reader.get("/v1/sessions"))["items"] == []
     here = {"organization_id": str(school.org_id)}
     invited = {"token": done(await school.owner.post("/v1/invitations", here), 201)["token"]}
     problem(await reader.post("/v1/invitations/-/accept", invited), 404, "invitation-not-found")
-    letter = {"token": (await mails(ada.email))[0]["token"]}
+    letter = {"token": (await hub.letters(ada.email))[0].token}
     problem(await reader.post("/v1/users/me/verify-email", letter), 404)
     problem(await reader.post("/v1/sessions/me/reauthenticate", {"password": PASSWORD}), 404)
     bound = await with_token(hub, ada, bound_org=OrgId(new_id()))

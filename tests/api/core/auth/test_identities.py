@@ -1,10 +1,8 @@
 """Addresses and passwords: verifying, changing, resetting, and the keys that sign."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 import jwt
 import pytest
@@ -13,18 +11,16 @@ from hypothesis import strategies as st
 
 from api.core.auth.addresses import key_of, parse_address
 from api.core.auth.contract import EmailInvalid, PasswordRefused
-from api.core.auth.mail import logic as mails
 from api.core.auth.passwords import check_password
-from api.core.auth.sealing import SealBroken, seal, unseal
 from api.core.auth.signing_key import logic as keys
 from api.core.auth.signing_key.logic import PUBLISHED_AHEAD, SIGNING_PERIOD
 from cluster.base.ids import new_id
 from cluster.base.principal import PLATFORM
+from cluster.base.sealing import SealBroken, seal, unseal
 from cluster.data import write
 from cluster.data.postgres import pool
 from tests.harness import PASSWORD, Hub, Person, done, problem
 
-Mails = Callable[[str], Awaitable[list[dict[str, str]]]]
 NEW = "other words in another row"
 
 
@@ -43,10 +39,10 @@ async def other_session(hub: Hub, person: Person) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-async def test_verifying_an_address_ends_other_sessions(hub: Hub, mails: Mails) -> None:
+async def test_verifying_an_address_ends_other_sessions(hub: Hub) -> None:
     ada = await hub.person("ada")
     other = await other_session(hub, ada)
-    token = (await mails(ada.email))[0]["token"]
+    token = (await hub.letters(ada.email))[0].token
     assert done(await ada.post("/v1/users/me/verify-email", {"token": token}))["email_verified"] is True
     await hub.broadcasts_arrived()
     problem(await hub.guest.get("/v1/users/me", headers=other), 401)
@@ -54,19 +50,19 @@ async def test_verifying_an_address_ends_other_sessions(hub: Hub, mails: Mails) 
     assert done(await ada.post("/v1/users/me/verify-email", {"token": token}))["email_verified"] is True
 
 
-async def test_a_link_counts_only_for_who_is_signed_in_to_the_account(hub: Hub, mails: Mails) -> None:
+async def test_a_link_counts_only_for_who_is_signed_in_to_the_account(hub: Hub) -> None:
     ada, eve = await hub.person("ada"), await hub.person("eve")
-    token = (await mails(ada.email))[0]["token"]
+    token = (await hub.letters(ada.email))[0].token
     problem(await eve.post("/v1/users/me/verify-email", {"token": token}), 409, "link-over")
     problem(await hub.guest.post("/v1/users/me/verify-email", {"token": token}), 401)
     assert done(await ada.get("/v1/identities/me"))["email_verified"] is False
 
 
-async def test_only_the_last_link_works_and_only_in_its_time(hub: Hub, mails: Mails) -> None:
+async def test_only_the_last_link_works_and_only_in_its_time(hub: Hub) -> None:
     ada = await hub.person("ada")
-    first = (await mails(ada.email))[0]["token"]
+    first = (await hub.letters(ada.email))[0].token
     done(await ada.post("/v1/users/me/resend-verification"))
-    second = (await mails(ada.email))[0]["token"]
+    second = (await hub.letters(ada.email))[0].token
     assert first != second
     problem(await ada.post("/v1/users/me/verify-email", {"token": first}), 409, "link-over")
     async with pool().acquire() as raw:
@@ -74,7 +70,7 @@ async def test_only_the_last_link_works_and_only_in_its_time(hub: Hub, mails: Ma
     problem(await ada.post("/v1/users/me/verify-email", {"token": second}), 409, "link-over")
 
 
-async def test_a_new_address_counts_once_it_is_verified(hub: Hub, mails: Mails) -> None:
+async def test_a_new_address_counts_once_it_is_verified(hub: Hub) -> None:
     ada, eve = await hub.person("ada"), await hub.person("eve")
     new = f"ada-{new_id().hex}@college.example"
     path = "/v1/users/me/change-email"
@@ -83,19 +79,19 @@ async def test_a_new_address_counts_once_it_is_verified(hub: Hub, mails: Mails) 
     problem(await ada.post(path, {"email": "no address", "password": PASSWORD}), 422, "email-invalid")
     assert done(await ada.post(path, {"email": new, "password": PASSWORD}))["email"] == ada.email
     done(await sign_in(hub, ada.email, PASSWORD), 201)
-    token = (await mails(new))[0]["token"]
+    token = (await hub.letters(new))[0].token
     changed = done(await ada.post("/v1/users/me/verify-email", {"token": token}))
     assert (changed["email"], changed["email_verified"]) == (new, True)
     problem(await sign_in(hub, ada.email, PASSWORD), 401)
     done(await sign_in(hub, new, PASSWORD), 201)
 
 
-async def test_two_who_verify_one_address_end_with_one_owner(hub: Hub, mails: Mails) -> None:
+async def test_two_who_verify_one_address_end_with_one_owner(hub: Hub) -> None:
     ada, eve = await hub.person("ada"), await hub.person("eve")
     new = f"wanted-{new_id().hex}@college.example"
     for person in (ada, eve):
         done(await person.post("/v1/users/me/change-email", {"email": new, "password": PASSWORD}))
-    tokens = [letter["token"] for letter in await mails(new)]
+    tokens = [letter.token for letter in await hub.letters(new)]
     answers = await asyncio.gather(
         ada.post("/v1/users/me/verify-email", {"token": tokens[1]}),
         eve.post("/v1/users/me/verify-email", {"token": tokens[0]}),
@@ -117,11 +113,11 @@ async def test_changing_the_password_ends_other_sessions(hub: Hub) -> None:
     done(await sign_in(hub, ada.email, NEW), 201)
 
 
-async def test_a_mailed_link_sets_a_new_password_once(hub: Hub, mails: Mails) -> None:
+async def test_a_mailed_link_sets_a_new_password_once(hub: Hub) -> None:
     ada = await hub.person("ada")
     assert (await hub.guest.post("/v1/identities/-/forgot", {"email": ada.email.upper()})).status_code == 204
     await hub.settle()
-    token = (await mails(ada.email))[0]["token"]
+    token = (await hub.letters(ada.email))[0].token
     problem(await hub.guest.post("/v1/identities/-/reset", {"token": token, "password": "short"}), 422)
     answers = await asyncio.gather(
         *(hub.guest.post("/v1/identities/-/reset", {"token": token, "password": NEW}) for _ in range(3))
@@ -148,32 +144,31 @@ async def test_forgetting_tells_nobody_who_has_an_account(hub: Hub) -> None:
     assert statements[0] == statements[1] == statements[2], "the same work for all"
 
 
-async def test_letters_show_on_a_laptop_only(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    done(await hub.guest.get("/v1/identities/-/mails"))
-    present = mails.settings()
-    for changed in ({"local_mail": False}, {"public_url": "https://learn.school.example"}):
-        elsewhere = replace(present, **cast(Any, changed))
-        monkeypatch.setattr(mails, "settings", lambda elsewhere=elsewhere: elsewhere)
-        problem(await hub.guest.get("/v1/identities/-/mails"), 404, "not-found")
-
-
-async def test_letters_rest_sealed(hub: Hub, mails: Mails) -> None:
+async def test_letters_rest_sealed_until_they_are_handed_over(hub: Hub) -> None:
     ada = await hub.person("ada")
-    token = (await mails(ada.email))[0]["token"]
+    waiting = await pool_value("SELECT sealed FROM auth.mails WHERE user_id = $1", ada.id)
+
+    [letter] = await hub.letters(ada.email)
+
+    assert b"http" not in waiting
+    assert ada.email.encode() not in waiting
+    assert await pool_value("SELECT sealed FROM auth.mails WHERE user_id = $1", ada.id) == b""
     async with pool().acquire() as raw:
-        sealed = await raw.fetchval("SELECT sealed FROM auth.mails WHERE user_id = $1", ada.id)
         kept = await raw.fetch("SELECT * FROM auth.mail_tokens WHERE user_id = $1", ada.id)
-    assert token.encode() not in sealed
-    assert ada.email.encode() not in sealed
-    assert token not in str(kept)
+    assert letter.token not in str(kept)
+
+
+async def pool_value(sql: str, *args: object) -> Any:
+    async with pool().acquire() as raw:
+        return await raw.fetchval(sql, *args)
 
 
 def test_what_was_sealed_opens_for_its_purpose_only() -> None:
-    sealed = seal("mail", b"content")
-    assert unseal("mail", sealed) == b"content"
+    sealed = seal("auth", "mail", b"content")
+    assert unseal("auth", "mail", sealed) == b"content"
     for purpose, content in (("key", sealed), ("mail", sealed[:-1] + bytes([sealed[-1] ^ 1])), ("mail", b"")):
         with pytest.raises(SealBroken):
-            unseal(purpose, content)
+            unseal("auth", purpose, content)
 
 
 @pytest.mark.parametrize(

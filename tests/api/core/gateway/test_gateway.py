@@ -104,3 +104,23 @@ async def test_an_operation_is_seen_and_cancelled_by_its_owner_alone(hub: Hub) -
         await operations.cancelled(tx, id)
     problem(await school.owner.post(f"{path}/cancel"), 409, "operation-finished")
     problem(await school.owner.get(f"/v1/operations/{new_id()}"), 404)
+
+
+async def test_operations_are_listed_for_their_owner_and_the_administrators(hub: Hub) -> None:
+    school, person, stranger = await hub.school(), await hub.person(), await hub.person()
+    async with write(PLATFORM) as tx:
+        ours = [await operations.start(tx, "test.long", owner_id=person.id, org_id=school.org_id) for _ in range(3)]
+        await operations.start(tx, "test.long", owner_id=stranger.id)
+        await operations.succeed(tx, ours[1])
+
+    own = done(await person.get("/v1/operations"))["items"]
+    page = done(await school.owner.get("/v1/operations?limit=2"))
+    rest = done(await school.owner.get(f"/v1/operations?limit=2&cursor={page['next_cursor']}"))
+    ended = done(await person.get("/v1/operations?state=succeeded,failed"))["items"]
+
+    newest_first = [str(id) for id in reversed(ours)]
+    assert [each["id"] for each in own] == newest_first
+    assert [each["id"] for each in (*page["items"], *rest["items"])] == newest_first
+    assert [(each["id"], each["state"]) for each in ended] == [(str(ours[1]), "succeeded")]
+    assert len(done(await stranger.get("/v1/operations"))["items"]) == 1
+    problem(await hub.guest.get("/v1/operations"), 401)

@@ -1,6 +1,5 @@
 """Members and invitations: who comes in, with which roles, and how they leave."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -63,10 +62,27 @@ async def test_the_last_use_of_a_link_goes_to_one(hub: Hub) -> None:
     school = await hub.school()
     people = [await hub.person("guest") for _ in range(4)]
     token = await invite(school, max_uses=2, roles=["org_admin"])
-    answers = await asyncio.gather(*(accept(person, token) for person in people))
+    answers = await hub.at_once(*(accept(person, token) for person in people))
     assert sorted(answer.status_code for answer in answers) == [200, 200, 409, 409]
     for person, answer in zip(people, answers, strict=True):
         assert await roles_of(school, person) == (["org_admin"] if answer.status_code == 200 else [])
+
+
+async def test_an_invitation_to_an_address_is_mailed_with_a_link_that_works(hub: Hub, verified: Verified) -> None:
+    school, ada = await hub.school(), await verified("ada")
+    new = {"organization_id": str(school.org_id), "email": ada.email}
+    done(await school.owner.post("/v1/invitations", new), 201)
+    withdrawn = done(await school.owner.post("/v1/invitations", new | {"email": "gone@people.example"}), 201)
+    done(await school.owner.post(f"/v1/invitations/{withdrawn['id']}/revoke"))
+
+    [letter, *_] = await hub.letters(ada.email)
+
+    assert letter.subject == "You are invited to School"
+    assert await hub.letters("gone@people.example") == []
+    done(await ada.post("/v1/invitations/-/accept", {"token": letter.token}))
+    async with pool().acquire() as raw:
+        kept = "SELECT count(*) FROM organization.invitations WHERE org_id = $1 AND sealed IS NOT NULL"
+        assert await raw.fetchval(kept, school.org_id) == 0
 
 
 async def test_an_unverified_address_accepts_nothing(hub: Hub, verified: Verified) -> None:
@@ -166,7 +182,7 @@ async def test_two_owners_who_remove_each_other_leave_one(hub: Hub) -> None:
         hers = await join(school, ada, "org_owner")
         wanted = {"organization_id": str(school.org_id), "user_id": str(school.owner.id)}
         his = done(await ada.get("/v1/members", params=wanted))["items"][0]
-        answers = await asyncio.gather(
+        answers = await hub.at_once(
             ada.post(f"/v1/members/{his['id']}/remove"), school.owner.post(f"/v1/members/{hers['id']}/remove")
         )
         assert sorted(answer.status_code for answer in answers)[0] == 200, [answer.text for answer in answers]

@@ -1,6 +1,5 @@
 """Organizations: founding, changing, suspending, handing over."""
 
-import asyncio
 import re
 
 from api.core.organization import rules
@@ -67,7 +66,7 @@ async def test_a_slug_is_taken_once_even_by_twins(hub: Hub) -> None:
     ada = await hub.person("ada")
     slug = new_slug()
     new = {"name": "School", "slug": slug}
-    answers = await asyncio.gather(*(ada.post("/v1/organizations", new) for _ in range(4)))
+    answers = await hub.at_once(*(ada.post("/v1/organizations", new) for _ in range(4)))
     assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
     assert {answer.json()["type"] for answer in answers if answer.status_code == 409} == {"/problems/slug-taken"}
     assert len(done(await ada.get("/v1/organizations"))["items"]) == 1
@@ -230,7 +229,7 @@ async def test_create_organization_rejects_more_than_a_person_may_found_a_day(hu
     founder = await hub.person("founder")
     new = [{"name": "School", "slug": new_slug()} for _ in range(rules.MAX_FOUNDED_PER_DAY + 3)]
 
-    answers = await asyncio.gather(*(founder.post("/v1/organizations", each) for each in new))
+    answers = await hub.at_once(*(founder.post("/v1/organizations", each) for each in new))
 
     refused = [answer for answer in answers if answer.status_code != 201]
     assert len(refused) == 3

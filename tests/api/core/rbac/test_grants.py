@@ -1,6 +1,5 @@
 """Grants: who may give which role where, and that nobody gets more than they should."""
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -86,7 +85,7 @@ async def test_a_grant_counts_at_once_and_is_told(hub: Hub) -> None:
 async def test_granting_twice_is_granting_once(hub: Hub) -> None:
     school, ada = await hub.school(), await hub.person("ada")
     new = on_organization(school, ada.id, "org_admin")
-    answers = await asyncio.gather(*(school.owner.post("/v1/grants", new) for _ in range(4)))
+    answers = await hub.at_once(*(school.owner.post("/v1/grants", new) for _ in range(4)))
     assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 201]
     assert len({answer.json()["id"] for answer in answers}) == 1
 
@@ -155,7 +154,7 @@ async def test_two_owners_who_end_each_other_leave_one(hub: Hub) -> None:
         await hub.broadcasts_arrived()
         wanted = {"organization_id": str(school.org_id), "user_id": str(school.owner.id)}
         his = done(await ada.get("/v1/grants", params=wanted))["items"][0]
-        answers = await asyncio.gather(
+        answers = await hub.at_once(
             ada.post(f"/v1/grants/{his['id']}/end"), school.owner.post(f"/v1/grants/{hers['id']}/end")
         )
         # Who comes later is refused, because they are the last owner or are none any more.
@@ -208,14 +207,8 @@ async def test_grants_are_paged(hub: Hub) -> None:
     school = await hub.school()
     for _ in range(4):
         await grant(school, await hub.person("staff"), "org_admin")
-    seen: list[str] = []
-    params: dict[str, Any] = {"organization_id": str(school.org_id), "limit": 2}
-    while True:
-        page = done(await school.owner.get("/v1/grants", params=params))
-        seen += [each["id"] for each in page["items"]]
-        if page["next_cursor"] is None:
-            break
-        params["cursor"] = page["next_cursor"]
+    grants = await school.owner.all("/v1/grants", organization_id=str(school.org_id), limit=2)
+    seen = [each["id"] for each in grants]
     assert len(set(seen)) == len(seen) == 5
 
 

@@ -1,6 +1,5 @@
 """Roles: the built-in ones, an organization's own, and why somebody may do something."""
 
-import asyncio
 from typing import Any
 
 from cluster.base.ids import new_id
@@ -35,14 +34,8 @@ async def explain(asking: Person, about: Person, permission: str, school: School
 async def test_roles_are_listed_built_in_and_own(hub: Hub) -> None:
     school, eve = await hub.school(), await hub.person("eve")
     own = done(await school.owner.post("/v1/roles", new_role(school)), 201)
-    names: list[str] = []
-    params: dict[str, Any] = {"organization_id": str(school.org_id), "limit": 3}
-    while True:
-        page = done(await school.owner.get("/v1/roles", params=params))
-        names += [role["name"] for role in page["items"]]
-        if page["next_cursor"] is None:
-            break
-        params["cursor"] = page["next_cursor"]
+    roles = await school.owner.all("/v1/roles", organization_id=str(school.org_id), limit=3)
+    names = [role["name"] for role in roles]
     assert names == sorted(set(names))
     assert {"org_owner", "org_admin", "instructor", own["name"]} <= set(names)
     assert own["name"] not in [
@@ -93,7 +86,7 @@ async def test_granting_and_deleting_at_once_leave_no_grant_of_a_deleted_role(hu
             "scope": "organization",
             "organization_id": str(school.org_id),
         }
-        granted, deleted = await asyncio.gather(
+        granted, deleted = await hub.at_once(
             school.owner.post("/v1/grants", new),
             school.owner.delete(f"/v1/roles/{role['id']}", headers={"If-Match": '"1"'}),
         )
@@ -119,7 +112,7 @@ async def test_a_role_holds_no_more_than_its_maker(hub: Hub) -> None:
 
 async def test_names_of_roles_are_taken_once(hub: Hub) -> None:
     school = await hub.school()
-    answers = await asyncio.gather(*(school.owner.post("/v1/roles", new_role(school)) for _ in range(3)))
+    answers = await hub.at_once(*(school.owner.post("/v1/roles", new_role(school)) for _ in range(3)))
     assert sorted(answer.status_code for answer in answers) == [201, 409, 409]
     for name in ("org_owner", "member", "instructor"):
         problem(await school.owner.post("/v1/roles", new_role(school, name=name)), 409, "role-name-taken")

@@ -89,8 +89,10 @@ async def test_an_avatar_goes_with_the_account(hub: Hub) -> None:
     ada = await hub.person("ada")
     asset_id = await picture(hub, ada)
     done(await ada.put("/v1/users/me/avatar", {"asset_id": asset_id}))
+    before = await hub.exported(ada.id, "media")
 
     await erased(hub, ada)
 
+    assert (len(before.files), (await hub.exported(ada.id, "media")).files) == (1, [])
     assert not await in_use(asset_id)
     assert await client(MediaCalls).find_asset(AssetId(UUID(asset_id))) is None

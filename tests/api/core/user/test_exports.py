@@ -13,8 +13,9 @@ from uuid import UUID
 import pytest
 
 from api.core.user.privacy_request import archive
-from cluster.data.objects import bucket
+from cluster.data.objects import Bucket, bucket
 from cluster.people import erasure, export
+from cluster.people.privacy import PersonalData
 from tests.api.core.user.privacy import known, own_file, rows
 from tests.api.learning.course.conftest import Draft
 from tests.api.learning.course.conftest import draft as draft
@@ -48,6 +49,26 @@ async def test_an_export_is_one_archive_for_the_person_alone(hub: Hub, published
     assert [set(each) & {"secret_hash"} for each in identities] == [set()]
     parts = [stored.key async for stored in export.exports().list(f"{request['id']}/")]
     assert parts == []
+
+
+async def test_a_part_holds_the_declared_columns_alone(hub: Hub, published: Draft) -> None:
+    ada = await known(hub, published)
+    rows_seen = 0
+
+    for service in erasure.services():
+        part = await hub.exported(ada.person.id, service)
+        for entry in (each.entry for each in erasure.statements_of(service, for_organization=False)):
+            allowed = {name for each in _entries(service, entry.table) for name in each.columns}
+            for row in part.rows[entry.table]:
+                rows_seen += 1
+                assert set(row) <= allowed - set(entry.secret), f"{service}: {entry.table}"
+
+    assert rows_seen > 10
+
+
+def _entries(service: str, table: str) -> list[PersonalData]:
+    found = [each.entry for each in erasure.statements_of(service, for_organization=False)]
+    return [each for each in found if each.table == table]
 
 
 async def exported(hub: Hub, person: Person, owner: Person | None = None, **fields: Any) -> zipfile.ZipFile:
@@ -152,8 +173,12 @@ async def test_an_organizations_export_holds_what_was_uploaded_to_it(hub: Hub, s
     await own_file(ada, "mine.txt", b"my own")
     await own_file(ada, "theirs.txt", b"the school's", school.org_id)
 
+    part = await hub.exported(ada.id, "media", org_id=school.org_id)
     archived = await exported(hub, ada, school.owner, user_id=str(ada.id), organization_id=str(school.org_id))
 
+    assert [(file.path, await Bucket(file.bucket).read(file.key)) for file in part.files] == [
+        ("files/media/1-theirs.txt", b"the school's")
+    ]
     files = {name: archived.read(name) for name in archived.namelist() if name.startswith("files/")}
     assert files == {"files/media/1-theirs.txt": b"the school's"}
 

@@ -6,7 +6,7 @@ from api.learning.content.contract import OutlineChanged
 from tests.platform.projections import OldNews
 
 COPIED = {
-    "courses": """SELECT course_id, org_id, revision, frozen_id, visibility, archived
+    "courses": """SELECT course_id, org_id, revision, frozen_id, visibility, archived, language
         FROM content.courses WHERE org_id = $1""",
     "runs": """SELECT run_id, course_id, org_id, starts_at, ends_at, pinned_revision, pinned_frozen_id
         FROM content.runs WHERE org_id = $1""",

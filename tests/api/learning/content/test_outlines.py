@@ -246,6 +246,40 @@ async def test_an_archived_course_keeps_its_learners_and_is_hidden_from_others(h
     problem(await stranger.get(path), 403)
 
 
+async def test_a_kept_outline_is_for_who_is_permitted(hub: Hub, author: Author) -> None:
+    await author.text(markdown="for learners")
+    await author.publish(hub)
+    learner, stranger = await author.enrolled(hub), await hub.person("stranger")
+    path = f"/v1/outlines/{author.run_id}"
+
+    first, second = [done(await learner.get(path)) for _ in range(2)]
+
+    assert first == second
+    problem(await stranger.get(path), 403)
+    problem(await hub.guest.get(path), 401)
+    problem(await learner.get(path, params={"draft": True}), 403)
+
+
+async def test_a_kept_outline_closes_when_its_run_gets_a_start(hub: Hub, author: Author) -> None:
+    await author.text(markdown="secret")
+    await author.publish(hub)
+    new = {"course_id": author.course_id, "title": "Run"}
+    run = done(await author.person.post("/v1/runs", new), 201)["id"]
+    await hub.settle()
+    learner = await hub.person("learner")
+    done(await learner.post("/v1/enrollments", {"run_id": run}), 201)
+    before = await learner.get(f"/v1/outlines/{run}")
+
+    changed = await author.person.get(f"/v1/runs/{run}")
+    match = {"If-Match": changed.headers["ETag"]} if "ETag" in changed.headers else {}
+    done(await author.person.patch(f"/v1/runs/{run}", {"starts_at": FUTURE.isoformat()}, headers=match))
+    await hub.settle()
+    after = await learner.get(f"/v1/outlines/{run}")
+
+    assert "secret" in before.text
+    assert "secret" not in after.text
+
+
 async def test_required_are_the_blocks_that_complete(hub: Hub, author: Author, films: Films) -> None:
     lesson = await author.lesson()
     text = await author.text(lesson)

@@ -96,7 +96,7 @@ async def test_hot_queries_use_indexes(hub: Hub, author: Author) -> None:
             "SELECT id FROM content.blocks WHERE course_id = $course_id AND deleted_at IS NULL", course_id=course_id
         ),
         "frozen": await _plan(frozen.FIND_FROZEN, frozen_id=UUID(author.run_id)),
-        "same frozen": await _plan(frozen.FIND_FROZEN_ID, course_id=course_id, sha256=b"x"),
+        "same frozen": await _plan(frozen.FIND_KEPT, course_id=course_id, sha256=b"x"),
         "purge": await _plan(blocks.DELETE_PURGED, until=now, limit=1000),
         "deleted together": await _plan(blocks.LIST_DELETED_WITH, root_id=course_id),
     }

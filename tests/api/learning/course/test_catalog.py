@@ -134,6 +134,17 @@ async def test_a_kept_answer_for_members_is_not_shown_to_others(hub: Hub, school
     assert answers == [200, 404, 404, 200]
 
 
+async def test_a_kept_listing_for_members_is_not_shown_to_others(hub: Hub, school: School) -> None:
+    internal = f"/v1/catalog/{await _publish(hub, school, visibility='organization')}"
+    stranger = await hub.person("stranger")
+
+    first, second = [done(await school.owner.get(internal)) for _ in range(2)]
+
+    assert first == second
+    problem(await stranger.get(internal), 404)
+    problem(await hub.guest.get(internal), 404)
+
+
 async def test_what_a_new_member_is_shown_is_not_shown_to_others(
     hub: Hub, school: School, monkeypatch: pytest.MonkeyPatch
 ) -> None:

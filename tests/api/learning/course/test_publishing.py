@@ -1,4 +1,3 @@
-import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -49,8 +48,8 @@ async def test_an_outline_that_was_changed_and_changed_back_is_published_already
     problem(await owner.post(f"{path}/publish"), 409, "nothing-to-publish")
 
 
-async def test_publishing_twins_make_one_revision(draft: Draft) -> None:
-    answers = await asyncio.gather(*(draft.owner.post(f"{draft.path}/publish") for _ in range(4)))
+async def test_publishing_twins_make_one_revision(hub: Hub, draft: Draft) -> None:
+    answers = await hub.at_once(*(draft.owner.post(f"{draft.path}/publish") for _ in range(4)))
     assert sorted(answer.status_code for answer in answers) == [200, 409, 409, 409]
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from api.core.rbac.place import logic as rbac
 from api.learning.content.contract import ContentCalls
+from api.learning.content.frozen import logic as frozen
 from api.learning.content.outline import logic as outlines
 from api.learning.course import store
 from api.media.video_processing.contract import VideoId
@@ -18,16 +19,17 @@ from cluster.data.uses import Ref
 from cluster.people.access import GrantSource
 from cluster.people.calls import client
 from tests.api.learning.content.conftest import Author, Films, new_author
-from tests.api.learning.course.conftest import new_course
-from tests.harness import Hub, School
+from tests.api.learning.course.conftest import Draft, new_course
+from tests.harness import Hub, School, done
 
 LATER = timedelta(hours=25)
 
 
 async def expire(now: datetime) -> None:
-    after = await outlines.expire_outlines(now)
-    while after is not None:
-        after = await outlines.expire_outlines(now, after)
+    for expire_batch in (outlines.expire_outlines, frozen.expire_frozen):
+        after = await expire_batch(now)
+        while after is not None:
+            after = await expire_batch(now, after)
     after = await rbac.end_unconfirmed(PLATFORM, now)
     while after is not None:
         after = await rbac.end_unconfirmed(PLATFORM, now, after)
@@ -36,6 +38,11 @@ async def expire(now: datetime) -> None:
 async def outlines_of(school: School) -> set[UUID]:
     rows = await pool().fetch("SELECT course_id FROM content.outlines WHERE org_id = $1", school.org_id)
     return {row["course_id"] for row in rows}
+
+
+async def frozen_of(course_id: str) -> set[UUID]:
+    rows = await pool().fetch("SELECT id FROM content.frozen_outlines WHERE course_id = $1", UUID(course_id))
+    return {row["id"] for row in rows}
 
 
 async def granted(school: School) -> set[UUID | None]:
@@ -93,3 +100,42 @@ async def test_an_expired_copy_lets_go_of_its_films_unless_it_is_being_made(scho
     assert await outlines_of(school) == {UUID(author.course_id), being_made}
     async with read() as db:
         assert (await uses.used_by(db, Ref("video", VideoId(UUID(video_id))))).others == 2
+
+
+async def test_an_outline_frozen_for_no_revision_lets_go_after_a_day(school: School) -> None:
+    author: Author = await new_author(school)
+    films = Films()
+    video_id = await films.add(author)
+    await author.add(await author.lesson(), "video", body={"video_id": video_id})
+    kept = await client(ContentCalls).freeze(UUID(author.course_id))
+
+    await expire(datetime.now(UTC))
+    young = await frozen_of(author.course_id)
+    await expire(datetime.now(UTC) + LATER)
+
+    assert young == {kept.frozen_id}
+    assert await frozen_of(author.course_id) == set()
+    async with read() as db:
+        assert (await uses.used_by(db, Ref("video", UUID(video_id)))).others == 1, "the block in the working copy"
+
+
+async def test_an_outline_that_is_frozen_again_is_kept_for_another_day(draft: Draft) -> None:
+    first = await client(ContentCalls).freeze(UUID(draft.id))
+    await pool().execute("UPDATE content.frozen_outlines SET asked_at = now() - interval '2 days'")
+
+    again = await client(ContentCalls).freeze(UUID(draft.id))
+    await expire(datetime.now(UTC))
+
+    assert again.frozen_id == first.frozen_id
+    assert await frozen_of(draft.id) == {first.frozen_id}
+
+
+async def test_the_outline_of_a_revision_never_expires(draft: Draft, published: Draft) -> None:
+    outline = await frozen_of(published.id)
+    await expire(datetime.now(UTC) + LATER)
+    done(await published.owner.post(f"{published.path}/archive"))
+
+    await expire(datetime.now(UTC) + LATER * 100)
+
+    assert len(outline) == 1
+    assert await frozen_of(published.id) == outline

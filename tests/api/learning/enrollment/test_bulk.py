@@ -60,15 +60,10 @@ async def ended(hub: Hub, course: Draft, operation: dict[str, Any]) -> dict[str,
 async def report(course: Draft, operation: dict[str, Any]) -> list[tuple[int, str, str | None]]:
     """Return row, state and kind of problem of each line."""
     lines: list[tuple[int, str, str | None]] = []
-    cursor = ""
-    while True:
-        page = done(await course.owner.get(f"/v1/operations/{operation['id']}/rows?limit=100{cursor}"))
-        for line in page["items"]:
-            kind = None if line["problem"] is None else line["problem"]["type"].removeprefix("/problems/")
-            lines.append((line["row"], line["state"], kind))
-        if page["next_cursor"] is None:
-            return lines
-        cursor = f"&cursor={page['next_cursor']}"
+    for line in await course.owner.all(f"/v1/operations/{operation['id']}/rows", limit=100):
+        kind = None if line["problem"] is None else line["problem"]["type"].removeprefix("/problems/")
+        lines.append((line["row"], line["state"], kind))
+    return lines
 
 
 async def upload(course: Draft, content: bytes, name: str = "roster.csv") -> str:

@@ -49,7 +49,7 @@ async def test_drafts_and_unknown_runs_are_not_found_and_guests_sign_in_first(hu
 async def test_racing_twins_make_one_enrolment(hub: Hub, published: Draft) -> None:
     learner = await hub.person("learner")
     body = {"run_id": published.course["default_run_id"]}
-    answers = await asyncio.gather(*(learner.post("/v1/enrollments", body) for _ in range(5)))
+    answers = await hub.at_once(*(learner.post("/v1/enrollments", body) for _ in range(5)))
     assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 200, 201]
     assert len({answer.json()["id"] for answer in answers}) == 1
 
@@ -57,7 +57,7 @@ async def test_racing_twins_make_one_enrolment(hub: Hub, published: Draft) -> No
 async def test_the_last_seat_goes_to_one_and_a_seat_that_is_given_back_is_free(hub: Hub, published: Draft) -> None:
     run_id = await _run(published, seats=1)
     people = [await hub.person(f"p{n}") for n in range(4)]
-    answers = await asyncio.gather(*(person.post("/v1/enrollments", {"run_id": run_id}) for person in people))
+    answers = await hub.at_once(*(person.post("/v1/enrollments", {"run_id": run_id}) for person in people))
     assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
     winner = next(i for i, answer in enumerate(answers) if answer.status_code == 201)
     done(await people[winner].post(f"/v1/enrollments/{answers[winner].json()['id']}/cancel"))

@@ -1,13 +1,16 @@
 """An address ends soon after the right that it was given for, and costs no question to the database while it stands."""
 
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from urllib.parse import urljoin
 
 import pytest
 
-from api.media.video_streaming import films, standing
+from api.media.video_streaming import standing
 from api.media.video_streaming.contract import PlaybackId
 from cluster.base.ids import UserId
+from cluster.signals import kept
+from cluster.signals.kept import Kept
 from tests.api.core.rbac.test_bounds import join
 from tests.api.media.video_streaming.conftest import Cinema
 from tests.harness import Hub, Person, done, problem
@@ -106,26 +109,28 @@ async def test_preview_ends_with_the_right_to_edit(hub: Hub, cinema: Cinema) -> 
     problem(await hub.guest.get(playback["playback_url"]), 403, "playback-refused")
 
 
-def _keep(kept: object, key: object) -> None:
-    """Drop nothing, as if no broadcast arrived."""
+class _Deaf(Kept[UserId, set[PlaybackId]]):
+    """Forgets nothing, as if no broadcast arrived."""
+
+    def forget(self, key: UserId | None = None) -> None: ...
 
 
 async def test_playback_ends_although_no_broadcast_arrives(
     hub: Hub, cinema: Cinema, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = [0.0]
-    monkeypatch.setattr(films, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(standing, "_standing", films.LruCache[UserId, set[PlaybackId]](10, standing.RECHECK_S))
-    monkeypatch.setattr(films.LruCache, "drop", _keep)
+    began = monotonic()
+    clock = [began]
+    monkeypatch.setattr(kept, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(standing, "_standing", _Deaf("test.standing", size=10, ttl_s=standing.RECHECK_S))
     viewer = await cinema.learner()
     url = (await cinema.watch(viewer.person))["playback_url"]
     assert (await hub.guest.get(url)).status_code == 200
     done(await viewer.person.post(f"/v1/enrollments/{viewer.enrollment_id}/cancel"))
     await hub.broadcasts_arrived()
 
-    clock[0] = standing.RECHECK_S - 0.1
+    clock[0] = began + standing.RECHECK_S - 0.1
     before = await hub.guest.get(url)
-    clock[0] = standing.RECHECK_S
+    clock[0] = began + standing.RECHECK_S
     after = await hub.guest.get(url)
 
     assert before.status_code == 200, "the broadcast was swallowed"

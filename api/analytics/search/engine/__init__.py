@@ -1,0 +1,1 @@
+"""What is sent to OpenSearch: the form of an index, documents, questions."""

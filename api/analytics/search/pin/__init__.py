@@ -1,0 +1,1 @@
+"""What an organization's administrators put on top of the answers to a question."""

@@ -1,0 +1,94 @@
+"""HTTP of pins."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Response
+from pydantic import BaseModel, Field
+
+from api.analytics.search.contract import (
+    DocumentUnknown,
+    Named,
+    NothingAsked,
+    PinExists,
+    PinId,
+    PinNotFound,
+    TooManyPins,
+)
+from api.analytics.search.pin import logic
+from cluster.base.ids import OrgId
+from cluster.http import Answer, Body, Caller, OrganizationId, Router, View
+
+router = Router("search")
+
+
+class PinnedDocument(Body):
+    kind: Annotated[str, Field(max_length=40, examples=["course"])]
+    id: UUID
+
+
+class NewPin(Body):
+    """Documents of the organization for a question, the first on top."""
+
+    organization_id: OrgId
+    q: Annotated[str, Field(min_length=1, max_length=200, description="The question.", examples=["term dates"])]
+    language: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$",
+            max_length=35,
+            description="For those who read this one (BCP 47; its region does not count); null: for all who have none.",
+            examples=["de"],
+        ),
+    ] = None
+    documents: Annotated[list[PinnedDocument], Field(min_length=1, max_length=3)]
+
+
+class PinnedView(View):
+    kind: str
+    id: UUID
+
+
+class PinView(View):
+    """What stands on top of the answers to a question, for those who may see it."""
+
+    id: PinId
+    organization_id: OrganizationId
+    query: Annotated[str, Field(description="The words of the question, without capitals and accents.")]
+    language: str | None
+    documents: list[PinnedView]
+    created_at: datetime
+
+
+class Pins(BaseModel):
+    items: list[PinView]
+
+
+PIN = Answer(get=logic.get_pin, view=PinView, path="/v1/search-pins/{id}")
+
+
+@router.post("/v1/search-pins", status_code=201, raises=(NothingAsked, DocumentUnknown, PinExists, TooManyPins))
+async def create_pin(caller: Caller, new: NewPin, response: Response) -> PinView:
+    """Pin up to three documents on top of the answers to a question."""
+    documents = [Named(each.kind, each.id) for each in new.documents]
+    work = logic.create_pin(caller, new.organization_id, new.q, new.language, documents)
+    return await PIN.created(response, caller, work)
+
+
+@router.get("/v1/search-pins")
+async def list_pins(caller: Caller, organization_id: OrgId) -> Pins:
+    """List the pins of an organization by their questions."""
+    return Pins(items=[PinView.of(pin) for pin in await logic.list_pins(caller, organization_id)])
+
+
+@router.get("/v1/search-pins/{id}", raises=(PinNotFound,))
+async def get_pin(caller: Caller, id: PinId) -> PinView:
+    """Return a pin."""
+    return PinView.of(await logic.get_pin(caller, id))
+
+
+@router.delete("/v1/search-pins/{id}", status_code=204, raises=(PinNotFound,))
+async def delete_pin(caller: Caller, id: PinId) -> None:
+    """Delete a pin."""
+    await logic.delete_pin(caller, id)

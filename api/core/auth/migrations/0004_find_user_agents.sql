@@ -1,0 +1,1 @@
+CREATE INDEX sessions_of_user_agent ON auth.sessions (user_id, user_agent);

@@ -1,0 +1,1 @@
+"""Origins: whose pages may ask from a browser (CORS)."""

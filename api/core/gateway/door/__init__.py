@@ -1,0 +1,1 @@
+"""The rules of the door as every process asks for them."""

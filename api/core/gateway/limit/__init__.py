@@ -1,0 +1,1 @@
+"""What callers may ask: their limits, and what a call would cost."""

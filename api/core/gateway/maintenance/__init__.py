@@ -1,0 +1,1 @@
+"""Maintenance windows: the platform, a service or an organization is read only or closed for a time."""

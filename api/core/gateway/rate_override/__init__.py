@@ -1,0 +1,1 @@
+"""Overrides: an organization or a key has another rate plan, until a time."""

@@ -1,0 +1,1 @@
+"""Where people are members, as organization says: by this they are found."""

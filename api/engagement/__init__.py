@@ -1,0 +1,1 @@
+"""Engagement: what people are told, and how they talk to each other."""

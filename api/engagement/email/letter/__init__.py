@@ -1,0 +1,1 @@
+"""Letters: taken once by their id, kept sealed until they have ended."""

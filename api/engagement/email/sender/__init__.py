@@ -1,0 +1,1 @@
+"""Senders: in whose name letters go out."""

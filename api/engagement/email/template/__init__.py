@@ -1,0 +1,1 @@
+"""Templates: MJML with Liquid becomes subject, HTML and text."""

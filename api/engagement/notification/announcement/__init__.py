@@ -1,0 +1,1 @@
+"""What staff tell the people of a course or an organization."""

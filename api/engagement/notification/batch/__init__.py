@@ -1,0 +1,1 @@
+"""What is sent together, and how much somebody gets."""

@@ -1,0 +1,50 @@
+"""What a provider said of one message, and asking providers so that one that hangs takes no places from others."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from api.engagement.notification.contract import DeliveryState, Reason
+from api.engagement.notification.delivery.breaker import breaker_of
+
+AT_ONCE = 32
+_AT_ONCE_AT_A_HOST = 8
+_AWAY = frozenset((500, 502, 503, 504))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`planned`: it may be tried again, and not before `retry_after_s`."""
+
+    state: DeliveryState
+    reason: Reason | None = None
+    status: int | None = None
+    retry_after_s: float | None = None
+    ends: str | None = None
+    """Why nothing reaches this device or number any more."""
+    asked: bool = True
+
+
+class Asking:
+    """Asks providers, a few messages at once to each, and none that does not answer."""
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._places: dict[str, asyncio.Semaphore] = {}
+
+    async def __call__(self, host: str, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+        breaker = breaker_of(host)
+        async with self._places.setdefault(host, asyncio.Semaphore(_AT_ONCE_AT_A_HOST)):
+            wait_s = breaker.wait_s()
+            if wait_s > 0:
+                return Answer("planned", "unreachable", retry_after_s=wait_s, asked=False)
+            try:
+                async with asyncio.timeout(self._limit_s):
+                    answer = await ask()
+            except TimeoutError:
+                answer = Answer("planned", "retried")
+        if answer.status is not None and answer.status not in _AWAY:
+            breaker.answered()
+        elif answer.state == "planned":
+            breaker.failed()
+        return answer

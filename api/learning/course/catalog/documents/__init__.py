@@ -1,0 +1,1 @@
+"""Published courses as documents that the search finds: what the catalogue lists."""

@@ -1,0 +1,1 @@
+"""Following a working copy: its authors see at once that somebody else changed it."""

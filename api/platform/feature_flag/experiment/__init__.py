@@ -1,0 +1,1 @@
+"""Experiments: whether a variant of a flag helped, by people, classes or organizations."""

@@ -1,0 +1,1 @@
+"""Flags: what they decide, and the states they go through."""

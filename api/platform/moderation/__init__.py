@@ -1,0 +1,1 @@
+"""Moderation: judges what people write, by published clauses, with reasons and appeals."""

@@ -1,0 +1,1 @@
+"""Appeals: a decision is looked at again by somebody else."""

@@ -1,0 +1,1 @@
+"""Cases: things that a moderator has to look at."""

@@ -1,0 +1,1 @@
+"""Clauses: what is not allowed, in words that people can read and decisions cite."""

@@ -1,0 +1,1 @@
+"""Decisions: what was done about a thing and why."""

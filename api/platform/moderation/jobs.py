@@ -1,0 +1,38 @@
+"""Durable work of moderation: screening later, and forgetting."""
+
+from datetime import timedelta
+from functools import partial
+
+from api.platform.moderation.case import logic
+from api.platform.moderation.case import store as cases
+from api.platform.moderation.contract import ScreenLater
+from api.platform.moderation.report import store as reports
+from cluster.base.principal import Principal
+from cluster.data import write
+from cluster.jobs import JobRun, cron, in_batches, perform
+
+_TEXTS_KEPT = timedelta(days=365)
+"""After a decision: appeals are filed within half a year, and heard."""
+_REPORTS_KEPT = timedelta(days=730)
+
+
+@perform(ScreenLater)
+async def screen_later(run: JobRun, args: ScreenLater) -> None:
+    await logic.look_at(run.principal, args.kind, args.thing_id)
+
+
+@cron("moderation.purge", "23 3 * * *", lane="bulk")
+async def purge(run: JobRun) -> None:
+    """Delete what things said a year after their case was decided, and reports after two years."""
+    await in_batches(run, partial(_purge_contents, run.principal))
+    await in_batches(run, partial(_purge_reports, run.principal))
+
+
+async def _purge_contents(caller: Principal, limit: int) -> int:
+    async with write(caller) as tx:
+        return await cases.delete_contents(tx, tx.now - _TEXTS_KEPT, limit)
+
+
+async def _purge_reports(caller: Principal, limit: int) -> int:
+    async with write(caller) as tx:
+        return await reports.delete_old(tx, tx.now - _REPORTS_KEPT, limit)

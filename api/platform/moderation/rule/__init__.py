@@ -1,0 +1,1 @@
+"""Rules: words, patterns and addresses by which texts are screened before they are stored."""

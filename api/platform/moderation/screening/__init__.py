@@ -1,0 +1,1 @@
+"""Screening: whether a text may be stored."""

@@ -1,0 +1,1 @@
+CREATE INDEX bulks_unfinished ON hub.bulks (operation_id) WHERE phase <> 'over';

@@ -1,0 +1,301 @@
+"""Mail that comes in: reports suppress, answers reach whoever wrote, and nobody else's."""
+
+import base64
+import hashlib
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from email.message import EmailMessage
+from email.policy import SMTP
+from typing import Any
+from uuid import UUID
+
+import dkim
+import httpx
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+
+from api.engagement.email.contract import EmailCalls, NewLetter, ReceivedId, ReplyRoute, ReplyTo
+from api.engagement.email.receiving import addresses, door, proof
+from api.engagement.email.receiving.door import MOST_BYTES, PATH, signature_of
+from api.engagement.email.sender import dns
+from cluster.base.ids import UserId, new_id
+from cluster.base.settings import settings
+from cluster.people.calls import client
+from tests.api.engagement.email.conftest import Relay, letter, send, somebody, state_of
+from tests.api.engagement.email.dns_server import DnsServer, dns_server
+from tests.api.engagement.email.mail_server import Taken
+from tests.harness import Hub, problem
+
+SECRET = "shared with the mail server of the school"
+DOMAIN = "people.example"
+
+
+@pytest.fixture(scope="module")
+def key() -> tuple[bytes, str]:
+    """A key of the domain of people, and its record."""
+    made = rsa.generate_private_key(65537, 2048)
+    pem = made.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    )
+    der = made.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return pem, f"v=DKIM1; k=rsa; p={base64.b64encode(der).decode()}"
+
+
+@pytest.fixture(autouse=True)
+def zone(monkeypatch: pytest.MonkeyPatch, key: tuple[bytes, str]) -> Iterator[DnsServer]:
+    """Take mail under a secret, offer a route, and have DNS asked of a server of the test."""
+    with dns_server() as (server, address):
+        server.records[f"s1._domainkey.{DOMAIN}"] = [key[1]]
+        named = replace(settings(), dns_server=address, inbound_secret=SECRET, authserv_id="mx.school.example")
+        for module in (dns, door, proof):
+            monkeypatch.setattr(module, "settings", lambda: named)
+        monkeypatch.setattr(addresses, "routes", lambda: {"talk": ReplyRoute(name="talk", title="Talk")})
+        monkeypatch.setattr("api.engagement.email.receiving.logic.routes", addresses.routes)
+        monkeypatch.setattr("api.engagement.email.letter.logic.routes", addresses.routes)
+        yield server
+
+
+async def hand_over(
+    hub: Hub, rcpt_to: str, content: bytes, mail_from: str = "ada@people.example", **changed: str
+) -> httpx.Response:
+    signed = {
+        "timestamp": str(int(time.time())),
+        "mail_from": mail_from,
+        "rcpt_to": rcpt_to,
+        "sha256": hashlib.sha256(content).hexdigest(),
+    } | changed
+    signature = signed.pop("signature", None) or signature_of(SECRET, **signed)  # pyright: ignore[reportArgumentType]
+    headers = {
+        "X-Hub-Timestamp": signed["timestamp"],
+        "X-Hub-Envelope-From": signed["mail_from"],
+        "X-Hub-Envelope-To": signed["rcpt_to"],
+        "X-Hub-Content-SHA256": signed["sha256"],
+        "X-Hub-Signature": signature,
+        "Content-Type": "message/rfc822",
+    }
+    return await hub.guest.client.post(PATH, content=content, headers=headers)
+
+
+async def outcome(answer: httpx.Response) -> tuple[str, str | None]:
+    assert answer.status_code == 200, answer.text
+    return answer.json()["state"], answer.json()["reason"]
+
+
+def report(taken: Taken, *, action: str = "failed", status: str = "5.1.1") -> bytes:
+    return (
+        "From: MAILER-DAEMON@mx.people.example\r\nTo: x\r\nSubject: Undelivered\r\nMIME-Version: 1.0\r\n"
+        'Content-Type: multipart/report; report-type=delivery-status; boundary="b"\r\n\r\n'
+        "--b\r\nContent-Type: text/plain\r\n\r\nSorry.\r\n"
+        "--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.people.example\r\n\r\n"
+        f"Final-Recipient: rfc822; {taken.to}\r\nAction: {action}\r\nStatus: {status}\r\n\r\n"
+        f"--b\r\nContent-Type: text/rfc822-headers\r\n\r\nMessage-ID: {taken.message['Message-ID']}\r\n\r\n--b--\r\n"
+    ).encode()
+
+
+def feedback(taken: Taken, kind: str = "abuse") -> bytes:
+    return (
+        (
+            "From: fbl@mx.people.example\r\nMIME-Version: 1.0\r\n"
+            'Content-Type: multipart/report; report-type=feedback-report; boundary="b"\r\n\r\n'
+            f"--b\r\nContent-Type: message/feedback-report\r\n\r\nFeedback-Type: {kind}\r\nVersion: 1\r\n\r\n"
+            "--b\r\nContent-Type: message/rfc822\r\n\r\n"
+        ).encode()
+        + taken.content
+        + b"\r\n--b--\r\n"
+    )
+
+
+async def arrived(hub: Hub, relay: Relay, new: NewLetter) -> Taken:
+    await send(new)
+    await hub.settle()
+    return relay.server.to(new.to)[-1]
+
+
+async def test_a_bounce_that_comes_back_stops_the_next_bulk_letter(hub: Hub, relay: Relay) -> None:
+    to = somebody()
+    reset = letter(to, "email.way_in")
+    taken = await arrived(hub, relay, reset)
+    await outcome(await hand_over(hub, taken.return_path, report(taken, action="delayed", status="4.4.1"), ""))
+    assert await state_of(reset.id) == ("sent", None)
+
+    answers = [await hand_over(hub, taken.return_path, report(taken), "") for _ in range(2)]
+    told = await hub.events("letter.bounced")
+    await hub.settle()
+    news, way_in = letter(to, "email.news"), letter(to, "email.way_in")
+    await send(news, way_in)
+    await hub.settle()
+
+    assert [await outcome(answer) for answer in answers] == [("accepted", "failed 5.1.1")] * 2
+    assert await state_of(reset.id) == ("bounced", "it came back: 5.1.1")
+    assert [(each.payload["hard"], each.payload["status"]) for each in told] == [(True, "5.1.1")]
+    assert [(await state_of(each.id))[0] for each in (news, way_in)] == ["suppressed", "sent"]
+
+
+async def test_five_soft_reports_in_a_month_suppress_an_address(hub: Hub, relay: Relay) -> None:
+    to = somebody()
+    for number in range(5):
+        assert [len(relay.server.to(to))] == [number]
+        taken = await arrived(hub, relay, letter(to))
+        await hand_over(hub, taken.return_path, report(taken, status="5.2.2"), "")
+        await hub.settle()
+
+    last = letter(to)
+    await send(last)
+    await hub.settle()
+    assert (await state_of(last.id))[0] == "suppressed"
+
+
+async def test_a_complaint_suppresses_for_good_and_an_opt_out_a_kind(hub: Hub, relay: Relay) -> None:
+    angry, tired = somebody(), somebody()
+    first = await arrived(hub, relay, letter(angry, "email.news", category="digest"))
+    second = await arrived(hub, relay, letter(tired, "email.news", category="digest"))
+    forged = feedback(first).replace(
+        first.message["X-Letter"].encode(), b"bounce+" + b"0" * 32 + b"." + b"a" * 16 + b"@x.example"
+    )
+    await outcome(await hand_over(hub, "feedback@127.0.0.1", forged))
+    assert await hub.events("letter.complained") == []
+
+    await outcome(await hand_over(hub, "feedback@127.0.0.1", feedback(first)))
+    await outcome(await hand_over(hub, "feedback@127.0.0.1", feedback(second, "opt-out")))
+    told = {each.type for each in await hub.events("letter.complained", "letter.unsubscribed")}
+    await hub.settle()
+    later = [letter(angry), letter(tired), letter(tired, "email.news", category="digest")]
+    await send(*later)
+    await hub.settle()
+
+    assert told == {"letter.complained", "letter.unsubscribed"}
+    assert [(await state_of(each.id))[0] for each in later] == ["suppressed", "sent", "suppressed"]
+
+
+def signed_by(key: tuple[bytes, str], message: EmailMessage) -> bytes:
+    content = message.as_bytes(policy=SMTP)
+    made: bytes = dkim.sign(content, b"s1", DOMAIN.encode(), key[0], include_headers=[b"from", b"to", b"subject"])
+    return made + content
+
+
+def answer_of(
+    taken: Taken, text: str = "Monday works.\n\nOn Mon, 3 Nov 2026, School wrote:\n> Dear Ada\n", **headers: str
+) -> EmailMessage:
+    message = EmailMessage(policy=SMTP)
+    message["From"] = headers.pop("From", f"Ada <{taken.to}>")
+    message["To"] = str(taken.message["Reply-To"])
+    message["Subject"] = "Re: News"
+    for name, value in headers.items():
+        message[name.replace("_", "-")] = value
+    message.set_content(text)
+    return message
+
+
+async def asked(hub: Hub, relay: Relay) -> tuple[Taken, NewLetter]:
+    """Send a letter that may be answered."""
+    reply = ReplyTo(route="talk", subject_id=new_id())
+    new = replace(letter(somebody(DOMAIN), user_id=UserId(new_id())), reply=reply)
+    return await arrived(hub, relay, new), new
+
+
+async def test_an_answer_reaches_who_listens_with_its_new_words_alone(
+    hub: Hub, relay: Relay, key: tuple[bytes, str]
+) -> None:
+    taken, new = await asked(hub, relay)
+    address, content = str(taken.message["Reply-To"]), signed_by(key, answer_of(taken))
+
+    answers = [
+        await outcome(await hand_over(hub, address.upper() if again else address, content)) for again in (False, True)
+    ]
+    told = await hub.events("email.received")
+
+    assert answers == [("accepted", None)] * 2
+    assert len(address.partition("@")[0]) <= 64
+    [envelope] = told
+    received = await client(EmailCalls).find_received(ReceivedId(UUID(envelope.payload["received_id"])))
+    assert received is not None and new.reply is not None  # noqa: PT018
+    assert (received.text, received.subject_id, received.user_id) == (
+        "Monday works.",
+        new.reply.subject_id,
+        new.user_id,
+    )
+    assert taken.to not in str(envelope.payload)
+    assert new.user_id is not None
+    assert (await hub.erased(new.user_id, "email")).outcome == "done"
+    assert await client(EmailCalls).find_received(received.id) is None
+    await hub.settle()
+
+
+async def test_an_answer_that_ed25519_alone_signs_is_accepted(hub: Hub, relay: Relay, zone: DnsServer) -> None:
+    taken, _ = await asked(hub, relay)
+    private = ed25519.Ed25519PrivateKey.generate()
+    public = base64.b64encode(private.public_key().public_bytes_raw()).decode()
+    zone.records[f"short._domainkey.{DOMAIN}"] = [f"v=DKIM1; k=ed25519; p={public}"]
+    content = answer_of(taken).as_bytes(policy=SMTP)
+    key, algorithm = base64.b64encode(private.private_bytes_raw()), b"ed25519-sha256"
+    signature: bytes = dkim.sign(content, b"short", DOMAIN.encode(), key, signature_algorithm=algorithm)
+
+    answer = await outcome(await hand_over(hub, str(taken.message["Reply-To"]), signature + content))
+
+    assert answer == ("accepted", None)
+
+
+async def test_an_answer_that_is_not_proven_is_held_and_its_sender_told(
+    hub: Hub, relay: Relay, key: tuple[bytes, str]
+) -> None:
+    taken, _ = await asked(hub, relay)
+    address, eve = str(taken.message["Reply-To"]), somebody(DOMAIN)
+    unsigned = answer_of(taken).as_bytes(policy=SMTP)
+    tampered = signed_by(key, answer_of(taken)).replace(b"Monday", b"Friday")
+    forged_result = answer_of(taken, Authentication_Results=f"mx.evil.example; spf=pass smtp.mailfrom={taken.to}")
+    foreign = signed_by(key, answer_of(taken, From=eve))
+
+    reasons = [
+        await outcome(await hand_over(hub, address, content))
+        for content in (unsigned, tampered, forged_result.as_bytes(policy=SMTP), foreign)
+    ]
+    heard = await hub.events("email.received")
+    await hub.settle()
+
+    assert {state for state, _ in reasons} == {"held"}
+    assert heard == []
+    assert [each.message["Subject"] for each in relay.server.to(taken.to)[1:]] == ["Your answer was not passed on"]
+    assert "another address" in relay.server.to(eve)[0].text
+    proven = answer_of(taken, Authentication_Results=f"mx.school.example; spf=pass smtp.mailfrom={taken.to}")
+    assert await outcome(await hand_over(hub, address, proven.as_bytes(policy=SMTP))) == ("accepted", None)
+    await hub.settle()
+
+
+async def test_receiving_refuses_what_no_person_answers(hub: Hub, relay: Relay, key: tuple[bytes, str]) -> None:
+    taken, _ = await asked(hub, relay)
+    address = str(taken.message["Reply-To"])
+    bomb = b"From: a@b.example\r\n" + b'Content-Type: multipart/mixed; boundary="b"\r\n\r\n--b\r\n' * 5000
+    two = answer_of(taken, From=f"a@b.example, {taken.to}")
+    cases = [
+        (address, answer_of(taken, Auto_Submitted="auto-replied").as_bytes(policy=SMTP), "ignored"),
+        (address, answer_of(taken, Precedence="bulk").as_bytes(policy=SMTP), "ignored"),
+        (address, two.as_bytes(policy=SMTP), "refused"),
+        (address, bomb, "refused"),
+        (address, b"x: y\n" * 10_000, "refused"),
+        (address, signed_by(key, answer_of(taken, "> Dear Ada\n")), "refused"),
+        (f"x{address[1:]}", signed_by(key, answer_of(taken)), "refused"),
+        (address.replace("+", "+0"), signed_by(key, answer_of(taken)), "refused"),
+        ("bounce+x@127.0.0.1", report(taken), "refused"),
+        (taken.return_path, signed_by(key, answer_of(taken)), "ignored"),
+    ]
+
+    states = [(await outcome(await hand_over(hub, to, content)))[0] for to, content, _ in cases]
+
+    assert states == [state for _, _, state in cases]
+    assert await hub.events("email.received", "letter.bounced") == []
+
+
+async def test_receiving_rejects_what_the_mail_server_did_not_sign(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = b"From: a@b.example\r\n\r\nx"
+    old = str(int(time.time()) - 301)
+
+    problem(await hand_over(hub, "talk+x@y", content, signature="0" * 64), 403, "inbound-refused")
+    problem(await hand_over(hub, "talk+x@y", content, timestamp=old), 403, "inbound-refused")
+    problem(await hand_over(hub, "talk+x@y", content, sha256="0" * 64), 403, "inbound-refused")
+    large = await hand_over(hub, "talk+x@y", b"x" * (MOST_BYTES + 1))
+    assert problem(large, 413, "mail-too-large")["limit_bytes"] == MOST_BYTES
+    closed: Any = replace(settings(), inbound_secret="")
+    monkeypatch.setattr(door, "settings", lambda: closed)
+    problem(await hand_over(hub, "talk+x@y", content), 404)
