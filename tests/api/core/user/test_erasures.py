@@ -236,7 +236,7 @@ async def test_a_part_that_failed_is_seen_and_can_go_on(hub: Hub, monkeypatch: p
     monkeypatch.setattr(media, "remove_personal", refuse)
     request = await begun(hub, ada)
     (job,) = await rows(
-        "SELECT id, attempts FROM hub.jobs WHERE kind = 'media.erase' AND state = 'queued' AND args->>'round' = '1'"
+        "SELECT id, attempts FROM hub.jobs WHERE dedupe = $1 AND state = 'queued'", f"media.erase:{request['id']}:1"
     )
     assert job["attempts"] == 1
     await rows("UPDATE hub.jobs SET attempts = max_attempts - 1, due_at = now() WHERE id = $1", job["id"])

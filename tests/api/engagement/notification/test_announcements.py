@@ -10,6 +10,7 @@ import pytest
 
 from api.engagement.notification.announcement.text import html_of, inbox_body, plain_of
 from api.engagement.notification.calls import Calls
+from api.engagement.notification.contract import Announce, AnnouncementId
 from api.engagement.notification.spreading import logic as spreading
 from api.engagement.notification.spreading import notices
 from cluster.data import Transaction, read, write
@@ -84,8 +85,8 @@ async def test_what_is_scheduled_goes_at_its_time_and_can_be_called_back(hub: Hu
     called_back = await act(published.owner, announcement, "stop")
     assert (called_back["state"], called_back["send_at"]) == ("draft", None)
     async with read() as db:
-        waiting = "SELECT count(*) FROM hub.jobs WHERE kind = 'notification.announce' AND state = 'queued'"
-        assert await db.value(waiting) == 0
+        waiting = "SELECT count(*) FROM hub.jobs WHERE dedupe = $1 AND state = 'queued'"
+        assert await db.value(waiting, Announce.dedupe(AnnouncementId(UUID(announcement["id"])))) == 0
 
     await act(published.owner, announcement, "send", {"send_at": at})
     async with read() as db:

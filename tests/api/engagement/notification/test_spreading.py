@@ -55,10 +55,12 @@ async def test_a_killed_page_is_told_once_and_the_rest_after_it(
     await publish_again(published)
     await hub.settle()
     async with read() as db:
-        told = await db.value("SELECT told FROM notification.occasions WHERE state = 'spreading'")
-        waiting = await db.value("SELECT id FROM hub.jobs WHERE kind = 'notification.spread' AND state = 'queued'")
-        assert told == 2
-        await db.run("UPDATE hub.jobs SET due_at = now() WHERE id = $1", waiting)
+        [occasion] = await db.rows(
+            "SELECT id, told FROM notification.occasions WHERE state = 'spreading' AND org_id = $1",
+            published.school.org_id,
+        )
+        assert occasion["told"] == 2
+    await hub.due_now(str(occasion["id"]))
     await hub.settle()
 
     by_id = sorted(person.id for person in people)
@@ -88,10 +90,13 @@ async def test_a_notice_without_words_is_parked_alone_and_goes_on_later(
     await hub.settle()
     assert await titles(person) == ["There is something new in Algebra, again"]
     async with read() as db:
-        parked = await db.rows("SELECT notice_slug, error FROM notification.occasions WHERE state = 'parked'")
-        dead = await db.value("SELECT id FROM hub.jobs WHERE kind = 'notification.spread' AND state = 'dead'")
-    assert [row["notice_slug"] for row in parked] == ["course.enrolled"]
-    assert "LookupError: no words" in parked[0]["error"]
+        [parked] = await db.rows(
+            "SELECT id, notice_slug, error FROM notification.occasions WHERE state = 'parked' AND org_id = $1",
+            published.school.org_id,
+        )
+        dead = await db.value("SELECT id FROM hub.jobs WHERE dedupe = $1 AND state = 'dead'", str(parked["id"]))
+    assert parked["notice_slug"] == "course.enrolled"
+    assert "LookupError: no words" in parked["error"]
 
     monkeypatch.setattr(words, "texts", texts)
     async with read() as db:
