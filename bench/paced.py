@@ -13,6 +13,8 @@ from cluster.base.settings import REPOSITORY
 
 _CONNECTIONS = 400
 _STEP_S = 0.005
+_WARM_S = 2.0
+"""So long a process may take to see that it has too much to do: what came back before is not counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class _Connection(asyncio.Protocol):
         if not lengths or len(body) < int(lengths[0].partition(b":")[2]):
             return
         self._received = b""
-        self._client.took(head[9:12], time.perf_counter() - self._sent_at)
+        self._client.took(head[9:12], self._sent_at)
         self._client.idle.append(self)
 
     def close(self) -> None:
@@ -81,11 +83,15 @@ class _Connection(asyncio.Protocol):
 class _Client:
     def __init__(self) -> None:
         self.idle: deque[_Connection] = deque()
+        self.counts_from = float("inf")
         self.took_s: list[float] = []
         self.refused = 0
         self.failed = 0
 
-    def took(self, status: bytes, seconds: float) -> None:
+    def took(self, status: bytes, sent_at: float) -> None:
+        if sent_at < self.counts_from:
+            return
+        seconds = time.perf_counter() - sent_at
         if status == b"200":
             self.took_s.append(seconds)
         elif status == b"503":
@@ -104,7 +110,8 @@ async def _paced(url: str, per_s: float, seconds: float, token: str) -> Paced:
         for _ in range(_CONNECTIONS)
     ]
     begun, sent, unsent = time.perf_counter(), 0, 0
-    while (passed := time.perf_counter() - begun) < seconds:
+    client.counts_from = begun + _WARM_S
+    while (passed := time.perf_counter() - begun) < _WARM_S + seconds:
         for _ in range(int(passed * per_s) - sent - unsent):
             if client.idle:
                 client.idle.popleft().ask(request)

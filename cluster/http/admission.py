@@ -35,12 +35,19 @@ Kind = Literal["body", "short", "stream"]
 
 
 LEAST_SHORT = 32
-"""So many requests a process works on however late it is: what one page asks at once is not refused on a slow machine."""
+"""So many requests a process works on although it is late for a moment: what one page asks at once is not refused."""
+LEAST_OVERLOADED = 4
+"""So many it works on in an overload that lasts: whoever is admitted then waits for few others."""
 _TICK_S = 0.05
 _LATE_TICKS = 3
 _VERY_LATE = 10
 """Times the target: no need to look again."""
+_OVERLOADED_AFTER_S = 1.0
+_RECOVERED_AFTER_S = 2.0
+_STRICTER = 0.2
+"""Of the target, in an overload: two thirds are refused anyhow, so the others need not wait."""
 _FEWER, _MORE = 0.7, 1.05
+_CALM_TICKS = 8
 
 
 class TemporaryReducedCapacity(Unavailable):
@@ -54,7 +61,8 @@ class Pace:
     """How many short requests a process works on at a time: fewer while its event loop is late, more again when it is not.
 
     A queue that stands for three ticks is too long (CoDel; RFC 8289); the limit falls by a share and grows by a smaller one (AIMD;
-    Chiu and Jain, 1989). Requests that wait for a database delay nobody and do not count as late.
+    Chiu and Jain, 1989). Requests that wait for a database delay nobody and do not count as late. A moment of lateness leaves what
+    one page asks at once; an overload that lasts for a second leaves next to nothing in the queue, and looks closer.
     """
 
     def __init__(self, most: int, target_lag_s: float) -> None:
@@ -62,19 +70,31 @@ class Pace:
         self._most = most
         self._target_lag_s = target_lag_s
         self._late = 0
+        self._calm = 0
+        self._overload_s = 0.0
 
     @property
     def is_reduced(self) -> bool:
         return self.limit < self._most
 
-    def observe(self, lag_s: float, in_flight: int) -> None:
-        """Take note of how late the event loop was with a timer."""
-        self._late = self._late + 1 if lag_s > self._target_lag_s else 0
-        if self._late >= _LATE_TICKS or lag_s > _VERY_LATE * self._target_lag_s:
+    def observe(self, lag_s: float, in_flight: int, refused: int) -> None:
+        """Take note of how late the event loop was with a timer, and how many were refused since the last one."""
+        overloaded = self._overload_s >= _OVERLOADED_AFTER_S
+        target_s = self._target_lag_s * (_STRICTER if overloaded else 1.0)
+        if lag_s > target_s and (refused or not self.is_reduced):
+            self._late, self._calm = self._late + 1, 0
+            # As many as are never refused may keep a process late: they wait for each other alone.
+            self._overload_s += _TICK_S + lag_s if refused else 0.0
+        else:
+            self._late, self._calm = 0, self._calm + 1
+            if self._calm * _TICK_S >= _RECOVERED_AFTER_S:
+                self._overload_s = 0.0
+        if self._late >= _LATE_TICKS or (self._late and lag_s > _VERY_LATE * self._target_lag_s):
             # A turn of the event loop takes as long as there is to do in it.
-            share = min(_FEWER, max(2 * self._target_lag_s / lag_s, 0.2))
-            self.limit = max(min(LEAST_SHORT, self._most), int(min(self.limit, in_flight) * share))
-        elif not self._late and self.is_reduced:
+            share = min(_FEWER, max(2 * target_s / lag_s, 0.2))
+            least = min(LEAST_OVERLOADED if overloaded else LEAST_SHORT, self._most)
+            self.limit = max(least, int(min(self.limit, in_flight) * share))
+        elif self._calm and self.is_reduced and not (overloaded and self._calm % _CALM_TICKS):
             self.limit = min(self._most, max(self.limit + 1, int(self.limit * _MORE)))
 
 
@@ -90,6 +110,7 @@ class Admission:
         self._due = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._refused = 0
+        self._refused_before = 0
         self._bodies_of: Counter[str] = Counter()
         self._short_of: Counter[str] = Counter()
         self._guests = Buckets(limits.guest_rate_per_s, limits.guest_burst)
@@ -109,7 +130,7 @@ class Admission:
                     raise Unavailable(
                         "too much is going on at once; nothing was done, repeat it shortly", retry_after_s=1
                     )
-                if self.short >= LEAST_SHORT:
+                if self.short >= LEAST_OVERLOADED:
                     self._watch()
                     if self.short >= self.pace.limit and not is_call:
                         self._refused += 1
@@ -139,8 +160,9 @@ class Admission:
 
     def _tick(self) -> None:
         self._timer = None
-        self.pace.observe(asyncio.get_running_loop().time() - self._due, self.short)
-        if self.pace.is_reduced or self.short >= LEAST_SHORT:
+        refused, self._refused_before = self._refused - self._refused_before, self._refused
+        self.pace.observe(asyncio.get_running_loop().time() - self._due, self.short, refused)
+        if self.pace.is_reduced or self.short >= LEAST_OVERLOADED:
             self._watch()
 
     def leave(self, kind: Kind, address: str, service: str) -> None:

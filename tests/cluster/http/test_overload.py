@@ -6,7 +6,7 @@ import time
 import pytest
 
 from cluster.http import Edge, Router, build_app
-from cluster.http.admission import LEAST_SHORT, Pace
+from cluster.http.admission import LEAST_OVERLOADED, LEAST_SHORT, Pace
 from cluster.http.asgi import Receive, Scope, Send
 from tests.cluster.http.conftest import client_of
 from tests.harness import problem
@@ -18,18 +18,20 @@ def test_pace_falls_while_it_is_late_and_grows_again() -> None:
     pace = Pace(500, 0.01)
     limits: list[int] = []
 
-    for lag_s in (0.02, 0.001, 0.02, 0.02, 0.02, 0.02, *[0.02] * 20, *[0.001] * 5):
-        pace.observe(lag_s, 200)
+    for lag_s in (0.02, 0.001, 0.02, 0.02, 0.02, 0.02, *[0.02] * 20, *[0.001] * 42):
+        pace.observe(lag_s, 200, 1)
         limits.append(pace.limit)
     very_late = Pace(500, 0.01)
-    very_late.observe(0.2, 300)
+    very_late.observe(0.2, 300, 1)
 
     assert limits[:6] == [500, 500, 500, 500, 140, 98]
-    assert limits[25] == LEAST_SHORT
-    assert limits[26:] == [33, 34, 35, 36, 37]
+    assert limits[9:15] == [LEAST_SHORT] * 6
+    assert limits[25] == LEAST_OVERLOADED
+    assert limits[26:34] == [4, 4, 4, 4, 4, 4, 4, 5]
+    assert limits[64:] == [8, 9, 10, 11], "each tick gives more once two seconds were calm"
     assert very_late.limit == 60
     while pace.is_reduced:
-        pace.observe(0.001, 200)
+        pace.observe(0.001, 200, 0)
     assert pace.limit == 500
 
 
@@ -37,7 +39,7 @@ def test_pace_of_a_small_host_stays_what_it_is() -> None:
     pace = Pace(2, 0.01)
 
     for _ in range(5):
-        pace.observe(1.0, 2)
+        pace.observe(1.0, 2, 1)
 
     assert pace.limit == 2
 
