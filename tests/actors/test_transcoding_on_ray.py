@@ -27,6 +27,7 @@ from tests.api.media.video_processing.conftest import (
     work,
 )
 from tests.harness import Hub, done
+from tests.processes import those
 
 __all__ = ["clean", "executor", "film", "scratch", "teacher"]
 
@@ -69,14 +70,10 @@ def on_ray(cluster: None, executor: Counting) -> Counting:
 
 def at_work() -> list[psutil.Process]:
     """Return the Ray workers that encode, each with an encoder under it."""
-    found: list[psutil.Process] = []
-    for process in psutil.Process().children(recursive=True):
-        try:
-            if process.cmdline()[:1] == ["ray::encode"] and process.children(recursive=True):
-                found.append(process)
-        except psutil.NoSuchProcess:
-            continue
-    return found
+    return those(
+        psutil.Process().children(recursive=True),
+        lambda each: each.cmdline()[:1] == ["ray::encode"] and bool(each.children(recursive=True)),
+    )
 
 
 async def some_at_work() -> list[psutil.Process]:
@@ -107,7 +104,7 @@ async def test_a_killed_worker_repeats_its_piece_and_no_other(
     assert (await teacher.video(video["id"]))["state"] == "ready"
     assert set(on_ray.began) == PIECES_OF_LONG
     assert sorted(on_ray.began.values()) == [1, 1, 1, 1, 2]
-    assert [each for each in encoders if each.is_running() and each.status() != psutil.STATUS_ZOMBIE] == []
+    assert those(encoders, psutil.Process.is_running) == []
 
 
 async def test_cancelling_ends_the_tasks_and_their_encoders(

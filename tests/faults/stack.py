@@ -16,6 +16,7 @@ from cluster.servers.home import DEFAULT, free_port
 from cluster.servers.state import alive, belonging, read
 from cluster.servers.testing import own_home
 from deployments.serve import sweep, temporary_folder
+from tests.processes import those
 
 SERVERS = ("postgres", "valkey", "kafka", "s3")
 REPLICAS = {"web host": "ray::ServeReplica:web:", "worker host": "ray::ServeReplica:worker:"}
@@ -47,7 +48,7 @@ class Stack:
         title = REPLICAS.get(what, ENCODER)
         found = [each for each in belonging(state, "serve") if _title(each).startswith(title)]
         # A worker that waits for its next piece bears the name of its last one.
-        return found if what in REPLICAS else [each for each in found if each.children(recursive=True)]
+        return found if what in REPLICAS else those(found, lambda each: bool(each.children(recursive=True)))
 
     async def rows(self, sql: str) -> list[dict[str, Any]]:
         db = await asyncpg.connect(environment(self.home)["HUB_POSTGRES_URL"])

@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from api.media.video_processing import logic
 from api.media.video_processing.film.faults import EncodingFailed
 from api.media.video_processing.rules import take_prefix
@@ -27,16 +25,11 @@ from tests.api.media.video_processing.conftest import (
     work,
 )
 from tests.harness import Hub, done
+from tests.processes import encoders
 
 LONG: dict[str, Any] = {"duration_s": 4}
 PIECES_OF_LONG = {0, 1, 2, 3, 4}
 """The sound, and four chunks of a second."""
-
-
-def encoders() -> list[psutil.Process]:
-    """Return this process's children that encode."""
-    children = psutil.Process().children(recursive=True)
-    return [child for child in children if "ffmpeg" in Path((child.cmdline() or [""])[0]).name]
 
 
 def left_in(scratch: Path) -> list[Path]:

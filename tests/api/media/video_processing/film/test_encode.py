@@ -3,7 +3,6 @@
 import asyncio
 import errno
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +18,7 @@ from api.media.video_processing.film.ladder import ladder
 from api.media.video_processing.film.probe import probe
 from api.media.video_processing.film.sample import Recipe
 from api.media.video_processing.film.segments import plan
+from tests.processes import encoders
 
 from .conftest import FilmMaker
 
@@ -44,13 +44,11 @@ def shape(tracks: tuple[EncodedTrack, ...]) -> list[tuple[str, bytes, list[tuple
     return [(t.name, t.init, [(s.number, s.start, s.duration, s.frames) for s in t.segments]) for t in tracks]
 
 
-async def encoders() -> list[int]:
+async def some_encoders() -> list[psutil.Process]:
     """Return the encoders that this process started, as soon as there is one."""
-    while True:
-        found = [child.pid for child in psutil.Process().children(recursive=True) if "ffmpeg" in child.name()]
-        if found:
-            return found
+    while not (found := encoders()):  # noqa: ASYNC110 (other processes tell no event)
         await asyncio.sleep(0.01)
+    return found
 
 
 async def test_a_repeated_or_divided_task_gives_exchangeable_segments(film: FilmMaker, tmp_path: Path) -> None:
@@ -77,11 +75,11 @@ async def test_cancelling_leaves_no_process_and_no_file(film: FilmMaker, tmp_pat
     source = await film("long.mp4", LONG)
     found = await probe(source)
     task = asyncio.create_task(encode_chunk(source, plan(found).chunks[0], ladder(found), tmp_path))
-    started = await encoders()
+    started = await some_encoders()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert [pid for pid in started if psutil.pid_exists(pid)] == []
+    assert [process for process in started if process.is_running()] == []
     assert os.listdir(tmp_path) == []
 
 
@@ -91,15 +89,15 @@ async def test_a_late_task_is_stopped_and_may_be_repeated(film: FilmMaker, tmp_p
     with pytest.raises(EncodingFailed) as caught:
         await encode_chunk(source, plan(found).chunks[0], ladder(found), tmp_path, limits=EncodeLimits(wall_s=0.3))
     assert caught.value.code == "timed-out"
-    assert [child for child in psutil.Process().children(recursive=True) if "ffmpeg" in child.name()] == []
+    assert encoders() == []
 
 
 async def test_a_killed_encoder_is_no_fault_of_the_film(film: FilmMaker, tmp_path: Path) -> None:
     source = await film("long.mp4", LONG)
     found = await probe(source)
     task = asyncio.create_task(encode_chunk(source, plan(found).chunks[0], ladder(found), tmp_path))
-    for pid in await encoders():
-        os.kill(pid, signal.SIGKILL)
+    for process in await some_encoders():
+        process.kill()
     with pytest.raises(EncodingFailed):
         await task
 
@@ -112,7 +110,7 @@ async def test_the_encoder_dies_with_its_worker(film: FilmMaker, tmp_path: Path)
     )
     assert worker.stdout is not None
     assert await asyncio.to_thread(worker.stdout.readline) == b"encoding\n"
-    started = [psutil.Process(pid) for pid in await encoders()]
+    started = await some_encoders()
     worker.kill()
     await asyncio.to_thread(worker.wait)
     _, alive = await asyncio.to_thread(psutil.wait_procs, started, timeout=10)
