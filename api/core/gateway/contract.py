@@ -181,6 +181,10 @@ class RatePlanUnknown(Invalid):
     title = "No plan of this slug is active"
 
 
+class OrganizationUnknown(Invalid):
+    title = "There is no such organization"
+
+
 class MaintenanceOver(Conflict):
     title = "The maintenance is over"
 

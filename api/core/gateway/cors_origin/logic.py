@@ -12,6 +12,7 @@ from api.core.gateway.cors_origin import store
 from api.core.gateway.cors_origin.rules import origin_of
 from api.core.gateway.cors_origin.store import CorsOrigin
 from api.core.gateway.door import logic as doors
+from api.core.gateway.organizations import ensure_organization
 from cluster.base.ids import OrgId, new_id
 from cluster.base.principal import Principal
 from cluster.data import read, write
@@ -29,13 +30,14 @@ async def register_cors_origin(caller: Principal, org_id: OrgId, origin: str, *,
 
     Raises:
         Invalid: it is no origin.
-        CorsOriginTaken, TooManyCorsOrigins
+        OrganizationUnknown, CorsOriginTaken, TooManyCorsOrigins
         Forbidden: with credentials, which the platform's administrators alone decide about: browsers send everybody's cookies.
     """
     await permit(caller, MANAGE, within(org_id=org_id))
     if credentials:
         await permit(caller, TRUST, within())
     origin = origin_of(origin)
+    await ensure_organization(org_id)
     id = CorsOriginId(new_id())
     async with write(caller, result=id, status=201) as tx:
         await tx.take_turns("gateway.cors_origins", org_id)

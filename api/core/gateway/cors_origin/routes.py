@@ -6,7 +6,13 @@ from typing import Annotated
 from fastapi import Response
 from pydantic import Field
 
-from api.core.gateway.contract import CorsOriginId, CorsOriginNotFound, CorsOriginTaken, TooManyCorsOrigins
+from api.core.gateway.contract import (
+    CorsOriginId,
+    CorsOriginNotFound,
+    CorsOriginTaken,
+    OrganizationUnknown,
+    TooManyCorsOrigins,
+)
 from api.core.gateway.cors_origin import logic
 from cluster.base.ids import OrgId
 from cluster.http import Answer, Body, Caller, OrganizationId, Page, Paging, Router, Several, View
@@ -37,7 +43,7 @@ class CorsOriginView(View):
 CORS_ORIGIN = Answer(get=logic.get_cors_origin, view=CorsOriginView, path="/v1/cors-origins/{id}")
 
 
-@router.post("/v1/cors-origins", status_code=201, raises=(CorsOriginTaken, TooManyCorsOrigins))
+@router.post("/v1/cors-origins", status_code=201, raises=(OrganizationUnknown, CorsOriginTaken, TooManyCorsOrigins))
 async def register_cors_origin(caller: Caller, new: NewCorsOrigin, response: Response) -> CorsOriginView:
     """Let pages of an origin ask from a browser (CORS). Every process obeys within a second."""
     work = logic.register_cors_origin(caller, new.organization_id, new.origin, credentials=new.credentials)

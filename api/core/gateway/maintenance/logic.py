@@ -20,6 +20,7 @@ from api.core.gateway.door import logic as doors
 from api.core.gateway.maintenance import store
 from api.core.gateway.maintenance.rules import state_of
 from api.core.gateway.maintenance.store import MaintenanceWindow, NewWindow
+from api.core.gateway.organizations import ensure_organization
 from cluster.base.ids import OrgId, new_id
 from cluster.base.principal import Principal
 from cluster.base.problems import Invalid, Stale
@@ -49,12 +50,14 @@ async def plan_window(
 
     Raises:
         Invalid: a time is past, it takes too long, or there is no such service.
+        OrganizationUnknown
     """
     await permit(caller, PLAN, within())
     if service is not None and service not in table():
         raise Invalid("GET /v1/gateway/-/services lists the services", pointer="/service")
     if service == "gateway":
         raise Invalid("the gateway answers as long as anything does: plan for the platform", pointer="/service")
+    await ensure_organization(org_id)
     id = MaintenanceWindowId(new_id())
     async with write(caller, result=id, status=201) as tx:
         begin = starts_at or tx.now

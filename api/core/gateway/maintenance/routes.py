@@ -12,6 +12,7 @@ from api.core.gateway.contract import (
     MaintenanceState,
     MaintenanceWindowId,
     MaintenanceWindowNotFound,
+    OrganizationUnknown,
 )
 from api.core.gateway.maintenance import logic
 from api.core.gateway.maintenance.rules import state_of
@@ -87,7 +88,7 @@ class MaintenanceWindowView(View):
 WINDOW = Answer(get=logic.get_window, view=MaintenanceWindowView, etag="version", path="/v1/maintenance-windows/{id}")
 
 
-@router.post("/v1/maintenance-windows", status_code=201)
+@router.post("/v1/maintenance-windows", status_code=201, raises=(OrganizationUnknown,))
 async def plan_maintenance(caller: Caller, new: NewMaintenanceWindow, response: Response) -> MaintenanceWindowView:
     """Announce maintenance of the platform, a service or an organization. Every process obeys within a second.
 

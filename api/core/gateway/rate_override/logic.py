@@ -11,6 +11,7 @@ from api.core.gateway.contract import (
     RatePlanUnknown,
 )
 from api.core.gateway.door import logic as doors
+from api.core.gateway.organizations import ensure_organization
 from api.core.gateway.rate_override import store
 from api.core.gateway.rate_override.store import NewRateOverride, RateOverride
 from api.core.gateway.rate_plan import store as plans
@@ -36,9 +37,11 @@ async def create_rate_override(
 
     Raises:
         RatePlanUnknown: no version of it is active.
+        OrganizationUnknown
         Invalid: the end is past.
     """
     await permit(caller, MANAGE, within())
+    await ensure_organization(org_id)
     id = RateOverrideId(new_id())
     new = NewRateOverride(id=id, plan_slug=plan_slug, org_id=org_id, key_id=key_id, reason=reason, ends_at=ends_at)
     async with write(caller, result=id, status=201) as tx:

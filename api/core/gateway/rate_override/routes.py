@@ -6,7 +6,13 @@ from typing import Annotated
 from fastapi import Response
 from pydantic import AwareDatetime, ConfigDict, Field, model_validator
 
-from api.core.gateway.contract import KeyId, RateOverrideId, RateOverrideNotFound, RatePlanUnknown
+from api.core.gateway.contract import (
+    KeyId,
+    OrganizationUnknown,
+    RateOverrideId,
+    RateOverrideNotFound,
+    RatePlanUnknown,
+)
 from api.core.gateway.rate_override import logic
 from api.core.gateway.rate_plan.routes import Slug
 from cluster.base.ids import OrgId
@@ -59,7 +65,7 @@ class RateOverrideView(View):
 RATE_OVERRIDE = Answer(get=logic.get_rate_override, view=RateOverrideView, path="/v1/rate-overrides/{id}")
 
 
-@router.post("/v1/rate-overrides", status_code=201, raises=(RatePlanUnknown,))
+@router.post("/v1/rate-overrides", status_code=201, raises=(RatePlanUnknown, OrganizationUnknown))
 async def create_rate_override(caller: Caller, new: NewRateOverride, response: Response) -> RateOverrideView:
     """Put an organization or a key under another rate plan. Only for the platform's administrators."""
     work = logic.create_rate_override(
