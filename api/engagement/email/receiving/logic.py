@@ -142,7 +142,7 @@ async def _answer(envelope: Envelope, message: EmailMessage, content: bytes) -> 
     author = reading.author_of(message)
     if author is None:
         return Result("refused", "From names no address, or several")
-    why = await _doubt(letter, author, message, content)
+    why = await _doubt(letter, author, message, content, mail_from=envelope.mail_from)
     words = await asyncio.to_thread(reading.new_words, message)
     if why is None and not words:
         return Result("refused", "there is nothing in it but what it quotes")
@@ -165,12 +165,14 @@ async def _answer(envelope: Envelope, message: EmailMessage, content: bytes) -> 
     return Result("accepted" if why is None else "held", why)
 
 
-async def _doubt(letter: Answerable, author: str, message: EmailMessage, content: bytes) -> str | None:
+async def _doubt(
+    letter: Answerable, author: str, message: EmailMessage, content: bytes, *, mail_from: str
+) -> str | None:
     """Say why an answer may not be its reader's; None: it is."""
     if letter.address_hash not in hashes_of(key_of(author)):
         return "it comes from another address than the letter went to"
     try:
-        proven = await is_proven(content, message, reading.author_domain(author))
+        proven = await is_proven(content, message, reading.author_domain(author), mail_from=mail_from)
     except ConnectionError as error:
         raise Unavailable("DNS does not answer: hand it over again") from error
     return None if proven else "neither DKIM nor SPF shows that it comes from there"
