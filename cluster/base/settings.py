@@ -59,7 +59,7 @@ class Settings:
     inbound_secret: str
     """Signs mail that the mail server hands over; empty: none is taken."""
     authserv_id: str
-    """By which name our mail server writes Authentication-Results (RFC 8601); empty: they are not believed."""
+    """By which names, with spaces between, our mail servers write Authentication-Results (RFC 8601); empty: not believed."""
     limits_requests: bool
     """Whether requests are counted against rate plans; what one process takes on at a time is limited all the same."""
     sms_url: str

@@ -37,6 +37,7 @@ from cluster.events import emit
 
 _SEALING_PURPOSE = "received mail"
 ROWS_KEPT_FOR = timedelta(days=90)
+_REPORT_AGAIN_S = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +60,7 @@ async def receive(envelope: Envelope, content: bytes) -> Result:
     """Take one message in. The same one again changes nothing.
 
     Raises:
-        Unavailable: DNS is away, try again.
+        Unavailable: DNS is away, or the letter it is about is being handed over: try again.
     """
     try:
         message = await asyncio.to_thread(reading.parse, content)
@@ -82,6 +83,7 @@ async def receive(envelope: Envelope, content: bytes) -> Result:
 
 async def _note_delivery(letter_id: UUID, delivery: Delivery) -> None:
     async with write(platform("email")) as tx:
+        await _decided(tx, letter_id)
         if delivery.action == "delivered":
             await store.update_delivered(tx, letter_id)
         elif delivery.action == "failed":
@@ -97,6 +99,16 @@ async def _note_delivery(letter_id: UUID, delivery: Delivery) -> None:
                 await bounced(tx, known)
 
 
+async def _decided(tx: Transaction, letter_id: UUID) -> None:
+    """Hold a letter whose sender knows how its last try ended.
+
+    Raises:
+        Unavailable: a report came before its sender has recorded that a server took the letter.
+    """
+    if await store.lock_letter(tx, letter_id) == "sending":
+        raise Unavailable("the letter is being handed over: report this again", retry_after_s=_REPORT_AGAIN_S)
+
+
 async def _note_complaint(complaint: Complaint) -> None:
     letter_id = letter_of_return_path(complaint.return_path)
     if letter_id is None or complaint.kind == "not-spam":
@@ -105,6 +117,7 @@ async def _note_complaint(complaint: Complaint) -> None:
         await suppressions.unsubscribe(token_of(letter_id))
         return
     async with write(platform("email")) as tx:
+        await _decided(tx, letter_id)
         letter = await store.update_complained(tx, letter_id)
         if letter is None:
             return
@@ -129,7 +142,7 @@ async def _answer(envelope: Envelope, message: EmailMessage, content: bytes) -> 
     author = reading.author_of(message)
     if author is None:
         return Result("refused", "From names no address, or several")
-    why = await _doubt(letter, author, message, content)
+    why = await _doubt(letter, author, message, content, mail_from=envelope.mail_from)
     words = await asyncio.to_thread(reading.new_words, message)
     if why is None and not words:
         return Result("refused", "there is nothing in it but what it quotes")
@@ -152,12 +165,14 @@ async def _answer(envelope: Envelope, message: EmailMessage, content: bytes) -> 
     return Result("accepted" if why is None else "held", why)
 
 
-async def _doubt(letter: Answerable, author: str, message: EmailMessage, content: bytes) -> str | None:
+async def _doubt(
+    letter: Answerable, author: str, message: EmailMessage, content: bytes, *, mail_from: str
+) -> str | None:
     """Say why an answer may not be its reader's; None: it is."""
     if letter.address_hash not in hashes_of(key_of(author)):
         return "it comes from another address than the letter went to"
     try:
-        proven = await is_proven(content, message, reading.author_domain(author))
+        proven = await is_proven(content, message, reading.author_domain(author), mail_from=mail_from)
     except ConnectionError as error:
         raise Unavailable("DNS does not answer: hand it over again") from error
     return None if proven else "neither DKIM nor SPF shows that it comes from there"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from api.engagement.email.contract import LetterId, ReceivedId
+from api.engagement.email.contract import LetterId, ReceivedId, State
 from api.engagement.email.delivery.store import Recorded
 from cluster.base.ids import OrgId, UserId
 from cluster.data import Connection, Transaction
@@ -81,10 +81,19 @@ async def find_received(db: Connection, received_id: ReceivedId) -> Received | N
     return await db.maybe(Received, FIND_RECEIVED, received_id=received_id)
 
 
+LOCK_LETTER = "SELECT state FROM email.letters WHERE id = $letter_id FOR UPDATE"
+
+
+async def lock_letter(tx: Transaction, letter_id: UUID) -> State | None:
+    """Return where a letter stands, after whoever changes it now has committed; None: there is none."""
+    return await tx.value(LOCK_LETTER, letter_id=letter_id)
+
+
+# What is `deferred` may have been taken by a server whose answer was lost.
 _TOLD = "id, template, org_id, user_id, address_hash, state, soft, version"
 UPDATE_BOUNCED = (
     """UPDATE email.letters SET state = 'bounced', soft = $soft, reason = $reason, version = version + 1, ended_at = $now
-    WHERE id = $letter_id AND state IN ('sent', 'delivered')
+    WHERE id = $letter_id AND state IN ('sent', 'delivered', 'deferred')
     RETURNING """
     + _TOLD
     + ", $status::text AS status"
@@ -97,8 +106,8 @@ async def update_bounced(tx: Transaction, letter_id: UUID, *, soft: bool, status
 
 
 UPDATE_COMPLAINED = (
-    """UPDATE email.letters SET state = 'complained', version = version + 1
-    WHERE id = $letter_id AND state IN ('sent', 'delivered')
+    """UPDATE email.letters SET state = 'complained', version = version + 1, ended_at = coalesce(ended_at, $now)
+    WHERE id = $letter_id AND state IN ('sent', 'delivered', 'deferred')
     RETURNING """
     + _TOLD
     + ", NULL::text AS status"
@@ -111,7 +120,8 @@ async def update_complained(tx: Transaction, letter_id: UUID) -> Recorded | None
 
 
 UPDATE_DELIVERED = """
-UPDATE email.letters SET state = 'delivered', version = version + 1 WHERE id = $letter_id AND state = 'sent'
+UPDATE email.letters SET state = 'delivered', version = version + 1, ended_at = coalesce(ended_at, $now)
+WHERE id = $letter_id AND state IN ('sent', 'deferred')
 """
 
 

@@ -1,5 +1,6 @@
-"""What tests of email share: a mail server, and templates of each lane."""
+"""What tests of email share: a mail server, DNS, and templates of each lane."""
 
+import base64
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -7,18 +8,26 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
-from api.engagement.email.contract import EmailCalls, LetterState, LetterTemplate, NewLetter
+from api.engagement.email.contract import EmailCalls, LetterState, LetterTemplate, NewLetter, ReplyRoute
 from api.engagement.email.delivery import transport
+from api.engagement.email.receiving import addresses, door, proof
+from api.engagement.email.sender import dns
 from api.engagement.email.template import sources, texts
 from cluster.base.ids import OrgId, UserId, new_id
 from cluster.base.settings import settings
 from cluster.data import read
 from cluster.people.calls import client
+from tests.api.engagement.email.dns_server import DnsServer, dns_server
 from tests.api.engagement.email.mail_server import MailServer, mail_server
 from tests.harness import Hub, School
 
 SOURCE = '<mj-title>News for {{ name }}</mj-title><mj-text>Dear {{ name }}, <a href="{{ url }}">read</a> &amp; smile</mj-text>'
+INBOUND_SECRET = "shared with the mail server of the school"
+PEOPLE = "people.example"
+"""The domain of those who answer letters."""
 LANES = {"email.way_in": "security", "email.note": "personal", "email.news": "bulk"}
 
 
@@ -101,3 +110,28 @@ async def make_due(id: UUID) -> None:
         await db.run("UPDATE email.letters SET due_at = now() WHERE id = $1", id)
         await db.run("UPDATE email.destinations SET due_at = now() WHERE due_at IS NOT NULL")
         await db.run("UPDATE hub.jobs SET due_at = now() WHERE kind LIKE 'email.deliver%' AND state = 'queued'")
+
+
+@pytest.fixture(scope="module")
+def key() -> tuple[bytes, str]:
+    """A key of the domain of people, and its record."""
+    made = rsa.generate_private_key(65537, 2048)
+    pem = made.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    )
+    der = made.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return pem, f"v=DKIM1; k=rsa; p={base64.b64encode(der).decode()}"
+
+
+@pytest.fixture
+def zone(monkeypatch: pytest.MonkeyPatch, key: tuple[bytes, str]) -> Iterator[DnsServer]:
+    """Take mail under a secret, offer a route, and have DNS asked of a server of the test."""
+    with dns_server() as (server, address):
+        server.records[f"s1._domainkey.{PEOPLE}"] = [key[1]]
+        named = replace(settings(), dns_server=address, inbound_secret=INBOUND_SECRET, authserv_id="mx.school.example")
+        for module in (dns, door, proof):
+            monkeypatch.setattr(module, "settings", lambda: named)
+        monkeypatch.setattr(addresses, "routes", lambda: {"talk": ReplyRoute(name="talk", title="Talk")})
+        monkeypatch.setattr("api.engagement.email.receiving.logic.routes", addresses.routes)
+        monkeypatch.setattr("api.engagement.email.letter.logic.routes", addresses.routes)
+        yield server
