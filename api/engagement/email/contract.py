@@ -30,6 +30,8 @@ State = Literal[
     "expired",
     "refused",
 ]
+Standing = State | Literal["held"]
+"""Where a letter stands, as people see it. `held`: it is queued, and its organization is suspended."""
 TemplateState = Literal["draft", "published", "retired"]
 SenderState = Literal["unverified", "verified", "failing"]
 SuppressionReason = Literal["bounced", "complained", "unsubscribed"]
@@ -229,6 +231,14 @@ class AddressAllowed:
     suppression_id: SuppressionId
     org_id: OrgId | None
     reason: LiftReason
+
+
+@job("email.let_go", attempts=20, timeout_s=120, lane="bulk")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LetGo:
+    """Lets letters to many go on that waited while their organization was suspended."""
+
+    org_id: OrgId
 
 
 @job("email.deliver_security", attempts=20, timeout_s=900, lane="quick", concurrency=2)

@@ -2,8 +2,9 @@
 
 from functools import partial
 
-from api.engagement.email.contract import DeliverBulk, DeliverPersonal, DeliverSecurity, Lane
+from api.engagement.email.contract import DeliverBulk, DeliverPersonal, DeliverSecurity, Lane, LetGo
 from api.engagement.email.delivery import logic as delivery
+from api.engagement.email.hold import logic as holds
 from api.engagement.email.letter import logic as letters
 from api.engagement.email.receiving import logic as receiving
 from api.engagement.email.sender import logic as senders
@@ -25,6 +26,11 @@ async def deliver_bulk(run: JobRun, args: DeliverBulk) -> None:
     await delivery.deliver(run.principal, "bulk")
 
 
+@perform(LetGo)
+async def let_go(run: JobRun, args: LetGo) -> None:
+    await in_batches(run, partial(holds.let_go, run.principal, args.org_id))
+
+
 @cron("email.wake", "* * * * *")
 async def wake(run: JobRun) -> None:
     """Have letters handed over that wait though no job does: the one that stood for them is dead."""
@@ -42,6 +48,7 @@ async def check_senders(run: JobRun) -> None:
 @cron("email.purge", "47 3 * * *", lane="bulk")
 async def purge(run: JobRun) -> None:
     """Delete addresses and words 7 days after a letter's end, and the rest after 90."""
+    await in_batches(run, partial(holds.expire, run.principal))
     await in_batches(run, partial(letters.delete_content, run.principal), limit=5000)
     await in_batches(run, partial(receiving.delete_words, run.principal), limit=5000)
     await in_batches(run, partial(receiving.delete_received, run.principal), limit=5000)

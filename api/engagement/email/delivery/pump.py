@@ -15,6 +15,7 @@ from uuid import UUID
 
 from api.engagement.email.contract import Lane, LetterId
 from api.engagement.email.delivery import store
+from api.engagement.email.delivery.gate import pass_gate
 from api.engagement.email.delivery.recorder import Recorder
 from api.engagement.email.delivery.store import Destination, Released, Tried, Waiting
 from api.engagement.email.delivery.transport import CONNECTIONS, Outgoing, RelayAway, Transport
@@ -102,6 +103,7 @@ class Pump:
     async def _take(self, limit: int) -> Sequence[tuple[Destination, list[Waiting], Writer]]:
         async with write(self._caller) as tx:
             taken = await store.update_taken(tx, self._lane, lease=self._lease, until=tx.now + LEASE, limit=limit)
+            taken = await pass_gate(tx, self._lane, taken, lease=self._lease)
             writer = await find_writer(tx, [letter for _, letters in taken for letter in letters])
             return [(destination, letters, writer) for destination, letters in taken]
 
@@ -163,7 +165,7 @@ def tried(letter: Waiting, outgoing: Outgoing, reply: Reply, now: datetime) -> T
     outcome = outcome_of(reply)
     due_at = retry_at(now, letter.attempts + 1)
     words = without_address(reply.text, outgoing.to)
-    over = outcome == "deferred" and due_at > letter.created_at + TRIED_FOR
+    over = outcome == "deferred" and due_at > (letter.tried_since or letter.created_at) + TRIED_FOR
     return Tried(
         letter_id=letter.id,
         state="bounced" if over else outcome,

@@ -38,6 +38,8 @@ class Waiting:
     attempts: int
     state: State
     created_at: datetime
+    tried_since: datetime | None
+    """From when its 48 hours count; None: from its creation."""
 
 
 TAKE_DESTINATIONS = """
@@ -70,7 +72,7 @@ LATERAL (
 ) AS taken
 WHERE letters.id = taken.id
 RETURNING letters.id, template, category, lane, locale, org_id, reply_route, source_id, letters.sender_domain, letters.domain,
-    sealed, attempts, state, created_at
+    sealed, attempts, state, created_at, tried_since
 """
 
 
@@ -185,6 +187,18 @@ WHERE id = ANY($ids::uuid[]) AND lease = $lease AND state = 'sending'
 async def update_given_back(tx: Transaction, ids: Sequence[LetterId], lease: UUID) -> None:
     """Let letters wait again that were taken and not tried."""
     await tx.run(UPDATE_GIVEN_BACK, ids=list(ids), lease=lease)
+
+
+UPDATE_POSTPONED = """
+UPDATE email.letters SET state = CASE WHEN attempts = 0 THEN 'queued' ELSE 'deferred' END, lease = NULL, due_at = $due_at,
+    version = version + 1
+WHERE id = ANY($ids::uuid[]) AND lease = $lease AND state = 'sending'
+"""
+
+
+async def update_postponed(tx: Transaction, ids: Sequence[LetterId], lease: UUID, due_at: datetime) -> None:
+    """Let letters wait until a time that were taken and not tried."""
+    await tx.run(UPDATE_POSTPONED, ids=list(ids), lease=lease, due_at=due_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,11 +13,12 @@ from api.engagement.email.contract import (
     LetterNotFound,
     LetterState,
     NewLetter,
-    State,
+    Standing,
     TemplateRefused,
     TooManyAtOnce,
 )
 from api.engagement.email.delivery.logic import JOBS, enqueue_delivery
+from api.engagement.email.hold import store as holds
 from api.engagement.email.letter import store
 from api.engagement.email.letter.content import Content, hash_of, hashes_of
 from api.engagement.email.letter.store import Accepted, Attempt, Letter
@@ -142,9 +143,15 @@ async def cancel(caller: Principal, ids: Sequence[UUID]) -> list[LetterState]:
     """
     _check_number(ids)
     async with write(caller) as tx:
-        await store.update_cancelled(tx, ids)
+        await _cancel(tx, ids)
         states = await store.list_states(tx, ids)
     return [states[id] for id in ids if id in states]
+
+
+async def _cancel(tx: Transaction, ids: Sequence[UUID]) -> int:
+    cancelled = await store.update_cancelled(tx, ids)
+    await holds.delete_held(tx, ids)
+    return cancelled
 
 
 async def stop(caller: Principal, letter_id: LetterId) -> Letter:
@@ -156,7 +163,7 @@ async def stop(caller: Principal, letter_id: LetterId) -> Letter:
     seen = await permitted(caller, "email:cancel", store.find_letter, letter_id, missing=LetterNotFound)
     if seen.state != "cancelled":
         async with write(caller, result=letter_id) as tx:
-            stopped = await store.update_cancelled(tx, [letter_id])
+            stopped = await _cancel(tx, [letter_id])
         if not stopped:
             raise LetterGone(f"it is {(await get_letter(caller, letter_id)).state}")
     return await get_letter(caller, letter_id)
@@ -178,7 +185,7 @@ async def list_letters(
     *,
     org_id: OrgId | None,
     ids: list[LetterId] | None,
-    states: list[State] | None,
+    states: list[Standing] | None,
     before: LetterId | None,
     limit: int,
 ) -> list[Letter]:
@@ -197,7 +204,7 @@ class Shown:
     subject: str
     text: str
     fields: dict[str, str]
-    state: State
+    state: Standing
     created_at: datetime
 
 

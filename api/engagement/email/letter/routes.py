@@ -7,7 +7,7 @@ from fastapi import Query
 from pydantic import Field
 from starlette.responses import Response
 
-from api.engagement.email.contract import Lane, LetterGone, LetterId, LetterNotFound, State
+from api.engagement.email.contract import Lane, LetterGone, LetterId, LetterNotFound, Standing
 from api.engagement.email.letter import logic
 from api.engagement.email.letter.logic import Shown
 from cluster.base.ids import OrgId, UserId
@@ -27,7 +27,7 @@ class LetterView(View):
     user_id: UserId | None
     organization_id: Annotated[OrgId | None, Field(validation_alias="org_id")]
     domain: str
-    state: State
+    state: Standing
     reason: str | None
     attempts: int
     created_at: datetime
@@ -56,7 +56,7 @@ async def list_letters(
     paging: Paging,
     organization_id: OrgId | None = None,
     id: Several[LetterId] = None,
-    state: Annotated[Several[State], Query(description="How they stand")] = None,
+    state: Annotated[Several[Standing], Query(description="How they stand")] = None,
 ) -> Page[LetterView]:
     """List the letters of organizations that the caller administrates, newest first."""
     after = paging.after(organization_id=organization_id, id=id, state=state)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from api.engagement.email.contract import Lane, LetterId, LetterState, ReplyTo, State
+from api.engagement.email.contract import Lane, LetterId, LetterState, ReplyTo, Standing
 from cluster.base.ids import OrgId, UserId
 from cluster.data import Connection, Transaction
 from cluster.people.access import Guarded, Reach
@@ -21,7 +21,7 @@ class Letter:
     user_id: UserId | None
     org_id: OrgId | None
     domain: str
-    state: State
+    state: Standing
     reason: str | None
     attempts: int
     version: int
@@ -108,7 +108,10 @@ async def upsert_destinations(tx: Transaction, waiting: set[tuple[Lane, str, str
     )
 
 
-LIST_STATES = "SELECT id, state, reason FROM email.letters WHERE id = ANY($ids::uuid[]) LIMIT 1000"
+LIST_STATES = """
+SELECT id, CASE state WHEN 'held' THEN 'queued' ELSE state END AS state, reason FROM email.letters
+WHERE id = ANY($ids::uuid[]) LIMIT 1000
+"""
 
 
 async def list_states(db: Connection, ids: Sequence[UUID]) -> dict[UUID, LetterState]:
@@ -117,7 +120,7 @@ async def list_states(db: Connection, ids: Sequence[UUID]) -> dict[UUID, LetterS
 
 UPDATE_CANCELLED = """
 UPDATE email.letters SET state = 'cancelled', ended_at = $now, version = version + 1
-WHERE id = ANY($ids::uuid[]) AND state IN ('queued', 'deferred')
+WHERE id = ANY($ids::uuid[]) AND state IN ('queued', 'deferred', 'held')
 """
 
 
@@ -153,7 +156,7 @@ async def list_letters(
     *,
     org_id: OrgId | None,
     ids: list[LetterId] | None,
-    states: list[State] | None,
+    states: list[Standing] | None,
     before: LetterId | None,
     limit: int,
 ) -> list[Letter]:
@@ -189,7 +192,7 @@ class Mailed:
     category: str | None
     org_id: OrgId | None
     source_id: UUID | None
-    state: State
+    state: Standing
     sealed: bytes
     created_at: datetime
 
