@@ -13,6 +13,8 @@ from cluster.people.notices import NoticeSource, NoticeText, Reader, only, same_
 from cluster.people.topics import After, Standing, TopicMessage, TopicSource
 from cluster.people.wording import worded
 
+_STOPPED = "notification.announcement_stopped"
+
 
 class Calls(TopicSource, NoticeSource):
     async def standing(self, topic: str, ids: list[UUID]) -> list[Standing]:  # noqa: ARG002
@@ -41,12 +43,43 @@ class Calls(TopicSource, NoticeSource):
         ]
 
     async def recipients(self, notice: str, event: dict[str, Any], after: UUID | None, limit: int) -> list[UserId]:  # noqa: ARG002
+        if notice == _STOPPED:
+            return only(await _deprived(AnnouncementId(UUID(event["announcement_id"]))), after)
         return only(event["user_id"] if event["hard"] else None, after)
 
     async def texts(self, notice: str, event: dict[str, Any], readers: list[Reader]) -> list[NoticeText]:
         if notice in (ending.COURSE, ending.ORGANIZATION):
             return await _announced(AnnouncementId(UUID(event["announcement_id"])), readers)
+        if notice == _STOPPED:
+            return await _stopped(AnnouncementId(UUID(event["announcement_id"])), readers)
         return worded("notification", notice, readers, url="/account")
+
+
+async def _deprived(announcement_id: AnnouncementId) -> str | None:
+    """Return who scheduled an announcement that was not sent because they may not announce there any more."""
+    async with read() as db:
+        found = await announcements.find_announcement(db, announcement_id)
+    if found is None or found.stop_reason is None:
+        return None
+    sender = found.sent_by or found.created_by
+    return None if sender is None else str(sender)
+
+
+async def _stopped(announcement_id: AnnouncementId, readers: list[Reader]) -> list[NoticeText]:
+    async with read() as db:
+        found = await announcements.find_announcement(db, announcement_id)
+    if found is None or found.stop_reason is None:
+        # Somebody else has sent it since.
+        return []
+    return worded(
+        "notification",
+        _STOPPED,
+        readers,
+        url="/notifications",
+        org_id=found.org_id,
+        course_id=found.course_id,
+        announcement=found.title,
+    )
 
 
 async def _announced(announcement_id: AnnouncementId, readers: list[Reader]) -> list[NoticeText]:

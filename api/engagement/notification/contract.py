@@ -17,6 +17,8 @@ AnnouncementId = NewType("AnnouncementId", UUID)
 
 State = Literal["unread", "read", "archived"]
 AnnouncementState = Literal["draft", "scheduled", "sending", "sent", "stopped", "withdrawn"]
+StopReason = Literal["right_ended"]
+"""Why an announcement was stopped that nobody stopped."""
 Category = Literal["learning", "teaching", "community", "account", "security", "announcement", "marketing"]
 AwayChannel = Literal["push", "mail", "sms"]
 """Channels beside the inbox."""

@@ -3,7 +3,7 @@
 from api.core.auth.contract import EmailVerified, SessionEnded
 from api.engagement.email.contract import LetterBounced, LetterUnsubscribed
 from api.engagement.notification.announcement import process as announcements
-from api.engagement.notification.contract import AnnouncementSent
+from api.engagement.notification.contract import AnnouncementSent, AnnouncementStopped
 from api.engagement.notification.delivery import store as deliveries
 from api.engagement.notification.device import store as devices
 from api.engagement.notification.preference import store as preferences
@@ -21,14 +21,21 @@ async def on_occasion(tx: Transaction, envelope: Envelope, event: object) -> Non
     await spreading.begin(tx, envelope, notices_of(type(event)))
 
 
-for _event in dict.fromkeys(notice.event for notice in offers(Notice) if notice.event is not AnnouncementSent):
-    on(_event)(on_occasion)
+for _event in dict.fromkeys(notice.event for notice in offers(Notice)):
+    if _event not in (AnnouncementSent, AnnouncementStopped):
+        on(_event)(on_occasion)
 
 
 @on(AnnouncementSent)
 async def on_announcement_sent(tx: Transaction, envelope: Envelope, event: AnnouncementSent) -> None:
     """Begin to tell its people, unless it was stopped meanwhile."""
     await announcements.begin(tx, envelope, event)
+
+
+@on(AnnouncementStopped)
+async def on_announcement_stopped(tx: Transaction, envelope: Envelope, event: AnnouncementStopped) -> None:
+    """Tell who scheduled it, when nobody stopped it."""
+    await announcements.tell_of_stop(tx, envelope, event)
 
 
 @on(SessionEnded)

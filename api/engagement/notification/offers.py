@@ -6,7 +6,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from api.engagement.email.contract import LetterBounced, LetterTemplate
-from api.engagement.notification.contract import AnnouncementSent, Category, Pace
+from api.engagement.notification.contract import AnnouncementSent, AnnouncementStopped, Category, Pace
 from cluster.people.access import Permission
 from cluster.people.calls import Answers
 from cluster.people.notices import Channel, Notice, NoticeSource
@@ -70,6 +70,13 @@ OFFERS = (
         event=AnnouncementSent,
         category="announcement",
         audience="members",
+    ),
+    Notice(
+        name="notification.announcement_stopped",
+        title="What you wanted to announce was not sent, because you may not announce there any more",
+        event=AnnouncementStopped,
+        category="teaching",
+        severity="high",
     ),
     LetterTemplate(name="notification.one", title="One notification", lane="personal", fields=("title", "body", "url")),
     LetterTemplate(

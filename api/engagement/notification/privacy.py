@@ -41,6 +41,17 @@ PERSONAL_DATA = (
         merge="move",
     ),
     PersonalData(
+        table="notification.announcements",
+        person="sent_by",
+        columns=("sent_by", "send_at", "sent_at"),
+        purpose="tells an organization who had something announced to its people",
+        kept="a year after it was sent",
+        erasure="clear",
+        clear_to={"sent_by": None},
+        organization="org_id",
+        merge="move",
+    ),
+    PersonalData(
         table="notification.people",
         person="user_id",
         columns=("user_id", "seq", "unread"),

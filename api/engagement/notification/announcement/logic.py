@@ -25,14 +25,12 @@ from api.engagement.notification.inbox.logic import get_notification
 from api.learning.course.contract import CourseCalls, CourseId, RunId
 from cluster.base.ids import OrgId, new_id
 from cluster.base.principal import Principal
-from cluster.base.problems import Stale
+from cluster.base.problems import Forbidden, NotFound, Stale
 from cluster.data import Transaction, read, write
 from cluster.events import emit
 from cluster.jobs import cancel_jobs, enqueue
 from cluster.people.access import named, permit, reach_of, within
 from cluster.people.calls import client
-
-_TOLD = ("sending", "sent", "stopped")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,10 +61,11 @@ async def create_announcement(caller: Principal, place: Place, *, title: str, te
             title=title,
             text=text,
             state="draft",
+            created_by=caller.id,
             created_at=tx.now,
             updated_at=tx.now,
         )
-        await store.insert_announcement(tx, announcement, caller.id)
+        await store.insert_announcement(tx, announcement)
     return announcement
 
 
@@ -140,7 +139,7 @@ async def change_announcement(
             raise Stale(present.version)
         if present.state == "withdrawn":
             raise AnnouncementStateConflict("write a new one")
-        is_told = present.state in _TOLD
+        is_told = present.sent_at is not None
         changed = await _update(tx, replace(present, **changes, revised=present.revised or is_told))
         if is_told:
             _tell(tx, AnnouncementRevised, changed)
@@ -151,16 +150,17 @@ async def change_announcement(
 async def send_announcement(
     caller: Principal, announcement_id: AnnouncementId, send_at: datetime | None
 ) -> Announcement:
-    """Tell its people, now or at a time; a later call moves that time.
+    """Tell its people, now or at a time; a later call moves that time. Then the caller's right is asked again.
 
     Raises:
-        AnnouncementStateConflict: it was sent or withdrawn.
+        AnnouncementStateConflict: it was sent, stopped midway or withdrawn.
     """
     await _permitted(caller, "write", announcement_id)
     async with write(caller, result=announcement_id) as tx:
         present = await _lock(tx, announcement_id)
-        if present.state not in ("draft", "scheduled"):
+        if present.state not in ("draft", "scheduled") and present.stop_reason is None:
             raise AnnouncementStateConflict(f"it is {present.state}: write a new one")
+        present = replace(present, sent_by=caller.id, stop_reason=None)
         if send_at is None or send_at <= tx.now:
             await send(tx, present)
         else:
@@ -174,6 +174,43 @@ async def send(tx: Transaction, present: Announcement) -> None:
     """Send a locked announcement."""
     cancel_jobs(tx, Announce, Announce.dedupe(present.id))
     _tell(tx, AnnouncementSent, await _update(tx, replace(present, state="sending", sent_at=tx.now)))
+
+
+async def send_if_still_permitted(platform: Principal, found: Announcement) -> bool:
+    """Send a scheduled announcement if it is due, or stop it when who scheduled it may not announce there any more.
+
+    Return False when it was changed since it was read; then nothing is done.
+    """
+    entitled = await _is_entitled(found)
+    async with write(platform) as tx:
+        present = await store.lock_announcement(tx, found.id)
+        if present is None or present.version != found.version:
+            return False
+        if present.send_at is None or present.send_at > tx.now:
+            return True
+        if entitled:
+            await send(tx, present)
+        else:
+            await _end(tx, replace(present, state="stopped", stop_reason="right_ended"), AnnouncementStopped)
+    return True
+
+
+async def _is_entitled(found: Announcement) -> bool:
+    """Ask the owners of the relations whether who scheduled it may announce there now."""
+    sender = found.sent_by or found.created_by
+    if sender is None:
+        # The account was erased.
+        return False
+    try:
+        await permit(
+            Principal(kind="person", id=sender),
+            _permission("write", found.course_id),
+            within(org_id=found.org_id, course_id=found.course_id, run_id=found.run_id),
+            fresh=True,
+        )
+    except (Forbidden, NotFound):
+        return False
+    return True
 
 
 async def stop_announcement(caller: Principal, announcement_id: AnnouncementId) -> Announcement:

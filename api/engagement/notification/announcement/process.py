@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 from api.engagement.notification.announcement import ending, logic, store, text
-from api.engagement.notification.contract import AnnouncementId, AnnouncementSent
+from api.engagement.notification.contract import AnnouncementId, AnnouncementSent, AnnouncementStopped
 from api.engagement.notification.inbox import logic as inboxes
 from api.engagement.notification.spreading import logic as spreading
-from api.engagement.notification.spreading.notices import offered
+from api.engagement.notification.spreading.notices import notices_of, offered
 from cluster.base.ids import UserId
 from cluster.base.principal import Principal
 from cluster.data import Transaction, read, write
@@ -17,12 +17,14 @@ _PAGE = 500
 
 
 async def announce(platform: Principal, announcement_id: AnnouncementId) -> None:
-    """Send what is scheduled and due."""
-    async with write(platform) as tx:
-        present = await store.lock_announcement(tx, announcement_id)
-        if present is None or present.state != "scheduled" or present.send_at is None or present.send_at > tx.now:
+    """Send what is scheduled and due, if who scheduled it may still announce there."""
+    while True:
+        async with read() as db:
+            found = await store.find_announcement(db, announcement_id)
+        if found is None or found.state != "scheduled":
             return
-        await logic.send(tx, present)
+        if await logic.send_if_still_permitted(platform, found):
+            return
 
 
 async def begin(tx: Transaction, envelope: Envelope, event: AnnouncementSent) -> None:
@@ -33,6 +35,13 @@ async def begin(tx: Transaction, envelope: Envelope, event: AnnouncementSent) ->
     name = ending.COURSE if present.course_id else ending.ORGANIZATION
     [occasion_id] = await spreading.begin(tx, envelope, [offered()[name].notice])
     await store.update_announcement(tx, replace(present, occasion_id=occasion_id))
+
+
+async def tell_of_stop(tx: Transaction, envelope: Envelope, event: AnnouncementStopped) -> None:
+    """Begin to tell who scheduled it that it was not sent."""
+    present = await store.find_announcement(tx, event.announcement_id)
+    if present is not None and present.stop_reason is not None:
+        await spreading.begin(tx, envelope, notices_of(AnnouncementStopped))
 
 
 async def follow(run: JobRun, announcement_id: AnnouncementId) -> None:

@@ -19,6 +19,7 @@ from api.engagement.notification.contract import (
     AnnouncementStateConflict,
     NotificationId,
     NotificationNotFound,
+    StopReason,
 )
 from api.learning.course.contract import CourseId, RunId
 from cluster.base.ids import OrgId
@@ -69,7 +70,11 @@ class Sending(Body):
 
 
 class AnnouncementView(View):
-    """An announcement. `told`: how many people have it so far; `text`: Markdown."""
+    """An announcement. `told`: how many people have it so far; `text`: Markdown.
+
+    `stop_reason`: why it was stopped when nobody did; it may be sent again.
+    `right_ended`: who scheduled it may not announce there any more.
+    """
 
     id: AnnouncementId
     organization_id: OrganizationId
@@ -78,6 +83,7 @@ class AnnouncementView(View):
     title: str
     text: str
     state: AnnouncementState
+    stop_reason: StopReason | None
     send_at: datetime | None
     sent_at: datetime | None
     told: int
@@ -159,7 +165,10 @@ async def change_announcement(
 async def send_announcement(
     caller: Caller, announcement_id: AnnouncementId, sending: Sending, response: Response
 ) -> AnnouncementView:
-    """Tell everybody whom it concerns, now or at a time. Each is told once."""
+    """Tell everybody whom it concerns, now or at a time. Each is told once.
+
+    At that time it is asked again whether who scheduled it may announce there; if not, it stops, and they are told so.
+    """
     return await ANNOUNCEMENT.once(response, caller, logic.send_announcement(caller, announcement_id, sending.send_at))
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from api.engagement.notification.contract import AnnouncementId, AnnouncementState, NotificationId
+from api.engagement.notification.contract import AnnouncementId, AnnouncementState, NotificationId, StopReason
 from cluster.base.ids import OrgId, UserId
 from cluster.data import Connection, Transaction
 from cluster.people.access import Guarded, Reach
@@ -13,7 +13,10 @@ from cluster.people.access import Guarded, Reach
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Announcement:
-    """A text to the learners of a run or a course, or to the members of an organization. `told`: how many so far."""
+    """A text to the learners of a run or a course, or to the members of an organization.
+
+    `told`: how many so far. `sent_by`: who last asked to send it, and whose right counts when it is sent; None: its author.
+    """
 
     id: AnnouncementId
     org_id: OrgId
@@ -22,6 +25,9 @@ class Announcement:
     title: str
     text: str
     state: AnnouncementState
+    stop_reason: StopReason | None = None
+    created_by: UserId | None = None
+    sent_by: UserId | None = None
     send_at: datetime | None = None
     sent_at: datetime | None = None
     revised: bool = False
@@ -32,10 +38,11 @@ class Announcement:
     updated_at: datetime
 
 
-_COLUMNS = """id, org_id, course_id, run_id, title, text, state, send_at, sent_at, revised, occasion_id, told, version,
-    created_at, updated_at"""
-_ANNOUNCEMENT = """SELECT a.id, a.org_id, a.course_id, a.run_id, a.title, a.text, a.state, a.send_at, a.sent_at, a.revised,
-    a.occasion_id, greatest(a.told, coalesce(o.told, 0)) AS told, a.version, a.created_at, a.updated_at
+_COLUMNS = """id, org_id, course_id, run_id, title, text, state, stop_reason, created_by, sent_by, send_at, sent_at, revised,
+    occasion_id, told, version, created_at, updated_at"""
+_ANNOUNCEMENT = """SELECT a.id, a.org_id, a.course_id, a.run_id, a.title, a.text, a.state, a.stop_reason, a.created_by, a.sent_by,
+    a.send_at, a.sent_at, a.revised, a.occasion_id,
+    greatest(a.told, coalesce(o.told, 0)) AS told, a.version, a.created_at, a.updated_at
 FROM notification.announcements a LEFT JOIN notification.occasions o ON o.id = a.occasion_id """
 
 FIND_ANNOUNCEMENT = _ANNOUNCEMENT + "WHERE a.id = $announcement_id"
@@ -103,8 +110,8 @@ VALUES ($id, $org_id, $course_id, $run_id, $title, $text, $state, $created_by, $
 """
 
 
-async def insert_announcement(tx: Transaction, announcement: Announcement, created_by: UserId | None) -> None:
-    await tx.run(INSERT_ANNOUNCEMENT, announcement, created_by=created_by)
+async def insert_announcement(tx: Transaction, announcement: Announcement) -> None:
+    await tx.run(INSERT_ANNOUNCEMENT, announcement)
 
 
 LOCK_ANNOUNCEMENT = "SELECT " + _COLUMNS + " FROM notification.announcements WHERE id = $announcement_id FOR UPDATE"
@@ -115,8 +122,9 @@ async def lock_announcement(tx: Transaction, announcement_id: AnnouncementId) ->
 
 
 UPDATE_ANNOUNCEMENT = """
-UPDATE notification.announcements SET title = $title, text = $text, state = $state, send_at = $send_at, sent_at = $sent_at,
-    revised = $revised, occasion_id = $occasion_id, version = version + 1, updated_at = $now
+UPDATE notification.announcements SET title = $title, text = $text, state = $state, stop_reason = $stop_reason,
+    sent_by = $sent_by, send_at = $send_at, sent_at = $sent_at, revised = $revised,
+    occasion_id = $occasion_id, version = version + 1, updated_at = $now
 WHERE id = $id RETURNING version
 """
 

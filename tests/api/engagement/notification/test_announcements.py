@@ -8,11 +8,13 @@ from uuid import UUID
 
 import pytest
 
+from api.engagement.notification.announcement import logic as announcing
 from api.engagement.notification.announcement.text import html_of, inbox_body, plain_of
 from api.engagement.notification.calls import Calls
 from api.engagement.notification.contract import Announce, AnnouncementId
 from api.engagement.notification.spreading import logic as spreading
 from api.engagement.notification.spreading import notices
+from cluster.base.problems import Unavailable
 from cluster.data import Transaction, read, write
 from cluster.people.topics import After
 from tests.api.engagement.notification.conftest import (
@@ -89,13 +91,95 @@ async def test_what_is_scheduled_goes_at_its_time_and_can_be_called_back(hub: Hu
         assert await db.value(waiting, Announce.dedupe(AnnouncementId(UUID(announcement["id"])))) == 0
 
     await act(published.owner, announcement, "send", {"send_at": at})
+    await run_out(hub, announcement)
+
+    assert await titles(person) == ["No lesson on Friday", "You are enrolled in Algebra"]
+    assert done(await published.owner.get(f"{PATH}/{announcement['id']}"))["state"] == "sent"
+
+
+async def run_out(hub: Hub, announcement: dict[str, Any]) -> None:
+    """Let the time come for which an announcement is scheduled."""
     async with read() as db:
         await db.run("UPDATE notification.announcements SET send_at = now() WHERE id = $1", UUID(announcement["id"]))
     await hub.due_now(f"announce:{announcement['id']}")
     await hub.settle()
 
-    assert await titles(person) == ["No lesson on Friday", "You are enrolled in Algebra"]
-    assert done(await published.owner.get(f"{PATH}/{announcement['id']}"))["state"] == "sent"
+
+async def test_what_is_scheduled_stops_when_its_sender_lost_the_right(hub: Hub, published: Draft) -> None:
+    owner, pupil, teacher = published.owner, await learner(hub, published), await hub.person("teacher")
+    staff = f"{published.path}/staff/{teacher.id}"
+    done(await owner.put(staff, {"role": "instructor"}))
+    await hub.settle()
+    new = {"course_id": published.id, "title": "No lesson on Friday", "text": ""}
+    announcement = done(await teacher.post(PATH, new), 201)
+    tomorrow = {"send_at": (datetime.now(UTC) + timedelta(days=1)).isoformat()}
+    assert (await act(teacher, announcement, "send", tomorrow))["stop_reason"] is None
+    done(await owner.delete(staff), 204)
+    await hub.settle()
+
+    await run_out(hub, announcement)
+
+    path = f"{PATH}/{announcement['id']}"
+    shown = done(await owner.get(path))
+    assert (shown["state"], shown["stop_reason"], shown["sent_at"]) == ("stopped", "right_ended", None)
+    assert "No lesson on Friday" not in await titles(pupil)
+    [told, *_] = await inbox(teacher)
+    assert (told["title"], told["body"], told["course_id"]) == (
+        "Not sent: No lesson on Friday",
+        "You may not announce there any more. Somebody who may can send it.",
+        published.id,
+    )
+    assert (await titles(owner)).count(told["title"]) == 0
+    problem(await teacher.post(f"{path}/send", {}), 404)
+
+    again = await act(owner, announcement, "send", {})
+    await hub.settle()
+
+    assert (again["state"], again["stop_reason"]) == ("sending", None)
+    assert (await titles(pupil)).count("No lesson on Friday") == 1
+
+
+async def test_what_is_scheduled_goes_by_the_right_of_who_scheduled_it(hub: Hub, published: Draft) -> None:
+    owner, pupil, teacher = published.owner, await learner(hub, published), await hub.person("teacher")
+    staff = f"{published.path}/staff/{teacher.id}"
+    done(await owner.put(staff, {"role": "instructor"}))
+    await hub.settle()
+    new = {"course_id": published.id, "title": "No lesson on Friday", "text": ""}
+    announcement = done(await teacher.post(PATH, new), 201)
+    tomorrow = {"send_at": (datetime.now(UTC) + timedelta(days=1)).isoformat()}
+    await act(teacher, announcement, "send", tomorrow)
+    await act(owner, announcement, "send", tomorrow)
+    done(await owner.delete(staff), 204)
+    await hub.settle()
+
+    await run_out(hub, announcement)
+
+    assert (await titles(pupil)).count("No lesson on Friday") == 1
+    assert done(await owner.get(f"{PATH}/{announcement['id']}"))["stop_reason"] is None
+
+
+async def test_a_right_that_cannot_be_asked_for_stops_nothing(
+    hub: Hub, published: Draft, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pupil = await learner(hub, published)
+    announcement = await draft_of(published)
+    tomorrow = {"send_at": (datetime.now(UTC) + timedelta(days=1)).isoformat()}
+    await act(published.owner, announcement, "send", tomorrow)
+    asked = list[object]()
+
+    async def away(*args: object, **_: object) -> None:
+        asked.append(args)
+        raise Unavailable("away")
+
+    monkeypatch.setattr(announcing, "permit", away)
+    await run_out(hub, announcement)
+    assert len(asked) == 1
+    assert done(await published.owner.get(f"{PATH}?id={announcement['id']}"))["items"][0]["state"] == "scheduled"
+
+    monkeypatch.undo()
+    await run_out(hub, announcement)
+
+    assert (await titles(pupil)).count("No lesson on Friday") == 1
 
 
 async def test_a_stop_midway_lets_nobody_further_be_told(
