@@ -19,7 +19,7 @@ from api.analytics.search.hits import Hit, hit_of
 from api.analytics.search.indexing import process
 from api.analytics.search.kinds import Kind, kinds
 from api.analytics.search.offers import SYNONYMS
-from api.analytics.search.pin.kept import pinned
+from api.analytics.search.pin.kept import begun, pinned
 from api.analytics.search.store import Generation
 from cluster.base.away import is_away
 from cluster.base.ids import OrgId
@@ -33,7 +33,8 @@ from cluster.people.org_settings import setting
 _LIMIT_S = 5.0
 _ROUNDS = 5
 """How often more is read for a page, of which sources refuse what was found."""
-_LANGUAGE_AND_KIND = ("kind", "language")
+_MOST_PINNED = 3
+"""Above suggestions: as many as stand above answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,9 +217,17 @@ async def similar(caller: Principal, document: Named, limit: int) -> list[Hit]:
 
 
 async def suggest(
-    caller: Principal, text: str, filters: Filters, *, only: Sequence[str] | None, limit: int
+    caller: Principal,
+    text: str,
+    filters: Filters,
+    *,
+    only: Sequence[str] | None,
+    limit: int,
+    reads: str | None = None,
 ) -> list[Hit]:
     """Find titles that begin like what was typed so far, among those that the caller may see.
+
+    What is pinned for questions that begin so stands first.
 
     Raises:
         KindUnknown, NothingAsked, Unavailable
@@ -227,8 +236,13 @@ async def suggest(
     rights = await _rights(caller, _chosen(only, filters))
     if not rights:
         return []
+    pins = await begun(filters.org_id or caller.bound_org, question, reads)
+    asks = _Asks(caller, question, rights, filters, (), {}, pins, limit)
+    first = [replace(hit, pinned=True) for hit in (await asks.named(pins))[:_MOST_PINNED]]
     answer = await _ask(list(rights), suggest_body(question, rights, filters, size=limit))
-    return await _verified(caller, [hit_of(hit) for hit in answer["hits"]["hits"]])
+    above = {(hit.kind, hit.id) for hit in first}
+    others = await _verified(caller, [hit_of(hit) for hit in answer["hits"]["hits"]])
+    return [*first, *(hit for hit in others if (hit.kind, hit.id) not in above)][:limit]
 
 
 async def list_indexes(caller: Principal, kind: str) -> list[Generation]:

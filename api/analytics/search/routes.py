@@ -68,12 +68,13 @@ class Results(BaseModel):
 
 
 class SuggestionView(View):
-    """A title that begins like what was typed."""
+    """A title that begins like what was typed, or one that was pinned."""
 
     kind: str
     id: UUID
     title: str
     url: str
+    pinned: Annotated[bool, Field(description="The organization pinned it for what was typed.")] = False
 
 
 class Suggestions(BaseModel):
@@ -132,9 +133,10 @@ async def suggest(
     kind: Several[KindName] = None,
     organization_id: OrgId | None = None,
     limit: Annotated[int, Query(ge=1, le=20)] = 10,
+    reads: http.Language = None,
 ) -> Suggestions:
-    """Suggest titles that the caller may see."""
-    hits = await logic.suggest(caller, q, Filters(org_id=organization_id), only=kind, limit=limit)
+    """Suggest titles that the caller may see; first what the organization pinned for questions that begin like this."""
+    hits = await logic.suggest(caller, q, Filters(org_id=organization_id), only=kind, limit=limit, reads=reads)
     return Suggestions(items=[SuggestionView.of(hit) for hit in hits])
 
 

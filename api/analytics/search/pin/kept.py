@@ -15,6 +15,8 @@ from cluster.signals.kept import Kept
 _Pins = Mapping[tuple[str, str | None], Sequence[Named]]
 """By question and language."""
 
+_MOST_BEGUN = 30
+"""Pinned documents that are looked at for what was typed so far: one may not see all of them."""
 _TTL_S = 30.0
 _MAX_BROADCAST_AGE_S = 5.0
 _kept: Kept[OrgId, _Pins] = Kept(
@@ -40,17 +42,34 @@ def primary(language: str | None) -> str | None:
 async def pinned(org_id: OrgId | None, question: Question, language: str | None) -> Sequence[Named]:
     """Return what is pinned for a question; nobody finds nothing because that cannot be told now."""
     query = normal(question)
-    if org_id is None or not query:
-        return ()
+    pins = await _pins(org_id) if query else {}
+    return _chosen(pins, query, language)
+
+
+async def begun(org_id: OrgId | None, question: Question, language: str | None) -> Sequence[Named]:
+    """Return what is pinned for questions that begin like what was typed so far: for the shortest of them first."""
+    typed = normal(question)
+    pins = await _pins(org_id) if typed else {}
+    queries = sorted({query for query, _ in pins if query.startswith(typed)})
+    found = [document for query in sorted(queries, key=len) for document in _chosen(pins, query, language)]
+    return list(dict.fromkeys(found))[:_MOST_BEGUN]
+
+
+async def _pins(org_id: OrgId | None) -> _Pins:
+    if org_id is None:
+        return {}
 
     async def load() -> _Pins:
         async with read() as db:
             return {(pin.query, pin.language): pin.documents for pin in await store.list_pins(db, org_id)}
 
     try:
-        pins = await _kept.get(org_id, load)
+        return await _kept.get(org_id, load)
     except Unavailable:
-        return ()
+        return {}
+
+
+def _chosen(pins: _Pins, query: str, language: str | None) -> Sequence[Named]:
     return pins.get((query, primary(language))) or pins.get((query, None), ())
 
 

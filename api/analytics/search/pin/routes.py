@@ -18,7 +18,8 @@ from api.analytics.search.contract import (
 )
 from api.analytics.search.pin import logic
 from cluster.base.ids import OrgId
-from cluster.http import Answer, Body, Caller, OrganizationId, Router, View
+from cluster.base.problems import Stale
+from cluster.http import Answer, Body, Caller, IfMatch, OrganizationId, Patch, Router, View
 
 router = Router("search")
 
@@ -28,21 +29,34 @@ class PinnedDocument(Body):
     id: UUID
 
 
+Question = Annotated[str, Field(min_length=1, max_length=200, description="The question.", examples=["term dates"])]
+OfLanguage = Annotated[
+    str | None,
+    Field(
+        pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$",
+        max_length=35,
+        description="For those who read this one (BCP 47; its region does not count); null: for all who have none.",
+        examples=["de"],
+    ),
+]
+Pinned = Annotated[list[PinnedDocument], Field(min_length=1, max_length=3)]
+
+
 class NewPin(Body):
     """Documents of the organization for a question, the first on top."""
 
     organization_id: OrgId
-    q: Annotated[str, Field(min_length=1, max_length=200, description="The question.", examples=["term dates"])]
-    language: Annotated[
-        str | None,
-        Field(
-            pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$",
-            max_length=35,
-            description="For those who read this one (BCP 47; its region does not count); null: for all who have none.",
-            examples=["de"],
-        ),
-    ] = None
-    documents: Annotated[list[PinnedDocument], Field(min_length=1, max_length=3)]
+    q: Question
+    language: OfLanguage = None
+    documents: Pinned
+
+
+class PinPatch(Patch):
+    """Changes of a pin."""
+
+    q: Question = ""
+    language: OfLanguage = None
+    documents: Pinned = []
 
 
 class PinnedView(View):
@@ -58,6 +72,7 @@ class PinView(View):
     query: Annotated[str, Field(description="The words of the question, without capitals and accents.")]
     language: str | None
     documents: list[PinnedView]
+    version: int
     created_at: datetime
 
 
@@ -65,7 +80,7 @@ class Pins(BaseModel):
     items: list[PinView]
 
 
-PIN = Answer(get=logic.get_pin, view=PinView, path="/v1/search-pins/{id}")
+PIN = Answer(get=logic.get_pin, view=PinView, etag="version", path="/v1/search-pins/{id}")
 
 
 @router.post("/v1/search-pins", status_code=201, raises=(NothingAsked, DocumentUnknown, PinExists, TooManyPins))
@@ -83,9 +98,21 @@ async def list_pins(caller: Caller, organization_id: OrgId) -> Pins:
 
 
 @router.get("/v1/search-pins/{id}", raises=(PinNotFound,))
-async def get_pin(caller: Caller, id: PinId) -> PinView:
+async def get_pin(caller: Caller, id: PinId, response: Response) -> PinView:
     """Return a pin."""
-    return PinView.of(await logic.get_pin(caller, id))
+    return PIN.show(response, await logic.get_pin(caller, id))
+
+
+@router.patch("/v1/search-pins/{id}", raises=(PinNotFound, NothingAsked, DocumentUnknown, PinExists, Stale))
+async def change_pin(caller: Caller, id: PinId, patch: PinPatch, version: IfMatch, response: Response) -> PinView:
+    """Change the question, the language or the documents of a pin."""
+    sent = patch.model_fields_set
+    changes = logic.Changes(
+        q=patch.q if "q" in sent else None,
+        language=(patch.language,) if "language" in sent else None,
+        documents=[Named(each.kind, each.id) for each in patch.documents] if "documents" in sent else None,
+    )
+    return await PIN.once(response, caller, logic.change_pin(caller, id, changes, version))
 
 
 @router.delete("/v1/search-pins/{id}", status_code=204, raises=(PinNotFound,))

@@ -21,6 +21,7 @@ class Pin:
     language: str | None
     kinds: Sequence[str]
     document_ids: Sequence[UUID]
+    version: int = 1
     created_at: datetime
 
     @property
@@ -28,11 +29,12 @@ class Pin:
         return [Named(kind, id) for kind, id in zip(self.kinds, self.document_ids, strict=True)]
 
 
-_COLUMNS = "id, org_id, query, language, kinds, document_ids, created_at"
+_COLUMNS = "id, org_id, query, language, kinds, document_ids, version, created_at"
 
 INSERT_PIN = (
-    """INSERT INTO search.pins (id, org_id, query, language, kinds, document_ids, created_at)
-    VALUES ($id, $org_id, $query, $language, $kinds, $document_ids, $created_at) ON CONFLICT DO NOTHING RETURNING """
+    """INSERT INTO search.pins (id, org_id, query, language, kinds, document_ids, version, created_at)
+    VALUES ($id, $org_id, $query, $language, $kinds, $document_ids, $version, $created_at)
+    ON CONFLICT DO NOTHING RETURNING """
     + _COLUMNS
 )
 
@@ -63,6 +65,30 @@ LIST_PINS = "SELECT " + _COLUMNS + " FROM search.pins WHERE org_id = $org_id ORD
 async def list_pins(db: Connection, org_id: OrgId) -> list[Pin]:
     """List all pins of an organization, by their questions."""
     return await db.all(Pin, LIST_PINS, org_id=org_id)
+
+
+LOCK_PIN = FIND_PIN + " FOR UPDATE"
+
+
+async def lock_pin(tx: Transaction, pin_id: PinId) -> Pin | None:
+    return await tx.maybe(Pin, LOCK_PIN, id=pin_id)
+
+
+# Whoever writes pins of an organization takes turns: another pin for the question is seen here, not by its index.
+UPDATE_PIN = (
+    """UPDATE search.pins AS mine SET query = $query, language = $language, kinds = $kinds, document_ids = $document_ids,
+        version = version + 1
+    WHERE id = $id AND NOT EXISTS (
+        SELECT FROM search.pins AS other WHERE other.org_id = mine.org_id AND other.query = $query
+            AND other.language IS NOT DISTINCT FROM $language AND other.id <> mine.id)
+    RETURNING """
+    + _COLUMNS
+)
+
+
+async def update_pin(tx: Transaction, pin: Pin) -> Pin | None:
+    """Keep what a pin is now, as its next version; None: its question has another pin in this language."""
+    return await tx.maybe(Pin, UPDATE_PIN, pin)
 
 
 DELETE_PIN = "DELETE FROM search.pins WHERE id = $id"

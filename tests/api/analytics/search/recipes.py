@@ -1,5 +1,6 @@
 """How to ask each operation of search for something that it grants; see `tests.platform.recipes`."""
 
+from dataclasses import replace
 from itertools import count
 
 from cluster.data.opensearch import index_name, opensearch
@@ -57,6 +58,11 @@ async def _(world: World) -> Ask:
 async def _(world: World) -> Ask:
     await _pin(world)
     return Ask(by=world.owner, query={"organization_id": world.org_id})
+
+
+@recipe("search_change_pin")
+async def _(world: World) -> Ask:
+    return replace(await _pin(world), body={"q": f"Repinned {next(_number)}"}, headers={"If-Match": '"1"'})
 
 
 recipe("search_get_pin")(_pin)

@@ -1,15 +1,18 @@
 """Administrators put documents on top of a question's answers, for those who may see them."""
 
+from typing import Any
+
 import pytest
 
 from api.analytics.search.pin import logic
 from cluster.base.ids import new_id
 from tests.api.analytics.search.searching import Found
 from tests.api.analytics.search.test_finding import publish
-from tests.harness import Hub, School, done, problem
+from tests.harness import Hub, Person, School, done, problem
 
 pytestmark = pytest.mark.timeout(300)
 PINS = "/v1/search-pins"
+V1 = {"If-Match": '"1"'}
 
 
 async def pin(hub: Hub, school: School, q: str, *course_ids: str, language: str | None = None) -> str:
@@ -98,3 +101,89 @@ async def test_pins_are_refused_that_nobody_could_see(hub: Hub, found: Found, mo
     assert (kept["query"], kept["documents"]) == ("taken", new["documents"])
     problem(await elsewhere.owner.get(f"{PINS}/{kept['id']}"), 404, "pin-not-found")
     problem(await elsewhere.owner.delete(f"{PINS}/{kept['id']}"), 404, "pin-not-found")
+
+
+async def test_a_pin_is_changed_by_who_read_its_newest_version(hub: Hub, found: Found) -> None:
+    school, elsewhere = await hub.school(), await hub.school()
+    org = {"organization_id": str(school.org_id)}
+    one, other = [await publish(found, school, title=title) for title in ("Ferien", "Ferien zwei")]
+    taken = await pin(hub, school, "taken", one)
+    pin_id = await pin(hub, school, "holidays", one, language="de")
+    path = f"{PINS}/{pin_id}"
+    read = await school.owner.get(path)
+    assert (read.headers["ETag"], done(read)["version"]) == ('"1"', 1)
+    documents = [{"kind": "course", "id": other}]
+
+    changed = await school.owner.patch(path, {"q": "The Camps!", "language": None, "documents": documents}, headers=V1)
+    same = await school.owner.patch(path, {"q": "camps"}, headers={"If-Match": '"2"'})
+
+    expected = {"query": "camps", "language": None, "documents": documents, "version": 2}
+    assert expected.items() <= done(changed).items()
+    assert (changed.headers["ETag"], done(same)) == ('"2"', done(changed))
+    await hub.broadcasts_arrived()
+    assert (await found.ids(hub.guest, "camps", **org), await found.ids(hub.guest, "holidays", **org)) == ([other], [])
+    stale = problem(await school.owner.patch(path, {"q": "late"}, headers=V1), 412, "stale")
+    assert stale["current_version"] == 2
+    now = {"If-Match": '"2"'}
+    problem(await school.owner.patch(path, {"q": "late"}), 428)
+    refused = problem(await school.owner.patch(path, {"q": "Táken"}, headers=now), 409, "pin-exists")
+    assert refused["errors"][0]["pointer"] == "/q"
+    problem(await school.owner.patch(path, {"q": "-x"}, headers=now), 422, "nothing-asked")
+    problem(await school.owner.patch(path, {"q": None}, headers=now), 422, "invalid")
+    problem(await school.owner.patch(path, {"documents": []}, headers=now), 422, "invalid")
+    unknown = {"documents": [{"kind": "course", "id": str(new_id())}]}
+    problem(await school.owner.patch(path, unknown, headers=now), 422, "document-unknown")
+    problem(await elsewhere.owner.patch(path, {"q": "x"}, headers=now), 404, "pin-not-found")
+    done(await school.owner.patch(path, {"q": "taken", "language": "fr"}, headers=now))
+    done(await school.owner.delete(f"{PINS}/{taken}"), 204)
+
+
+async def test_of_two_editors_one_changes_the_pin(hub: Hub, found: Found) -> None:
+    school = await hub.school()
+    course = await publish(found, school, title="Ferien")
+    first, second = [await pin(hub, school, q, course) for q in ("one", "two")]
+
+    def change(pin_id: str, q: str) -> Any:
+        return school.owner.patch(f"{PINS}/{pin_id}", {"q": q}, headers=V1)
+
+    same_pin = await hub.at_once(change(first, "three"), change(first, "four"))
+    same_question = await hub.at_once(change(second, "five"), pin(hub, school, "six", course))
+    answers = await hub.at_once(
+        school.owner.patch(f"{PINS}/{second}", {"q": "seven"}, headers={"If-Match": '"2"'}),
+        school.owner.patch(f"{PINS}/{same_question[1]}", {"q": "seven"}, headers=V1),
+    )
+    deleted = await hub.at_once(school.owner.delete(f"{PINS}/{second}"), school.owner.delete(f"{PINS}/{second}"))
+
+    assert sorted(answer.status_code for answer in same_pin) == [200, 412]
+    assert done(same_question[0])["version"] == 2
+    assert sorted(answer.status_code for answer in answers) == [200, 409]
+    assert 204 in [answer.status_code for answer in deleted]
+    problem(await change(second, "eight"), 404, "pin-not-found")
+    kept = done(await school.owner.get(f"{PINS}?organization_id={school.org_id}"))["items"]
+    assert len({each["query"] for each in kept}) == len(kept) == 2
+
+
+async def test_suggestions_begin_with_what_is_pinned_for_the_question(hub: Hub, found: Found) -> None:
+    school, elsewhere = await hub.school(), await hub.school()
+    org = {"organization_id": str(school.org_id)}
+    fits = await publish(found, school, title="Termite nests")
+    office = await publish(found, school, title="Office hours", visibility="organization")
+    dates, german = [await publish(found, school, title=title) for title in ("Calendar", "Kalender")]
+    await pin(hub, school, "The term dates", office, dates)
+    await pin(hub, school, "term", dates, language="fr")
+    await pin(hub, school, "term dates", german, language="de-AT")
+
+    async def suggested(person: Person, q: str, language: str = "en", **query: Any) -> list[tuple[str, bool]]:
+        headers = {"Accept-Language": language}
+        answer = await person.get("/v1/search/-/suggest", params={"q": q, **org, **query}, headers=headers)
+        return [(item["id"], item["pinned"]) for item in done(answer)["items"]]
+
+    assert await suggested(school.owner, "tér") == [(office, True), (dates, True), (fits, False)]
+    assert await suggested(school.owner, "the Term d", limit=1) == [(office, True)]
+    assert await suggested(hub.guest, "ter") == [(dates, True), (fits, False)]
+    assert await suggested(hub.guest, "ter", "de") == [(german, True), (fits, False)]
+    assert await suggested(hub.guest, "ter", "fr") == [(dates, True), (fits, False)]
+    assert await suggested(hub.guest, "termi") == [(fits, False)]
+    assert await suggested(hub.guest, "term dates 2031") == []
+    assert await suggested(hub.guest, "term", kind="person") == []
+    assert await suggested(hub.guest, "term", organization_id=str(elsewhere.org_id)) == []
