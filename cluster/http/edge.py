@@ -20,7 +20,7 @@ from cluster.data.pool import borrower
 from cluster.http import compression, cors
 from cluster.http.admission import Admission, Kind, Limits, sign_ins
 from cluster.http.asgi import App, Headers, Message, Receive, Scope, Send
-from cluster.http.log import AccessLog, Entry
+from cluster.http.log import AccessLog, Entry, method_named
 from cluster.http.names import Names
 from cluster.http.passage import READING, Passage
 from cluster.http.rendering import problem_of, problem_response
@@ -205,7 +205,7 @@ class Edge:
     def _end(self, exchange: "Exchange", span: Any) -> None:
         exchange.leave()
         ended = time.perf_counter()
-        route, method = exchange.route(), exchange.method
+        route, method = exchange.route(), method_named(exchange.method)
         # Nothing sent: the client left before it could be.
         status = exchange.status or 499
         self._log.write(
