@@ -7,6 +7,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import AsyncExitStack
 from hmac import compare_digest
 from typing import Any
 
@@ -80,6 +81,8 @@ class ServiceHost:
         self._apps: dict[str, App] = {}
         self._paths: dict[str, App] = {}
         self._edge = Edge(self._dispatch, limits)
+        self._opened = AsyncExitStack()
+        """What `start` opened, and `stop` closes: of a host that never started, nothing."""
         self._warming: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -90,6 +93,7 @@ class ServiceHost:
         with registry.loading():
             name = f"web:{_label(self.services)}"
             await open_process(self.services, name=name, connections=WEB_CONNECTIONS, wait_s=self._wait_s)
+            self._opened.push_async_callback(close_process)
             for name in self.services:
                 service = table()[name]
                 routes = room(name, "routes")
@@ -100,8 +104,10 @@ class ServiceHost:
                 self._apps.update(dict.fromkeys(service.areas, app))
                 self._paths.update(dict.fromkeys(service.paths, app))
             await door.start()
+            self._opened.push_async_callback(door.stop)
             if self._edge.buckets is not None:
                 await self._edge.buckets.start()
+                self._opened.push_async_callback(self._edge.buckets.stop)
 
         gc.set_threshold(*GC_THRESHOLDS)
         self._warming = asyncio.create_task(warm_up(routers), name="warm-up")
@@ -119,14 +125,11 @@ class ServiceHost:
         return {"short": self._edge.admission.short, "streams": self._edge.admission.streams}
 
     async def stop(self) -> None:
-        """Let writes end, whose clients may have left, and close the process."""
+        """Let writes end, whose clients may have left, and close what was opened."""
         if self._warming is not None:
             self._warming.cancel()
         await self._edge.drained()
-        await door.stop()
-        if self._edge.buckets is not None:
-            await self._edge.buckets.stop()
-        await close_process()
+        await self._opened.aclose()
 
     async def healthy(self) -> None:
         """Return when this host can serve.

@@ -15,6 +15,12 @@ from cluster.base.telemetry import Trace
 _LOGGER = logging.getLogger("hub.access")
 _GATHER_S = 0.2
 _MAX_GATHERED = 500
+_METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "WEBSOCKET"})
+
+
+def method_named(method: str) -> str:
+    """Return a method as logs, metrics and traces name it: those that clients invent are all `OTHER`, or each would be kept."""
+    return method if method in _METHODS else "OTHER"
 
 
 class Entry(NamedTuple):

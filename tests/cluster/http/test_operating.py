@@ -10,6 +10,7 @@ import pytest
 
 from cluster import host as hosts
 from cluster.base.settings import settings
+from cluster.data import read
 from cluster.host import ServiceHost
 from cluster.http import Edge
 from cluster.http import edge as edges
@@ -123,23 +124,19 @@ async def test_health_answers_under_any_name_and_letters_do_not(path: str) -> No
     assert answered.status_code == (200 if path.endswith("health") else 421)
 
 
-async def test_stop_waits_for_writes_whose_client_left(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stop_waits_for_writes_whose_client_left() -> None:
     closed: list[bool] = []
 
     async def close() -> None:
         closed.append(gate.open.is_set())
 
-    async def go_on() -> None:
-        """The rules of the door are kept for the tests that follow in this process."""
-
     async def wait(scope: Any, receive: Any, send: Any) -> None:
         gate.entered.set()
         await gate.open.wait()
 
-    monkeypatch.setattr(hosts, "close_process", close)
-    monkeypatch.setattr(door, "stop", go_on)
     host = ServiceHost(())
     host._paths["/wait"] = wait  # pyright: ignore[reportPrivateUsage]
+    host._opened.push_async_callback(close)  # pyright: ignore[reportPrivateUsage]
     async with httpx.AsyncClient(transport=httpx.ASGITransport(host), base_url="http://localhost") as client:
         request = asyncio.create_task(client.post("/wait"))
         await asyncio.wait_for(gate.entered.wait(), 5)
@@ -152,3 +149,13 @@ async def test_stop_waits_for_writes_whose_client_left(monkeypatch: pytest.Monke
     await stopping
 
     assert closed == [True]
+
+
+async def test_a_host_that_never_started_stops_nothing_of_its_process() -> None:
+    rules = door.current()
+
+    await ServiceHost(()).stop()
+
+    assert door.current() is rules
+    async with read() as db:
+        assert await db.value("SELECT 1") == 1

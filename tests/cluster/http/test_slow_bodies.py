@@ -7,8 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 import httpx
 import pytest
 
-from cluster.http import Limits
-from cluster.http import edge as edges
+from cluster.http import Limits, exchange
 from tests.cluster.http.conftest import gate, new_edge
 from tests.cluster.http.serving import Raw, half_a_request, served
 from tests.harness import done, problem
@@ -65,7 +64,7 @@ async def test_one_address_holds_a_share_of_the_unfinished_bodies() -> None:
 
 @pytest.mark.parametrize("sent", [b"", b'{"title"'])
 async def test_a_body_that_does_not_come_is_408_and_closes(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(edges, "BODY_LIMIT_S", 0.2)
+    monkeypatch.setattr(exchange, "BODY_LIMIT_S", 0.2)
     edge = new_edge()
     async with served(edge) as port:
         raw = await Raw.connect(port)
@@ -88,7 +87,7 @@ async def test_a_body_that_does_not_come_is_408_and_closes(sent: bytes, monkeypa
 
 
 async def test_a_body_that_keeps_coming_may_take_longer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(edges, "BODY_LIMIT_S", 0.5)
+    monkeypatch.setattr(exchange, "BODY_LIMIT_S", 0.5)
     edge = new_edge()
     async with served(edge) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
 
@@ -101,7 +100,7 @@ async def test_a_body_that_keeps_coming_may_take_longer(monkeypatch: pytest.Monk
 
 
 async def test_an_upload_is_no_slow_body(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(edges, "BODY_LIMIT_S", 0.1)
+    monkeypatch.setattr(exchange, "BODY_LIMIT_S", 0.1)
     edge = new_edge()
     async with served(edge) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
 
