@@ -60,6 +60,8 @@ class Settings:
     """Signs mail that the mail server hands over; empty: none is taken."""
     authserv_id: str
     """By which names, with spaces between, our mail servers write Authentication-Results (RFC 8601); empty: not believed."""
+    ses_topics: frozenset[str]
+    """ARNs of the SNS topics on which Amazon SES tells of letters and hands mail over; empty: none is believed."""
     limits_requests: bool
     """Whether requests are counted against rate plans; what one process takes on at a time is limited all the same."""
     sms_url: str
@@ -120,6 +122,7 @@ def settings() -> Settings:
         dns_server=os.environ.get("HUB_DNS_SERVER", ""),
         inbound_secret=os.environ.get("HUB_INBOUND_SECRET", ""),
         authserv_id=os.environ.get("HUB_AUTHSERV_ID", ""),
+        ses_topics=frozenset(os.environ.get("HUB_SES_TOPICS", "").split()),
         limits_requests=os.environ.get("HUB_RATE_LIMITS", "on") != "off",
         sms_url=os.environ.get("HUB_SMS_URL", ""),
         scratch=os.environ.get("HUB_SCRATCH", ""),

@@ -53,9 +53,18 @@ class Outbound:
             OutboundRefused: it would leave the public network.
             aiohttp.ClientError, TimeoutError: nobody answers there, or not in time.
         """
+        return await self._ask("POST", url, body, headers)
+
+    async def get(self, url: str) -> Reply:
+        """Fetch what stands at an address; otherwise like `post`."""
+        return await self._ask("GET", url, None, {})
+
+    async def _ask(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Reply:
         checked = check_url(url)
         try:
-            async with self._session.post(checked, data=body, headers=headers, allow_redirects=False) as answer:
+            async with self._session.request(
+                method, checked, data=body, headers=headers, allow_redirects=False
+            ) as answer:
                 return Reply(
                     status=answer.status,
                     headers={name.lower(): value for name, value in answer.headers.items()},

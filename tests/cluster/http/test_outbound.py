@@ -24,7 +24,7 @@ async def stranger(servers: None) -> AsyncIterator[str]:
         return web.Response(status=307, headers={"Location": "http://127.0.0.1:1/inside"}, text=await request.text())
 
     app = web.Application()
-    app.router.add_post("/{path}", answer)
+    app.router.add_route("*", "/{path}", answer)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", settings().outbound_loopback_port).start()
@@ -125,4 +125,17 @@ async def test_a_redirection_is_an_answer_and_a_long_answer_is_cut(stranger: str
         cut = await outbound.post(f"{stranger}/long", body=b"", headers={})
 
     assert (sent_on.status, sent_on.body) == (307, b"hello")
+    assert len(cut.body) == MAX_ANSWER_BYTES
+
+
+async def test_fetching_goes_no_further_than_sending(stranger: str) -> None:
+    async with Outbound() as outbound:
+        sent_on = await outbound.get(f"{stranger}/a")
+        cut = await outbound.get(f"{stranger}/long")
+        with pytest.raises(OutboundRefused):
+            await outbound.get("https://localhost:5432/a")
+        with pytest.raises(OutboundRefused):
+            await outbound.get("http://169.254.169.254/latest/meta-data")
+
+    assert (sent_on.status, sent_on.body) == (307, b"")
     assert len(cut.body) == MAX_ANSWER_BYTES

@@ -1,4 +1,4 @@
-"""Addresses at which letters are answered: `<route>+<letter>.<code>@`, which we alone can make."""
+"""Addresses to which mail comes: `<route>+<letter>.<code>@` for answers, `bounce+...@` for reports. We alone can make them."""
 
 import base64
 import hmac
@@ -6,6 +6,7 @@ from functools import cache
 from uuid import UUID
 
 from api.engagement.email.contract import ReplyRoute
+from api.engagement.email.delivery.message import letter_of_return_path
 from api.engagement.email.sender.logic import platform_sender
 from cluster.base.registry import offers
 from cluster.base.sealing import macs
@@ -50,6 +51,11 @@ def letter_of_reply_address(address: str) -> tuple[str, UUID] | None:
     except ValueError:
         return None
     return (route, letter_id) if any(hmac.compare_digest(each, code) for each in _codes(route, letter_id)) else None
+
+
+def letter_of_bounce(address: str) -> UUID | None:
+    """Return the letter that came back to an address; None when we did not make that address."""
+    return letter_of_return_path(address) if address.isascii() else None
 
 
 def _codes(route: str, letter_id: UUID) -> list[str]:

@@ -15,16 +15,15 @@ from api.engagement.email.contract import (
     ReceivedId,
     ReceivedMail,
 )
-from api.engagement.email.delivery.message import letter_of_return_path
 from api.engagement.email.delivery.recorder import bounced
 from api.engagement.email.letter import logic as letters
 from api.engagement.email.letter.content import hashes_of
 from api.engagement.email.receiving import reading, store
-from api.engagement.email.receiving.addresses import letter_of_reply_address, routes
-from api.engagement.email.receiving.proof import is_proven
-from api.engagement.email.receiving.reading import Complaint, Delivery, Unreadable
+from api.engagement.email.receiving.addresses import letter_of_bounce, letter_of_reply_address, routes
+from api.engagement.email.receiving.proof import Spf, is_proven
+from api.engagement.email.receiving.reading import Delivery, Unreadable
 from api.engagement.email.receiving.store import Answerable, NewReceived
-from api.engagement.email.rules import KEPT_AFTER_END, Reply, is_hard
+from api.engagement.email.rules import KEPT_AFTER_END
 from api.engagement.email.suppression import logic as suppressions
 from api.engagement.email.suppression.links import token_of
 from cluster.base.addresses import key_of
@@ -46,6 +45,7 @@ class Envelope:
 
     mail_from: str
     rcpt_to: str
+    spf: Spf = "headers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,32 +66,40 @@ async def receive(envelope: Envelope, content: bytes) -> Result:
         message = await asyncio.to_thread(reading.parse, content)
     except Unreadable as error:
         return Result("refused", str(error))
-    bounced_id = letter_of_return_path(envelope.rcpt_to)
+    bounced_id = letter_of_bounce(envelope.rcpt_to)
     if bounced_id is not None:
         delivery = reading.delivery_of(message)
         if delivery is not None:
-            await _note_delivery(bounced_id, delivery)
+            await note_delivery(bounced_id, delivery)
             return Result("accepted", f"{delivery.action} {delivery.status}")
     complaint = reading.complaint_of(message)
     if complaint is not None:
-        await _note_complaint(complaint)
+        letter_id = letter_of_bounce(complaint.return_path)
+        if letter_id is not None:
+            await note_complaint(letter_id, complaint.kind)
         return Result("accepted", complaint.kind)
     if bounced_id is not None:
         return Result("ignored", "it is no report about a delivery (RFC 3464)")
     return await _answer(envelope, message, content)
 
 
-async def _note_delivery(letter_id: UUID, delivery: Delivery) -> None:
+async def note_delivery(letter_id: UUID, delivery: Delivery) -> None:
+    """Record what became of a letter at its reader's mail server. The same report again changes nothing.
+
+    Raises:
+        Unavailable: the letter is being handed over.
+    """
+    if delivery.action not in ("delivered", "failed"):
+        return
     async with write(platform("email")) as tx:
         await _decided(tx, letter_id)
         if delivery.action == "delivered":
             await store.update_delivered(tx, letter_id)
-        elif delivery.action == "failed":
-            reply = Reply(code=int(delivery.status[0]) * 100 + 50, text=delivery.status, stage="rcpt")
+        else:
             known = await store.update_bounced(
                 tx,
                 letter_id,
-                soft=not is_hard(reply),
+                soft=not delivery.hard,
                 status=delivery.status,
                 reason=f"it came back: {delivery.status}",
             )
@@ -109,11 +117,15 @@ async def _decided(tx: Transaction, letter_id: UUID) -> None:
         raise Unavailable("the letter is being handed over: report this again", retry_after_s=_REPORT_AGAIN_S)
 
 
-async def _note_complaint(complaint: Complaint) -> None:
-    letter_id = letter_of_return_path(complaint.return_path)
-    if letter_id is None or complaint.kind == "not-spam":
+async def note_complaint(letter_id: UUID, kind: str) -> None:
+    """Record that a letter's reader called it spam (RFC 5965, 7.3: the kind). The same report again changes nothing.
+
+    Raises:
+        Unavailable: the letter is being handed over.
+    """
+    if kind == "not-spam":
         return
-    if complaint.kind.startswith("opt-out"):
+    if kind.startswith("opt-out"):
         await suppressions.unsubscribe(token_of(letter_id))
         return
     async with write(platform("email")) as tx:
@@ -142,7 +154,7 @@ async def _answer(envelope: Envelope, message: EmailMessage, content: bytes) -> 
     author = reading.author_of(message)
     if author is None:
         return Result("refused", "From names no address, or several")
-    why = await _doubt(letter, author, message, content, mail_from=envelope.mail_from)
+    why = await _doubt(letter, author, message, content, envelope)
     words = await asyncio.to_thread(reading.new_words, message)
     if why is None and not words:
         return Result("refused", "there is nothing in it but what it quotes")
@@ -166,13 +178,14 @@ async def _answer(envelope: Envelope, message: EmailMessage, content: bytes) -> 
 
 
 async def _doubt(
-    letter: Answerable, author: str, message: EmailMessage, content: bytes, *, mail_from: str
+    letter: Answerable, author: str, message: EmailMessage, content: bytes, envelope: Envelope
 ) -> str | None:
     """Say why an answer may not be its reader's; None: it is."""
     if letter.address_hash not in hashes_of(key_of(author)):
         return "it comes from another address than the letter went to"
     try:
-        proven = await is_proven(content, message, reading.author_domain(author), mail_from=mail_from)
+        domain = reading.author_domain(author)
+        proven = await is_proven(content, message, domain, mail_from=envelope.mail_from, spf=envelope.spf)
     except ConnectionError as error:
         raise Unavailable("DNS does not answer: hand it over again") from error
     return None if proven else "neither DKIM nor SPF shows that it comes from there"

@@ -4,23 +4,25 @@ import asyncio
 import logging
 from collections.abc import Callable
 from email.message import EmailMessage
-from typing import Any
+from typing import Any, Literal
 
 from api.engagement.email.sender.dns import DnsAway, txt_records
 from cluster.base.settings import settings
 
 _MOST_SIGNATURES = 5
 _MOST_RESULTS = 20
+Spf = Literal["headers", "passed", "unknown"]
+"""Who says that the host that brought a message may send for its envelope's domain: our headers, who hands it over, nobody."""
 log = logging.getLogger(__name__)
 
 
-async def is_proven(content: bytes, message: EmailMessage, domain: str, *, mail_from: str) -> bool:
+async def is_proven(content: bytes, message: EmailMessage, domain: str, *, mail_from: str, spf: Spf) -> bool:
     """Tell whether a signature or the envelope, of this domain or one above it, vouches for the message.
 
     Raises:
         DnsAway: nobody answers for the keys.
     """
-    return _spf_passed(message, domain, mail_from) or await _dkim_passed(content, message, domain)
+    return _spf_passed(message, domain, mail_from, spf) or await _dkim_passed(content, message, domain)
 
 
 def aligned(signed: str, domain: str) -> bool:
@@ -32,11 +34,15 @@ def aligned(signed: str, domain: str) -> bool:
     return "." in signed and (signed == domain or domain.endswith(f".{signed}"))
 
 
-def _spf_passed(message: EmailMessage, domain: str, mail_from: str) -> bool:
+def _spf_passed(message: EmailMessage, domain: str, mail_from: str, spf: Spf) -> bool:
     """Tell whether our own mail server noted that the host that brought it may send for the envelope's domain."""
     own = settings().authserv_id.lower().split()
     sender = mail_from.strip("<> ").rpartition("@")[2].lower()
-    return bool(own) and aligned(sender, domain) and any(_says(each, own, sender) for each in _own_results(message))
+    if not aligned(sender, domain):
+        return False
+    if spf == "headers":
+        return bool(own) and any(_says(each, own, sender) for each in _own_results(message))
+    return spf == "passed"
 
 
 def _own_results(message: EmailMessage) -> list[str]:

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from typing import cast
 
 from api.engagement.email.delivery.message import LETTER_HEADER
+from api.engagement.email.rules import Reply, is_hard
 from cluster.base.addresses import key_of
 
 MOST_PARTS = 100
@@ -17,7 +18,7 @@ MOST_CHARACTERS = 50_000
 _HEAD_BYTES = 256 * 1024
 _PART = re.compile(rb"boundary|message/rfc822|message/partial", re.IGNORECASE)
 _RETURN_PATH = re.compile(r"bounce\+[0-9a-f]{32}\.[a-z2-7]{16}@[a-z0-9.-]{1,253}", re.IGNORECASE)
-_STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
+STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
 
 
 class Unreadable(Exception):
@@ -47,6 +48,8 @@ class Delivery:
 
     action: str
     status: str
+    hard: bool
+    """The address is gone for good."""
 
 
 def delivery_of(message: EmailMessage) -> Delivery | None:
@@ -57,10 +60,15 @@ def delivery_of(message: EmailMessage) -> Delivery | None:
         if part.get_content_type() == "message/delivery-status":
             for group in _groups(part):
                 action = str(group.get("Action", "")).strip().lower()
-                status = _STATUS.search(str(group.get("Status", "")))
+                status = STATUS.search(str(group.get("Status", "")))
                 if action:
-                    return Delivery(action, status[0] if status else "5.0.0" if action == "failed" else "2.0.0")
+                    code = status[0] if status else "5.0.0" if action == "failed" else "2.0.0"
+                    return Delivery(action, code, hard=is_hard(_reply_of(code)))
     return None
+
+
+def _reply_of(status: str) -> Reply:
+    return Reply(code=int(status[0]) * 100 + 50, text=status, stage="rcpt")
 
 
 @dataclass(frozen=True, slots=True)
