@@ -299,6 +299,10 @@ class SenderNotFound(NotFound):
     title = "There is no such sender"
 
 
+class WarmUpNotFound(NotFound):
+    title = "The sender does not warm up"
+
+
 class SenderExists(Conflict):
     title = "The organization has a sender"
 

@@ -8,6 +8,7 @@ from api.engagement.email.hold import logic as holds
 from api.engagement.email.letter import logic as letters
 from api.engagement.email.receiving import logic as receiving
 from api.engagement.email.sender import logic as senders
+from api.engagement.email.warm_up import logic as warm_ups
 from cluster.jobs import JobRun, cron, in_batches, perform
 
 
@@ -43,6 +44,12 @@ async def wake(run: JobRun) -> None:
 async def check_senders(run: JobRun) -> None:
     """Ask DNS whether it still allows each sender."""
     await in_batches(run, partial(senders.check_due, run.principal), limit=20)
+
+
+@cron("email.follow_zones", "23 * * * *", lane="bulk")
+async def follow_zones(run: JobRun) -> None:
+    """Have warm-up plans count their days in the time zones that organizations chose."""
+    await warm_ups.follow_zones(run.principal)
 
 
 @cron("email.purge", "47 3 * * *", lane="bulk")

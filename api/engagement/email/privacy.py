@@ -79,6 +79,7 @@ FREE_TEXT = (
         columns=("domain", "mail_from", "name", "records"),
         holds="the address and name in which an organization writes, and its DNS records",
     ),
+    FreeText(table="email.warm_ups", columns=("time_zone",), holds="the name of a time zone"),
     FreeText(
         table="email.signing_keys",
         columns=("selector", "rsa", "rsa_public", "ed25519", "ed25519_public"),

@@ -8,6 +8,9 @@ from api.engagement.email.contract import Lane
 from api.engagement.email.delivery import store
 from api.engagement.email.delivery.store import Destination, Waiting
 from api.engagement.email.hold import store as holds
+from api.engagement.email.sender.logic import Senders, find_senders
+from api.engagement.email.warm_up import store as warm_ups
+from cluster.base.ids import OrgId
 from cluster.data import Transaction
 
 _LOOK_AGAIN = timedelta(seconds=5)
@@ -16,11 +19,48 @@ Taken = list[tuple[Destination, list[Waiting]]]
 
 
 async def pass_gate(tx: Transaction, lane: Lane, taken: Taken, *, lease: UUID) -> Taken:
-    """Return what goes on now. Of organizations that are suspended no letters to many do."""
+    """Return what goes on now.
+
+    Letters to many of suspended organizations do not, nor what a sender that warms up has too much today.
+    """
     if lane == "bulk":
         stopped = await _hold(tx, [letter for _, letters in taken for letter in letters], lease)
         taken = [(each, [letter for letter in letters if letter.id not in stopped]) for each, letters in taken]
+    if lane != "security":
+        letters = [letter for _, each in taken for letter in each]
+        beyond = await _wait_for_tomorrow(tx, letters, lease) if letters else set()
+        taken = [(each, [letter for letter in letters if letter.id not in beyond]) for each, letters in taken]
     return taken
+
+
+async def _wait_for_tomorrow(tx: Transaction, letters: Sequence[Waiting], lease: UUID) -> set[UUID]:
+    """Count letters of senders that warm up, have those wait that are too many today, and return them."""
+    plans = await warm_ups.lock_plans(tx, {letter.org_id for letter in letters if letter.org_id is not None})
+    if not plans:
+        return set()
+    senders = await find_senders(tx, {letter.sender_domain for letter in letters})
+    waiting: set[UUID] = set()
+    for plan in plans:
+        day = plan.day_of(tx.now)
+        room = plan.room(day)
+        # What was tried goes on: it is one of an earlier day, and its receiver asked for it again.
+        new = [
+            letter
+            for letter in letters
+            if _writer_of(senders, letter) == plan.org_id and letter.attempts == 0 and letter.counted_on != day
+        ]
+        goes, beyond = new[:room], [] if room is None else new[room:]
+        if goes:
+            await warm_ups.update_counted(tx, plan, day, [letter.id for letter in goes])
+        if beyond:
+            late = [letter.id for letter in beyond]
+            await store.update_postponed(tx, late, lease, plan.next_day(tx.now))
+            waiting |= {*late}
+    return waiting
+
+
+def _writer_of(senders: Senders, letter: Waiting) -> OrgId | None:
+    return letter.org_id if senders.writes_itself(letter.org_id, letter.sender_domain) else None
 
 
 async def _hold(tx: Transaction, letters: Sequence[Waiting], lease: UUID) -> set[UUID]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from api.engagement.email.contract import Lane, LetterId, State
@@ -40,6 +40,8 @@ class Waiting:
     created_at: datetime
     tried_since: datetime | None
     """From when its 48 hours count; None: from its creation."""
+    counted_on: date | None
+    """On which day of its sender's warm-up plan it was counted last."""
 
 
 TAKE_DESTINATIONS = """
@@ -72,7 +74,7 @@ LATERAL (
 ) AS taken
 WHERE letters.id = taken.id
 RETURNING letters.id, template, category, lane, locale, org_id, reply_route, source_id, letters.sender_domain, letters.domain,
-    sealed, attempts, state, created_at, tried_since
+    sealed, attempts, state, created_at, tried_since, counted_on
 """
 
 
@@ -191,7 +193,7 @@ async def update_given_back(tx: Transaction, ids: Sequence[LetterId], lease: UUI
 
 UPDATE_POSTPONED = """
 UPDATE email.letters SET state = CASE WHEN attempts = 0 THEN 'queued' ELSE 'deferred' END, lease = NULL, due_at = $due_at,
-    version = version + 1
+    tried_since = CASE WHEN attempts = 0 THEN $due_at ELSE tried_since END, version = version + 1
 WHERE id = ANY($ids::uuid[]) AND lease = $lease AND state = 'sending'
 """
 

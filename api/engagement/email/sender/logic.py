@@ -71,6 +71,10 @@ class Senders:
             (each.org_id, each.domain): each for each in signing
         }
 
+    def writes_itself(self, org_id: OrgId | None, domain: str) -> bool:
+        """Tell whether an organization writes a letter that was taken for this domain, and not the platform."""
+        return org_id is not None and (org_id, domain) in self._by_place
+
     def of(self, org_id: OrgId | None, domain: str) -> Sender:
         """Return who writes a letter that was taken for a sender's domain: the platform, if that is no longer verified."""
         own = self._by_place.get((org_id, domain)) if org_id is not None else None

@@ -1,6 +1,6 @@
 """HTTP of senders."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated
 
 from pydantic import Field
@@ -33,6 +33,17 @@ class RecordView(View):
     found: list[str]
 
 
+class WarmUpView(View):
+    """How a sender warms up. `sent_today`: new letters, but for those into accounts; `limit_today` is null when it is over."""
+
+    steps: list[int]
+    started_on: date
+    ends_on: Annotated[date, Field(description="The first day without a limit")]
+    time_zone: str
+    limit_today: int | None
+    sent_today: int
+
+
 class SenderView(View):
     """Who writes letters. While it is not `verified`, the platform writes them; `records` says what DNS lacks."""
 
@@ -45,6 +56,7 @@ class SenderView(View):
     records: list[RecordView]
     checked_at: datetime | None
     created_at: datetime
+    warm_up: WarmUpView | None
 
 
 SENDER = Answer(get=logic.get_sender, view=SenderView, etag="version", path="/v1/senders/{id}")

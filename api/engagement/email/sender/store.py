@@ -7,6 +7,7 @@ from typing import Any
 
 from api.engagement.email.contract import SenderId, SenderState
 from api.engagement.email.sender.signing import NewKeys
+from api.engagement.email.warm_up.rules import Plan, plan_of
 from cluster.base.ids import OrgId
 from cluster.data import Connection, Transaction
 from cluster.people.access import Guarded, Reach
@@ -25,9 +26,16 @@ class StoredSender:
     checked_at: datetime | None
     version: int
     created_at: datetime
+    plan: dict[str, Any] | None
+    """How it warms up, as `Plan`."""
+
+    @property
+    def warm_up(self) -> Plan | None:
+        return None if self.plan is None else plan_of(self.plan)
 
 
-_SENDER = "id, org_id, domain, mail_from, name, state, records, generation, checked_at, version, created_at"
+_SENDER = """id, org_id, domain, mail_from, name, state, records, generation, checked_at, version, created_at,
+    (SELECT to_jsonb(w) - 'sender_id' FROM email.warm_ups w WHERE w.sender_id = senders.id LIMIT 1) AS plan"""
 FIND_SENDER = "SELECT " + _SENDER + " FROM email.senders WHERE id = $sender_id"
 
 

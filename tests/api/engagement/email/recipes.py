@@ -88,6 +88,23 @@ async def _(world: World) -> Ask:
     return Ask(by=world.owner, ids={"sender_id": await _sender(world)})
 
 
+@recipe("email_set_warm_up")
+async def _(world: World) -> Ask:
+    return Ask(by=world.owner, ids={"sender_id": await _sender(world)}, body={"steps": [50, 100]})
+
+
+@recipe("email_get_warm_up")
+async def _(world: World) -> Ask:
+    sender_id = await _sender(world)
+    done(await world.owner.put(f"/v1/senders/{sender_id}/warm-up", {"steps": [50, 100]}))
+    return Ask(by=world.owner, ids={"sender_id": sender_id})
+
+
+@recipe("email_end_warm_up")
+async def _(world: World) -> Ask:
+    return Ask(by=world.owner, ids={"sender_id": await _sender(world)})
+
+
 @recipe("email_delete_sender")
 async def _(world: World) -> Ask:
     return Ask(by=world.owner, ids={"sender_id": await _sender(world)})
