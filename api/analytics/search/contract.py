@@ -105,6 +105,14 @@ class PinNotFound(NotFound):
     title = "No such pin"
 
 
+class AnswerNotFound(NotFound):
+    title = "No such answer"
+
+
+class ClickUnknown(Invalid):
+    title = "The answer shows something else there"
+
+
 class KindNotFound(NotFound):
     title = "No such kind of documents"
 

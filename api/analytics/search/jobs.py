@@ -1,8 +1,11 @@
 """Who brings documents into the index, and looks after the indexes."""
 
+from functools import partial
+
 from api.analytics.search.contract import BuildGeneration, IndexMarked
 from api.analytics.search.indexing import process
-from cluster.jobs import JobRun, cron, perform
+from api.analytics.search.statistic import logic as statistic
+from cluster.jobs import JobRun, cron, in_batches, perform
 
 
 @perform(IndexMarked)
@@ -25,3 +28,9 @@ async def keep(run: JobRun) -> None:
 async def drop(run: JobRun) -> None:
     """Delete indexes that were replaced a day ago."""
     await process.drop_retired(run)
+
+
+@cron("search.forget", "41 2 * * *", lane="bulk")
+async def forget(run: JobRun) -> None:
+    """Delete what was counted of questions 90 days ago, and the keys of people that are over."""
+    await in_batches(run, partial(statistic.delete_old, run.principal))

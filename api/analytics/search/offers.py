@@ -17,5 +17,7 @@ SYNONYMS = Setting(
 OFFERS = (
     SYNONYMS,
     Permission("search:pin", "Put documents on top of what an organization's search finds", ("org_owner", "org_admin")),
+    Permission("search:ask", "Ask what is counted for an organization's report of its search", ("member",)),
+    Permission("search:report", "See what is asked in an organization's search", ("org_owner", "org_admin")),
     Permission("search:operate", "See the indexes of the search, and build them anew", ("platform_admin",)),
 )

@@ -8,15 +8,18 @@ from fastapi import Query, Response
 from pydantic import BaseModel, Field
 
 from api.analytics.search import logic
-from api.analytics.search.contract import BuildsAlready, FacetUnknown, KindNotFound, KindUnknown, NothingAsked
+from api.analytics.search.contract import BuildsAlready, FacetUnknown, KindNotFound, KindUnknown, Named, NothingAsked
 from api.analytics.search.engine.question import Filters
 from api.analytics.search.pin.routes import router as pins
+from api.analytics.search.statistic import logic as statistic
+from api.analytics.search.statistic.routes import router as statistics
 from cluster import http
 from cluster.base.ids import OrgId
 from cluster.http import Caller, Paging, Router, Several, View, once
 
 router = Router("search")
 router.include_router(pins)
+router.include_router(statistics)
 
 Text = Annotated[
     str,
@@ -65,6 +68,10 @@ class Results(BaseModel):
     next_cursor: str | None
     facets: dict[str, list[CountView]]
     did_you_mean: str | None
+    answer_id: Annotated[
+        str | None,
+        Field(description="For `POST /v1/search/-/clicks`, within an hour; null: this page is not counted."),
+    ] = None
 
 
 class SuggestionView(View):
@@ -123,7 +130,17 @@ async def search(
     page = paging.page(found.hits, key=lambda hit: (hit.score, hit.id, found.forgiven), render=HitView.of)
     facets = {name: [CountView.of(count) for count in counts] for name, counts in found.facets.items()}
     items = [*map(HitView.of, found.pinned), *page.items]
-    return Results(items=items, next_cursor=page.next_cursor, facets=facets, did_you_mean=found.did_you_mean)
+    answer_id = None
+    if after is None:
+        shown = [Named(item.kind, item.id) for item in items]
+        answer_id = await statistic.note(caller, organization_id or caller.bound_org, q, language or reads, shown)
+    return Results(
+        items=items,
+        next_cursor=page.next_cursor,
+        facets=facets,
+        did_you_mean=found.did_you_mean,
+        answer_id=answer_id,
+    )
 
 
 @router.get("/v1/search/-/suggest", public=True, raises=(KindUnknown, NothingAsked))

@@ -1,8 +1,15 @@
 """How to ask each operation of search for something that it grants; see `tests.platform.recipes`."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import count
+from uuid import UUID
 
+from api.analytics.search.statistic import rules, store
+from api.analytics.search.statistic.store import Asked
+from cluster.base.ids import OrgId
+from cluster.base.principal import platform
+from cluster.data import write
 from cluster.data.opensearch import index_name, opensearch
 from tests.api.analytics.search.searching import searching
 from tests.harness import done
@@ -67,6 +74,30 @@ async def _(world: World) -> Ask:
 
 recipe("search_get_pin")(_pin)
 recipe("search_delete_pin")(_pin)
+
+
+@recipe("search_click", private=True)
+async def _(world: World) -> Ask:
+    title = f"Opened {next(_number)}"
+    await world.published(title=title, visibility="organization")
+    await _indexed(world)
+    query = {"q": f'"{title}"', "organization_id": world.org_id}
+    found = done(await world.insider.get("/v1/search", params=query))
+    item = found["items"][0]
+    body = {"answer_id": found["answer_id"], "kind": item["kind"], "id": item["id"], "position": 1}
+    return Ask(by=world.insider, body=body)
+
+
+@recipe("search_report")
+async def _(world: World) -> Ask:
+    day, org_id = datetime.now(UTC).date(), OrgId(UUID(world.org_id))
+    rows = [
+        Asked(org_id=org_id, day=day, language="en", query="beer", asker=bytes([number] * 16), asked=1)
+        for number in range(rules.FEWEST_PEOPLE)
+    ]
+    async with write(platform("search")) as tx:
+        await store.upsert_asked(tx, rows)
+    return Ask(by=world.owner, query={"organization_id": world.org_id})
 
 
 @recipe("search_list_indexes")
