@@ -177,6 +177,12 @@ class EvaluationFlagNotFound(NotFound):
     title = "No such flag"
 
 
+class ChannelNotFound(NotFound):
+    """The address of a stream was not made here, or is over, or its session is."""
+
+    title = "No such channel"
+
+
 class EvaluationInvalid(BadRequest):
     """OFREP's 400, in a problem document with OFREP's members."""
 

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from contextvars import Context
 from datetime import UTC, datetime
 from typing import Any
@@ -28,6 +29,8 @@ USE_S = 10.0
 _FIRST_S = 1.0
 """How long the start of a process waits for its first load."""
 _ASK_S = 2.0
+_CATCH_UP_EVERY_S = 0.2
+"""How often feature_flag is asked at most because clients say that they heard of a change."""
 _PAGE = 500
 _MOST_EXPOSURES = 10_000
 _SEEN_EXPOSURES = 100_000
@@ -48,6 +51,9 @@ class Keeper:
         self._seen: set[tuple[str, str]] = set()
         self._dirty = asyncio.Event()
         self._refreshing = asyncio.Lock()
+        self._catching_up = asyncio.Lock()
+        self._caught_up_at = float("-inf")
+        self._watchers: list[Callable[[set[OrgId | None]], None]] = []
         self._tasks: list[asyncio.Task[None]] = []
 
     def of(self, org_id: OrgId | None) -> Mapping[str, CompiledFlag]:
@@ -76,6 +82,10 @@ class Keeper:
         """Something has changed, or may have."""
         self._dirty.set()
 
+    def watch(self, watcher: Callable[[set[OrgId | None]], None]) -> None:
+        """Call `watcher` whenever flags of this process changed, with those whose flags they are; None: the platform's."""
+        self._watchers.append(watcher)
+
     async def refresh(self) -> None:
         """Take over what changed since the last time.
 
@@ -88,9 +98,27 @@ class Keeper:
                     rows = await client(FlagSource).flag_changes(self.seq, _PAGE)
                 for row in rows:
                     self.take(row)
+                if rows:
+                    owners = {row.org_id for row in rows}
+                    for watcher in self._watchers:
+                        watcher(owners)
                 if len(rows) < _PAGE:
                     break
             self.loaded = True
+
+    async def catch_up(self, seq: int) -> None:
+        """Take over the changes up to this one, of which a client heard from another process, if feature_flag answers.
+
+        The client may be wrong: those who ask together cost one statement, and whoever asks again and again five a second.
+        """
+        if seq <= self.seq:
+            return
+        async with self._catching_up:
+            if seq <= self.seq or time.monotonic() - self._caught_up_at < _CATCH_UP_EVERY_S:
+                return
+            self._caught_up_at = time.monotonic()
+            with suppress(Exception):
+                await self.refresh()
 
     def take(self, row: FlagRow) -> None:
         """Decide by this row from now on."""

@@ -1,16 +1,21 @@
 """HTTP of evaluation: OFREP 0.3, and flagd's definitions."""
 
-from typing import Any
+from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import orjson
+from fastapi import Header, Query
 from pydantic import Field
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
-from api.platform.feature_flag.contract import EvaluationFlagNotFound, EvaluationInvalid, FlagNotFound
+from api.platform.feature_flag.contract import ChannelNotFound, EvaluationFlagNotFound, EvaluationInvalid, FlagNotFound
 from api.platform.feature_flag.evaluation import logic
+from api.platform.feature_flag.evaluation.channel import MOST_CHARACTERS, PATH
+from api.platform.feature_flag.evaluation.stream import INACTIVITY_DELAY_S
 from cluster.base.ids import OrgId
 from cluster.base.problems import BadRequest, Invalid, RequestTimeout, TooLarge, UnsupportedMediaType
+from cluster.base.settings import settings
 from cluster.http import Caller, Router, View
 from cluster.http.bodies import require_json
 
@@ -69,14 +74,44 @@ async def evaluate_flag(caller: Caller, key: str, request: Request) -> Evaluatio
 async def evaluate_flags(caller: Caller, request: Request) -> Response:
     """Evaluate all flags that the caller may ask for (OFREP).
 
-    The ETag is that of rules and context: `If-None-Match` answers 304.
+    The ETag is that of rules and context: `If-None-Match` answers 304. `eventStreams` names where the client hears that it should
+    ask again (server-sent events); it repeats the event's `etag` as the parameter `flagConfigEtag`, so that a process which has not
+    heard of the change yet looks first.
     """
-    found = await logic.evaluate_all(caller, await _context(request))
+    found = await logic.evaluate_all(caller, await _context(request), request.query_params.get("flagConfigEtag"))
     headers = {"ETag": found.etag, "Cache-Control": "no-cache", "Vary": "Authorization"}
     sent = request.headers.get("if-none-match", "")
     if found.etag in (each.strip().removeprefix("W/") for each in sent.split(",")):
         return Response(status_code=304, headers=headers)
-    return Response(orjson.dumps({"flags": found.flags}), media_type="application/json", headers=headers)
+    address = urlsplit(settings().public_url)
+    streams = [
+        {
+            "type": "sse",
+            "endpoint": {
+                "origin": f"{address.scheme}://{address.netloc}",
+                "requestUri": f"{address.path}{PATH}?channel={found.channel}",
+            },
+            "inactivityDelaySec": INACTIVITY_DELAY_S,
+        }
+    ]
+    content = orjson.dumps({"flags": found.flags, "eventStreams": streams})
+    return Response(content, media_type="application/json", headers=headers | {"Cache-Control": "no-store"})
+
+
+@router.get(PATH, public=True, response_class=StreamingResponse, raises=(ChannelNotFound,))
+async def follow_flags(
+    channel: Annotated[str, Query(min_length=1, max_length=MOST_CHARACTERS, description="As `eventStreams` names it")],
+    request: Request,
+    last_event_id: Annotated[
+        str | None, Header(description="The id of the last event received", max_length=100)
+    ] = None,
+) -> Response:
+    """Follow flags as server-sent events (OFREP): `{"type": "refetchEvaluation", "etag"}` whenever rules changed.
+
+    The address comes from `eventStreams` of `POST /ofrep/v1/evaluate/flags` and authorises this alone, for hours.
+    Whoever comes without the id of the newest event is told at once.
+    """
+    return await logic.follow(channel, request.scope["state"]["address"], last_event_id)
 
 
 @router.get("/v1/flags/-/flagd", raises=(FlagNotFound,))

@@ -4,10 +4,12 @@ from itertools import count
 from typing import Any
 
 from tests.harness import done
-from tests.platform.recipes import Ask, recipe, version
+from tests.platform.recipes import Ask, open_to_all, recipe, version
 from tests.platform.world import World
 
 _number = count(1)
+
+open_to_all("feature_flag_follow_flags", "a stream has no end to wait for: test_streams.py asks who hears of what")
 
 
 def _new(world: World) -> dict[str, Any]:
