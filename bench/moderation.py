@@ -9,8 +9,9 @@ from statistics import median, quantiles
 import asyncpg
 import uvloop
 
-from api.platform.moderation.contract import MAX_TEXT_BYTES, ClauseId, ModerationCalls, Place, RuleId
+from api.platform.moderation.contract import ClauseId, ModerationCalls, Place, RuleId
 from api.platform.moderation.screening.matching import Matcher, Rule
+from api.platform.moderation.screening.pieces import MAX_TEXT_BYTES
 from bench.figures import Figure, hand_over, progress, quick
 from bench.stack import own_host
 from cluster.base.ids import OrgId, UserId, new_id

@@ -16,9 +16,11 @@ from api.learning.content.contract import (
 from api.learning.content.document import logic as lessons
 from api.learning.content.document import store as documents
 from api.learning.content.frozen import logic as frozen
+from api.learning.content.moderated import store as moderated
 from api.learning.content.outline import logic as outlines
 from api.learning.content.run import logic as runs
 from api.media.media.contract import AssetId, ShowingSource, ShownIn
+from api.platform.moderation.contract import Content, Moderated
 from cluster.base.ids import OrgId, UserId
 from cluster.data import read
 from cluster.events import Snapshots
@@ -26,7 +28,11 @@ from cluster.people.access import Reach
 from cluster.people.documents import Document, Documents, DocumentSource
 
 
-class Calls(ContentCalls, DocumentSource, ShowingSource, Snapshots):
+class Calls(ContentCalls, DocumentSource, Moderated, ShowingSource, Snapshots):
+    async def content(self, kind: str, ids: list[UUID]) -> list[Content]:  # noqa: ARG002 (there is one kind)
+        async with read() as db:
+            return await moderated.list_moderated(db, ids)
+
     async def documents(self, kind: str, ids: list[UUID]) -> Documents:  # noqa: ARG002 (there is one kind)
         async with read() as db:
             return await documents.list_documents(db, ids)

@@ -301,6 +301,10 @@ class BlockNotFound(NotFound):
     title = "No such block"
 
 
+class BlockModerated(Conflict):
+    title = "A moderator has removed the block"
+
+
 class BlockNotReleased(Forbidden):
     """Carries `release_at`."""
 

@@ -8,8 +8,10 @@ from pydantic import AfterValidator
 
 from api.learning.content import text
 from api.learning.content.contract import ROOT, BlockType, LessonDocumentsChanged
+from api.learning.content.moderated.rules import MODERATED_KIND
 from api.learning.content.rules import FILE_PURPOSE
 from api.media.media.contract import AssetId, ShowingSource, UploadPurpose, asset_ref
+from api.platform.moderation.contract import Moderated, ModeratedKind
 from cluster.data.uses import Ref
 from cluster.events import Snapshots
 from cluster.http import Body
@@ -49,6 +51,8 @@ _FILE_TYPES = (
 OFFERS = (
     Answers(Snapshots),
     Answers(ShowingSource),
+    Answers(Moderated),
+    ModeratedKind(name=MODERATED_KIND, title="Block of a course", actions=("remove",)),
     Answers(DocumentSource),
     SearchDocument(
         kind="lesson",

@@ -1,6 +1,20 @@
-"""Content keeps nothing about single people: what authors write stands in their organization's name."""
+"""What content keeps about people: who wrote a block last. What authors write stands in their organization's name."""
 
-from cluster.people.privacy import FreeText
+from cluster.people.privacy import FreeText, PersonalData
+
+PERSONAL_DATA = (
+    PersonalData(
+        table="content.blocks",
+        person="written_by",
+        columns=("written_by", "id", "course_id", "org_id"),
+        purpose="tells whom to give the reasons of a moderator's decision, and who may appeal",
+        kept="as long as the block",
+        erasure="clear",
+        clear_to={"written_by": None},
+        organization="org_id",
+        merge="move",
+    ),
+)
 
 FREE_TEXT = (
     FreeText(

@@ -71,7 +71,7 @@ class Calls(CourseCalls, CourseExistence, DocumentSource, Moderated, NoticeSourc
 
     async def runs_of_course(self, course_id: CourseId) -> list[Run]:
         async with read() as db:
-            return await store.list_runs(db, course_id, after=None, limit=1000)
+            return [rules.titled(each) for each in await store.list_runs(db, course_id, after=None, limit=1000)]
 
     async def titles_of(self, course_ids: list[UUID]) -> dict[UUID, str]:
         async with read() as db:
@@ -93,8 +93,10 @@ class Calls(CourseCalls, CourseExistence, DocumentSource, Moderated, NoticeSourc
         async with read() as db:
             return await documents.list_document_page(db, after, limit)
 
-    async def content(self, kind: str, ids: list[UUID]) -> list[Content]:  # noqa: ARG002 (there is one kind)
+    async def content(self, kind: str, ids: list[UUID]) -> list[Content]:
         async with read() as db:
+            if kind == rules.MODERATED_RUN:
+                return await moderated.list_moderated_runs(db, ids)
             return await moderated.list_moderated(db, ids)
 
     async def recipients(self, notice: str, event: dict[str, Any], after: UUID | None, limit: int) -> list[UserId]:  # noqa: ARG002
@@ -106,7 +108,7 @@ class Calls(CourseCalls, CourseExistence, DocumentSource, Moderated, NoticeSourc
 
 def _open_run(run: Run, newest: int, visibility: Visibility, now: datetime) -> OpenRun:
     return OpenRun(
-        run=run,
+        run=rules.titled(run),
         revision=rules.revision_shown(run, newest),
         open=rules.takes_learners(run, now),
         visibility=visibility,

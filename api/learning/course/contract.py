@@ -44,6 +44,8 @@ class Run:
     ended_at: datetime | None
     version: int
     created_at: datetime
+    moderation_state: Literal["removed"] | None = None
+    """What a moderator decided of its title."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -333,6 +335,10 @@ class CourseArchivedAlready(Conflict):
 
 class CourseModerated(Conflict):
     title = "A moderator has locked or removed the course"
+
+
+class RunModerated(Conflict):
+    title = "A moderator has removed the title of the run"
 
 
 class NotReadyToPublish(Conflict):

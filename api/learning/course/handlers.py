@@ -6,8 +6,8 @@ from api.learning.course.catalog import store as catalog
 from api.learning.course.catalog.kept import forget_after
 from api.learning.course.contract import CourseId
 from api.learning.course.following.logic import tell_followers
-from api.learning.course.moderated.logic import follow_decision
-from api.learning.course.rules import MODERATED_KIND
+from api.learning.course.moderated.logic import follow_decision, follow_decision_of_run
+from api.learning.course.rules import MODERATED_KIND, MODERATED_RUN
 from api.learning.enrollment.contract import EnrollmentChanged
 from api.platform.moderation.contract import Decided
 from cluster.data import Transaction
@@ -37,6 +37,8 @@ async def on_enrollment_changed(tx: Transaction, envelope: Envelope, event: Enro
 
 @on(Decided)
 async def on_decided(tx: Transaction, envelope: Envelope, event: Decided) -> None:
-    """Remove or lock a course that a moderator judged, or undo that."""
+    """Remove or lock a course that a moderator judged, or hide the title of a run, or undo that."""
     if event.kind == MODERATED_KIND:
         await follow_decision(tx, event, envelope.version)
+    elif event.kind == MODERATED_RUN:
+        await follow_decision_of_run(tx, event, envelope.version)

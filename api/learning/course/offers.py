@@ -6,7 +6,7 @@ from pydantic import Field
 
 from api.learning.course.contract import CourseChanged, CourseExistence, Visibility
 from api.learning.course.notices import NOTICES
-from api.learning.course.rules import LANGUAGE_TAG, MODERATED_KIND, TOPIC
+from api.learning.course.rules import LANGUAGE_TAG, MODERATED_KIND, MODERATED_RUN, TOPIC
 from api.platform.moderation.contract import Moderated, ModeratedKind
 from cluster.events import Snapshots
 from cluster.people.access import Permission, Role
@@ -39,6 +39,7 @@ OFFERS = (
     Answers(Snapshots),
     Answers(Moderated),
     ModeratedKind(name=MODERATED_KIND, title="Course", actions=("remove", "lock")),
+    ModeratedKind(name=MODERATED_RUN, title="Title of a run", actions=("remove",)),
     Answers(TopicSource),
     Topic(name=TOPIC, title="Changes of a working copy", permission="course:read", kind="state"),
     Answers(DocumentSource),

@@ -30,6 +30,17 @@ PERSONAL_DATA = (
         merge="move",
     ),
     PersonalData(
+        table="course.runs",
+        person="written_by",
+        columns=("written_by", "id", "course_id", "org_id"),
+        purpose="tells whom to give the reasons of a moderator's decision about a title, and who may appeal",
+        kept="as long as the run",
+        erasure="clear",
+        clear_to={"written_by": ERASED},
+        organization="org_id",
+        merge="move",
+    ),
+    PersonalData(
         table="course.revisions",
         person="published_by",
         columns=("published_by", "course_id", "org_id", "revision", "note", "published_at"),

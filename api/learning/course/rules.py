@@ -1,5 +1,6 @@
 """Decisions of course that need no database: slugs, dates, and whether a run takes learners."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from slugify import slugify
@@ -10,6 +11,9 @@ from cluster.base.problems import FieldError
 TOPIC = "course"
 MODERATED_KIND = "course"
 MODERATED_FIELDS = ("title", "summary")
+MODERATED_RUN = "run"
+HIDDEN_TITLE = "Run"
+"""Instead of the title that a moderator removed."""
 MAX_SLUG_CHARS = 80
 LANGUAGE_TAG = r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$"
 
@@ -55,3 +59,8 @@ def takes_learners(run: Run, now: datetime) -> bool:
 def revision_shown(run: Run, newest: int) -> int:
     """Return the revision that the learners of a run see."""
     return newest if run.pinned_revision is None else run.pinned_revision
+
+
+def titled(run: Run) -> Run:
+    """Return a run as it is shown: without a title that a moderator removed."""
+    return run if run.moderation_state is None else replace(run, title=HIDDEN_TITLE)

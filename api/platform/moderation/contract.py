@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal, NewType, Protocol
 from uuid import UUID
 
+from api.platform.moderation.screening.pieces import in_pieces
 from cluster.base.away import is_away
 from cluster.base.ids import OrgId, UserId
 from cluster.base.problems import Conflict, FieldError, Forbidden, Invalid, NotFound, Unavailable
@@ -46,8 +47,6 @@ Category = Literal[
     "cheating",
     "other",
 ]
-MAX_TEXT_BYTES = 64 * 1024
-"""Of one text, in UTF-8."""
 _WAIT_S = 2.0
 """For the answer of `screen`; whoever writes does not wait longer."""
 
@@ -83,6 +82,8 @@ class Content:
     """How many people see it, roughly."""
     seen_with: str | None = None
     """The permission that lets somebody see it at its organization and course; None: everybody who is signed in may report it."""
+    run_ids: tuple[UUID, ...] = ()
+    """Runs that show it: whoever has `seen_with` in one of them may report it."""
 
 
 class Moderated(Protocol):
@@ -172,17 +173,20 @@ async def screened(texts: Mapping[str, str | None], author: UserId | None, place
     written = {pointer: text for pointer, text in texts.items() if text}
     if not written:
         return False
+    doubtful = False
     try:
         async with asyncio.timeout(_WAIT_S):
-            screening = await client(ModerationCalls).screen(written, author, place)
+            for pieces in in_pieces(written):
+                screening = await client(ModerationCalls).screen(pieces, author, place)
+                screening.check()
+                doubtful |= screening.verdict == "hold"
     except TimeoutError:
         return True
     except Exception as error:
         if not is_away(error):
             raise
         return True
-    screening.check()
-    return screening.verdict == "hold"
+    return doubtful
 
 
 def look_later(tx: Transaction, kind: str, id: UUID) -> None:

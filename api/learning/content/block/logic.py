@@ -20,6 +20,7 @@ from api.learning.content.contract import (
     BlockCreated,
     BlockDeleted,
     BlockId,
+    BlockModerated,
     BlockMoved,
     BlockNotFound,
     BlockRestored,
@@ -31,8 +32,10 @@ from api.learning.content.contract import (
     ReleaseAmbiguous,
     UnknownBlockType,
 )
+from api.learning.content.moderated.rules import MODERATED_KIND, words_of
 from api.learning.content.outline.store import find_outline, lock_outline
 from api.learning.content.things import things_of
+from api.platform.moderation.contract import Place, look_later, screened
 from cluster.base.ids import OrgId, new_id
 from cluster.base.principal import Principal
 from cluster.base.problems import Stale
@@ -78,11 +81,13 @@ async def create_block(caller: Principal, new: NewBlock) -> Block:
     """Put a new block into the working outline, at the end of its parent unless a position is given.
 
     Raises:
-        UnknownBlockType, WrongParent, OutlineFull, BodyNotValid, ThingGone, ReleaseAmbiguous
+        UnknownBlockType, WrongParent, OutlineFull, BodyNotValid, ThingGone, ReleaseAmbiguous, TextRefused, AuthorMuted
     """
     outline = await permitted(caller, "course:edit", find_outline, new.course_id, missing=OutlineNotFound)
     _check_release(new.release_at, new.release_after_days)
     checked = await _check_body(new.type, new.body or {}, new.course_id, before={})
+    place = Place(kind=MODERATED_KIND, org_id=outline.org_id)
+    doubtful = await screened(words_of(new.title, checked.body), caller.id, place)
     content = Content(
         title=new.title,
         body=checked.body,
@@ -97,8 +102,17 @@ async def create_block(caller: Principal, new: NewBlock) -> Block:
         tree = await _lock(tx, new.course_id)
         placed = tree.insert(block_id, new.type, new.parent_id, new.position, text_bytes=content.text_bytes)
         changed = await store.insert_block(
-            tx, content, placed, block_id=block_id, course_id=new.course_id, org_id=outline.org_id, type=new.type
+            tx,
+            content,
+            placed,
+            block_id=block_id,
+            course_id=new.course_id,
+            org_id=outline.org_id,
+            type=new.type,
+            by=caller.id,
         )
+        if doubtful:
+            look_later(tx, MODERATED_KIND, block_id)
         if checked.uses_change:
             await _use(tx, changed.block, checked.things)
         _tell(tx, changed, BlockCreated(**_named(changed.block)))
@@ -138,9 +152,14 @@ async def change_block(
 
     Raises:
         Stale: somebody changed it since.
-        OutlineFull, BodyNotValid, ThingGone, ReleaseAmbiguous
+        OutlineFull, BodyNotValid, ThingGone, ReleaseAmbiguous, TextRefused, AuthorMuted
+        BlockModerated: a moderator removed it.
     """
     block = await _present(caller, "course:edit", block_id)
+    if block.moderation_state is not None:
+        raise BlockModerated(
+            "delete it, or appeal: GET /v1/moderation-decisions lists the decisions about what you wrote"
+        )
     if block.version != expected_version:
         raise Stale(block.version)
     checked = _CheckedBody(block.body, block.html, block.renderer, block.text_bytes, {}, False)
@@ -150,7 +169,8 @@ async def change_block(
     title = changes.get("title", block.title)
     release_at, release_after_days = rules.released_by(block.release_at, block.release_after_days, changes)
     _check_release(release_at, release_after_days)
-    is_new_content = major or title != block.title or checked.body != block.body
+    rewritten = title != block.title or checked.body != block.body
+    is_new_content = major or rewritten
     content_version = block.content_version + (1 if is_new_content else 0)
     content = Content(
         title=title,
@@ -163,13 +183,17 @@ async def change_block(
         content_version=content_version,
         min_version=content_version if major else block.min_version,
     )
+    words = words_of(title, checked.body) if rewritten else {}
+    doubtful = await screened(words, caller.id, Place(kind=MODERATED_KIND, org_id=block.org_id))
     async with write(caller, result=block_id) as tx:
         tree = await _lock(tx, block.course_id)
         current = tree.node(block_id).version
         if current != expected_version:
             raise Stale(current)
         tree.check_room(0, content.text_bytes - block.text_bytes)
-        changed = await store.update_block(tx, block, content)
+        changed = await store.update_block(tx, block, content, by=caller.id, rewritten=rewritten)
+        if doubtful:
+            look_later(tx, MODERATED_KIND, block_id)
         if checked.uses_change:
             await _use(tx, changed.block, checked.things)
         _tell(tx, changed, BlockUpdated(**_named(block), fields=tuple(sorted(changes))))

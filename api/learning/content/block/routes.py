@@ -12,6 +12,7 @@ from api.learning.content.block.store import ListedBlock
 from api.learning.content.block_types import block_types
 from api.learning.content.contract import (
     BlockId,
+    BlockModerated,
     BlockNotFound,
     BodyNotValid,
     Completes,
@@ -22,6 +23,7 @@ from api.learning.content.contract import (
     UnknownBlockType,
     WrongParent,
 )
+from api.platform.moderation.contract import AuthorMuted, TextRefused
 from cluster.base.problems import Stale
 from cluster.data.uses import ThingGone
 from cluster.http import Answer, Body, Caller, IfMatch, OrganizationId, Page, Paging, Patch, Router, Several, View
@@ -103,6 +105,8 @@ class BlockView(View):
     release_after_days: int | None
     source_id: BlockId | None
     deleted_at: datetime | None
+    moderation_state: Literal["removed"] | None
+    """What a moderator decided of it: learners see neither it nor what is below it, and it cannot be changed."""
     created_at: datetime
     updated_at: datetime
 
@@ -136,6 +140,8 @@ class BlockTypeList(View):
         BodyNotValid,
         ReleaseAmbiguous,
         ThingGone,
+        TextRefused,
+        AuthorMuted,
     ),
     example={
         "course_id": "0198c0de-0000-7000-8000-000000000000",
@@ -202,7 +208,18 @@ async def get_block(caller: Caller, block_id: BlockId, response: Response) -> Bl
 
 
 @router.patch(
-    "/v1/blocks/{block_id}", raises=(BlockNotFound, OutlineFull, BodyNotValid, ThingGone, ReleaseAmbiguous, Stale)
+    "/v1/blocks/{block_id}",
+    raises=(
+        BlockNotFound,
+        BlockModerated,
+        OutlineFull,
+        BodyNotValid,
+        ThingGone,
+        ReleaseAmbiguous,
+        TextRefused,
+        AuthorMuted,
+        Stale,
+    ),
 )
 async def change_block(
     caller: Caller, block_id: BlockId, changes: BlockChanges, version: IfMatch, response: Response

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 from api.learning.content.block_types import block_types
@@ -46,6 +46,8 @@ class Block(Content):
     source_version: int | None
     deleted_at: datetime | None
     deleted_root: BlockId | None
+    moderation_state: Literal["removed"] | None
+    """What a moderator decided of it."""
     version: int
     created_at: datetime
     updated_at: datetime
@@ -85,8 +87,9 @@ class Changed:
 
 
 BLOCK = """id, course_id, org_id, parent_id, type, position, title, body, html, renderer, text_bytes, release_at,
-    release_after_days, content_version, min_version, source_id, source_version, deleted_at, deleted_root, version,
-    created_at, updated_at"""
+    release_after_days, content_version, min_version, source_id, source_version, deleted_at, deleted_root,
+    (SELECT state FROM content.moderated_blocks WHERE block_id = blocks.id) AS moderation_state, version, created_at,
+    updated_at"""
 
 # A published course is no secret, nor that it has an outline: those who may not edit it are told so.
 SEE = """CASE WHEN k.frozen_id IS NOT NULL AND NOT k.archived AND k.visibility <> 'organization' THEN 'catalog:read' END AS see"""
@@ -214,9 +217,10 @@ INSERT_BLOCK = (
     _CHANGED
     + """
         INSERT INTO content.blocks (id, course_id, org_id, parent_id, type, position, title, body, html, renderer, text_bytes,
-                                    release_at, release_after_days, content_version, min_version, created_at, updated_at)
+                                    release_at, release_after_days, content_version, min_version, written_by, created_at,
+                                    updated_at)
         VALUES ($block_id, $course_id, $org_id, $parent_id, $type, $position, $title, $body, $html, $renderer, $text_bytes,
-                $release_at, $release_after_days, $content_version, $min_version, $now, $now)"""
+                $release_at, $release_after_days, $content_version, $min_version, $by, $now, $now)"""
     + _WITH_OUTLINE
 )
 
@@ -230,8 +234,9 @@ async def insert_block(
     course_id: UUID,
     org_id: OrgId,
     type: str,
+    by: UUID | None,
 ) -> Changed:
-    named = {"block_id": block_id, "course_id": course_id, "org_id": org_id, "type": type}
+    named = {"block_id": block_id, "course_id": course_id, "org_id": org_id, "type": type, "by": by}
     return _changed(await tx.rows(INSERT_BLOCK, content, placed, **named, **_shifts(placed.shifted)))
 
 
@@ -241,14 +246,17 @@ UPDATE_BLOCK = (
         UPDATE content.blocks
         SET title = $title, body = $body, html = $html, renderer = $renderer, text_bytes = $text_bytes,
             release_at = $release_at, release_after_days = $release_after_days, content_version = $content_version,
-            min_version = $min_version, version = version + 1, updated_at = $now
+            min_version = $min_version, written_by = CASE WHEN $rewritten THEN $by::uuid ELSE written_by END,
+            version = version + 1, updated_at = $now
         WHERE id = $block_id"""
     + _WITH_OUTLINE
 )
 
 
-async def update_block(tx: Transaction, block: Block, content: Content) -> Changed:
-    return _changed(await tx.rows(UPDATE_BLOCK, content, block, block_id=block.id, **_shifts({})))
+async def update_block(tx: Transaction, block: Block, content: Content, *, by: UUID | None, rewritten: bool) -> Changed:
+    """Write what a block says from now on. `rewritten`: its words are others now, and `by` wrote them."""
+    named = {"block_id": block.id, "by": by, "rewritten": rewritten}
+    return _changed(await tx.rows(UPDATE_BLOCK, content, block, **named, **_shifts({})))
 
 
 UPDATE_PLACE = (

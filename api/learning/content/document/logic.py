@@ -80,12 +80,15 @@ async def openable(ids: list[UUID], attends: Reach, edits: Reach, now: datetime)
     for place in places:
         if place.id in open_ids:
             continue
-        if not _covers(edits, place):
+        edited = _covers(edits, place)
+        if place.hidden or not edited:
             key = (place.frozen_id, place.starts_at)
             if key not in times:
-                kept = await memory.get(place.frozen_id)
+                kept = (await memory.get(place.frozen_id)).without(frozenset(place.hidden))
                 times[key] = rules.release_times(kept.outline.blocks, place.starts_at)
-            if not rules.is_released(times[key][place.block_id], now):
+            if place.block_id not in times[key]:
+                continue
+            if not edited and not rules.is_released(times[key][place.block_id], now):
                 continue
         open_ids.add(place.id)
     return [id for id in ids if id in open_ids]
@@ -107,7 +110,11 @@ def _all_found(shown: list[Shown], outlines: Mapping[FrozenId, list[dict[str, An
 def _found(shown: Shown, blocks: Sequence[Mapping[str, Any]]) -> Iterator[Found]:
     """Return the blocks of an outline that teach something: each with the titles of the module and lesson around it."""
     paths: dict[str | None, list[str]] = {None: []}
+    hidden = {str(each) for each in shown.hidden}
     for block in blocks:
+        if block["id"] in hidden or block["parent_id"] in hidden:
+            hidden.add(block["id"])
+            continue
         above = paths[block["parent_id"]]
         paths[block["id"]] = [*above, block["title"]]
         if block["completes"] is None:

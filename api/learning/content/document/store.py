@@ -22,6 +22,8 @@ class Shown:
     org_id: OrgId
     language: str
     run_ids: list[UUID] = field(default_factory=list[UUID])
+    hidden: list[BlockId] = field(default_factory=list[BlockId])
+    """Blocks of the course that a moderator removed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,9 @@ class Found:
 LIST_SHOWN = """
 SELECT coalesce(r.pinned_frozen_id, c.frozen_id) AS frozen_id,
     coalesce(r.pinned_frozen_id <> c.frozen_id, r.pinned_frozen_id IS NOT NULL) AS pinned, c.org_id,
-    coalesce(c.language, 'und') AS language, array_agg(r.run_id ORDER BY r.run_id) AS run_ids
+    coalesce(c.language, 'und') AS language, array_agg(r.run_id ORDER BY r.run_id) AS run_ids,
+    ARRAY(SELECT block_id FROM content.moderated_blocks WHERE course_id = $course_id AND state = 'removed'
+        ORDER BY block_id) AS hidden
 FROM content.courses c JOIN content.runs r USING (course_id)
 WHERE c.course_id = $course_id AND coalesce(r.pinned_frozen_id, c.frozen_id) IS NOT NULL
 GROUP BY 1, 2, 3, 4 ORDER BY 2, 1 LIMIT 1000
@@ -190,11 +194,14 @@ class Place:
     course_id: UUID
     run_id: UUID
     starts_at: datetime | None
+    hidden: list[BlockId]
+    """Blocks of the course that a moderator removed."""
 
 
 # What a run shows now, not what it showed when the document was made.
 LIST_PLACES = """
-SELECT d.id, d.block_id, d.frozen_id, r.org_id, r.course_id, r.run_id, r.starts_at
+SELECT d.id, d.block_id, d.frozen_id, r.org_id, r.course_id, r.run_id, r.starts_at,
+    ARRAY(SELECT block_id FROM content.moderated_blocks WHERE course_id = d.course_id AND state = 'removed') AS hidden
 FROM content.documents d JOIN content.courses c USING (course_id)
 JOIN content.runs r ON r.course_id = d.course_id AND coalesce(r.pinned_frozen_id, c.frozen_id) = d.frozen_id
 WHERE d.id = ANY($ids::uuid[]) AND NOT d.gone

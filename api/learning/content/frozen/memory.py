@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 import orjson
@@ -31,11 +31,30 @@ class Kept:
     dated: bool = field(init=False)
     """Some blocks open at a time of their own."""
     rendered_open: bytes | None = None
+    _shown: "tuple[frozenset[BlockId], Kept] | None" = None
+    """What is left of it without some blocks, as it was last asked for."""
 
     def __post_init__(self) -> None:
         blocks = self.outline.blocks
         self.by_id = {block.id: block for block in blocks}
         self.dated = any(block.release_at is not None or block.release_after_days is not None for block in blocks)
+
+    def without(self, hidden: frozenset[BlockId]) -> "Kept":
+        """Return the outline as learners see it: without these blocks and all that is below them."""
+        hidden &= self.by_id.keys()
+        if not hidden:
+            return self
+        if self._shown is None or self._shown[0] != hidden:
+            gone = set(hidden)
+            # Parents come before their children.
+            for block in self.outline.blocks:
+                if block.parent_id in gone:
+                    gone.add(block.id)
+            blocks = tuple(block for block in self.outline.blocks if block.id not in gone)
+            html = {id: each for id, each in self.html.items() if id not in gone}
+            things = {id: each for id, each in self.things.items() if id not in gone}
+            self._shown = hidden, Kept(replace(self.outline, blocks=blocks), html, things, self.size_bytes)
+        return self._shown[1]
 
 
 _kept: OrderedDict[FrozenId, Kept] = OrderedDict()

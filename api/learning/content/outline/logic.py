@@ -1,5 +1,6 @@
 """Use cases of whole working outlines: make one, fill it with a copy, delete it when its course never came to be."""
 
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -19,6 +20,7 @@ from api.learning.content.contract import (
 )
 from api.learning.content.frozen.rules import freeze
 from api.learning.content.frozen.store import find_frozen
+from api.learning.content.moderated.store import list_hidden
 from api.learning.content.outline import store
 from api.learning.course.contract import CourseExistence
 from cluster.base.ids import OrgId, new_id
@@ -84,6 +86,7 @@ async def copy_outline(
 
 
 async def _copies(source_course_id: UUID, frozen_id: FrozenId | None) -> list[dict[str, Any]]:
+    """Return copies of blocks under new ids. What a moderator removed is not copied, nor what is below it."""
     async with read() as db:
         if frozen_id is None:
             found = await store.find_whole_outline(db, source_course_id)
@@ -91,8 +94,10 @@ async def _copies(source_course_id: UUID, frozen_id: FrozenId | None) -> list[di
         else:
             row = await find_frozen(db, frozen_id)
             rows = None if row is None or row.course_id != source_course_id else row.blocks
+        hidden = {str(each) for each in await list_hidden(db, source_course_id)}
     if rows is None:
         raise OutlineNotFound
+    rows = list(_without(rows, hidden))
     ids = {row["id"]: str(new_id()) for row in rows}
     siblings: dict[str | None, int] = {}
     copies: list[dict[str, Any]] = []
@@ -111,3 +116,11 @@ async def _copies(source_course_id: UUID, frozen_id: FrozenId | None) -> list[di
             }
         )
     return copies
+
+
+def _without(rows: Sequence[dict[str, Any]], hidden: set[str]) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        if row["id"] in hidden or row["parent_id"] in hidden:
+            hidden.add(row["id"])
+        else:
+            yield row

@@ -109,9 +109,10 @@ async def find_whole_outline(db: Connection, course_id: UUID) -> tuple[Outline, 
 INSERT_COPIES = """
 WITH copies AS (
     INSERT INTO content.blocks (id, course_id, org_id, parent_id, type, position, title, body, html, renderer, text_bytes,
-                                release_at, release_after_days, source_id, source_version, created_at, updated_at)
+                                release_at, release_after_days, source_id, source_version, written_by, created_at, updated_at)
     SELECT c.id, $course_id, $org_id, c.parent_id, c.type, c.position, c.title, c.body, c.html, c.renderer, c.text_bytes,
-           c.release_at, c.release_after_days, c.source_id, c.source_version, $now, $now
+           c.release_at, c.release_after_days, c.source_id, c.source_version,
+           (SELECT s.written_by FROM content.blocks s WHERE s.id = c.source_id), $now, $now
     FROM jsonb_to_recordset($copies) AS c (id uuid, parent_id uuid, type text, position int, title text, body jsonb, html text,
                                            renderer smallint, text_bytes int, release_at timestamptz, release_after_days int,
                                            source_id uuid, source_version int)

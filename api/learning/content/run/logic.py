@@ -54,7 +54,7 @@ async def open_outline(caller: Principal, run_id: UUID, now: datetime) -> Opened
         Forbidden: the caller is not enrolled.
     """
     run = await permit(caller, "run:attend", await find_run(run_id), missing=OutlineNotFound)
-    kept = await memory.get(_published(run))
+    kept = await _shown(run)
     times = rules.release_times(kept.outline.blocks, run.starts_at)
     locked = any(not rules.is_released(time, now) for time in times.values())
     return Opened(run, kept, times, now, preview=locked and await _edits(caller, run))
@@ -67,12 +67,14 @@ async def undated_outline(caller: Principal, run_id: UUID) -> RunState | None:
         OutlineNotFound, Forbidden: as `open_outline`.
     """
     run = await permit(caller, "run:attend", await find_run(run_id), missing=OutlineNotFound)
-    kept = await memory.get(_published(run))
+    kept = await _shown(run)
     return None if kept.dated or run.starts_at is not None else run
 
 
 async def preview_outline(caller: Principal, run_id: UUID, now: datetime) -> Opened:
     """Return the working outline as the run's learners would see it once it is published, for those who edit it.
+
+    What a moderator removed is not in it; `GET /v1/blocks` shows editors that too, with its state.
 
     Raises:
         OutlineNotFound: no such run, or it is not for this caller to know.
@@ -85,7 +87,7 @@ async def preview_outline(caller: Principal, run_id: UUID, now: datetime) -> Ope
         raise OutlineNotFound
     rows, _ = freeze(found[1], block_types())
     draft = FrozenRow(id=FrozenId(new_id()), course_id=run.course_id, org_id=run.org_id, blocks=rows)
-    kept = await memory.decode(draft)
+    kept = (await memory.decode(draft)).without(frozenset(run.hidden))
     return Opened(run, kept, rules.release_times(kept.outline.blocks, run.starts_at), now, preview=True)
 
 
@@ -101,7 +103,7 @@ async def may_open(user_id: UserId, run_id: UUID, block_id: BlockId, *, fresh: b
         run = await permitted(person, "run:attend", store.find_run, run_id, missing=OutlineNotFound, fresh=True)
     else:
         run = await permit(person, "run:attend", await find_run(run_id), missing=OutlineNotFound)
-    kept = await memory.get(_published(run))
+    kept = await _shown(run)
     block = kept.by_id.get(block_id)
     if block is None:
         raise BlockNotFound("the run's current revision does not have this block")
@@ -136,7 +138,7 @@ async def shown_in(asset_id: AssetId, run_ids: list[UUID], now: datetime) -> lis
     for run in runs:
         if run.frozen_id is None or Ref("outline", run.frozen_id) not in showing:
             continue
-        kept = await memory.get(run.frozen_id)
+        kept = await _shown(run)
         times = rules.release_times(kept.outline.blocks, run.starts_at)
         released = any(
             ref in used and rules.is_released(times[block_id], now) for block_id, used in kept.things.items()
@@ -152,7 +154,7 @@ async def required_blocks(run_id: UUID, now: datetime) -> RunOutline:
         OutlineNotFound
     """
     run = await permitted(_PLATFORM, "run:attend", store.find_run, run_id, missing=OutlineNotFound)
-    kept = await memory.get(_published(run))
+    kept = await _shown(run)
     times = rules.release_times(kept.outline.blocks, run.starts_at)
     required = tuple(
         RequiredBlock(
@@ -183,6 +185,11 @@ async def _edits(caller: Principal, run: RunState) -> bool:
         or run.course_id in reach.course_ids
         or run.run_id in reach.run_ids
     )
+
+
+async def _shown(run: RunState) -> Kept:
+    """Return the outline that the run shows, without what a moderator removed."""
+    return (await memory.get(_published(run))).without(frozenset(run.hidden))
 
 
 def _published(run: RunState) -> FrozenId:

@@ -1,10 +1,10 @@
 """The SQL of what course says of its courses and runs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from api.learning.content.contract import FrozenId
+from api.learning.content.contract import BlockId, FrozenId
 from api.learning.course.contract import CourseChanged, RunChanged
 from cluster.base.ids import OrgId
 from cluster.data import Connection, Transaction
@@ -23,12 +23,15 @@ class RunState:
     frozen_id: FrozenId | None
     archived: bool
     visibility: str
+    hidden: list[BlockId] = field(default_factory=list[BlockId])
+    """Blocks of the course that a moderator removed."""
 
 
 _RUN = """
 SELECT r.run_id, r.course_id, r.org_id, r.starts_at, coalesce(r.pinned_revision, c.revision) AS revision,
        coalesce(r.pinned_frozen_id, c.frozen_id) AS frozen_id, coalesce(c.archived, false) AS archived,
-       coalesce(c.visibility, 'public') AS visibility
+       coalesce(c.visibility, 'public') AS visibility,
+       ARRAY(SELECT block_id FROM content.moderated_blocks WHERE course_id = r.course_id AND state = 'removed') AS hidden
 FROM content.runs r LEFT JOIN content.courses c USING (course_id)"""
 
 FIND_RUN = _RUN + " WHERE r.run_id = $run_id"

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from api.learning.course.contract import SEE, CourseId, Published, Visibility
+from api.learning.course.rules import HIDDEN_TITLE
 from cluster.base.ids import OrgId
 from cluster.data import Connection, Transaction
 from cluster.people.access import Guarded
@@ -56,14 +57,18 @@ class Filters:
     language: str | None = None
 
 
-_LISTING = """k.course_id, k.org_id, k.revision, k.slug, k.title, k.summary, k.language, k.categories, k.tags, k.visibility,
+_LISTING = (
+    """k.course_id, k.org_id, k.revision, k.slug, k.title, k.summary, k.language, k.categories, k.tags, k.visibility,
     k.learners, k.published_at,
     coalesce((SELECT jsonb_agg(jsonb_build_object(
-                  'id', r.id, 'title', r.title, 'pace', r.pace, 'is_default', r.is_default, 'starts_at', r.starts_at,
+                  'id', r.id, 'title', CASE WHEN r.moderation_state IS NULL THEN r.title ELSE '"""
+    + HIDDEN_TITLE
+    + """' END, 'pace', r.pace, 'is_default', r.is_default, 'starts_at', r.starts_at,
                   'ends_at', r.ends_at, 'enrolment_opens_at', r.enrolment_opens_at,
                   'enrolment_closes_at', r.enrolment_closes_at, 'seats', r.seats) ORDER BY r.id)
               FROM (SELECT * FROM course.runs WHERE course_id = k.course_id AND ended_at IS NULL ORDER BY id LIMIT 50) r),
              '[]') AS runs"""
+)
 _SHOWN = """NOT k.hidden AND (k.visibility = 'public' OR (k.visibility = 'organization' AND k.org_id = ANY($org_ids::uuid[])))
     AND ($org_id::uuid IS NULL OR k.org_id = $org_id)
     AND ($category::text IS NULL OR k.categories @> ARRAY[$category])

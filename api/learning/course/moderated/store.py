@@ -1,12 +1,13 @@
-"""The SQL of courses as moderators see and judge them."""
+"""The SQL of courses and runs as moderators see and judge them."""
 
 from typing import Literal
 from uuid import UUID
 
-from api.learning.course.contract import SEE, CourseId
+from api.learning.course.contract import SEE, CourseId, RunId
 from api.learning.course.store import COURSE, Course
 from api.platform.moderation.contract import Content
 from cluster.data import Connection, Transaction
+from cluster.people.privacy import ERASED
 
 LIST_MODERATED = """
 SELECT c.id, c.org_id, c.created_by, c.language, c.title, c.summary, k.title AS shown_title, k.summary AS shown_summary,
@@ -84,3 +85,44 @@ async def update_moderated(
 ) -> Course:
     """Lock or remove a course, or undo that. What is removed is archived; what its staff archived stays so."""
     return await tx.one(Course, UPDATE_MODERATED, course_id=course_id, state=state, version=version)
+
+
+LIST_MODERATED_RUNS = """
+SELECT r.id, r.org_id, r.course_id, r.title, 
+    CASE WHEN r.is_default THEN coalesce(r.written_by, c.created_by) ELSE r.written_by END AS user_id, c.language, k.visibility,
+    coalesce(k.learners, 0) AS learners
+FROM course.runs r JOIN course.courses c ON c.id = r.course_id
+LEFT JOIN course.catalog k ON k.course_id = r.course_id AND NOT k.hidden
+WHERE r.id = ANY($run_ids::uuid[]) LIMIT 100
+"""
+
+
+async def list_moderated_runs(db: Connection, run_ids: list[UUID]) -> list[Content]:
+    """List the titles of runs."""
+    return [
+        Content(
+            id=row["id"],
+            texts={"/title": row["title"]},
+            url=f"/courses/{row['course_id']}",
+            user_id=None if row["user_id"] == UUID(ERASED) else row["user_id"],
+            org_id=row["org_id"],
+            course_id=row["course_id"],
+            language=row["language"],
+            reach=row["learners"],
+            seen_with="run:read" if row["visibility"] is None else SEE[row["visibility"]],
+            run_ids=(row["id"],),
+        )
+        for row in await db.rows(LIST_MODERATED_RUNS, run_ids=run_ids)
+    ]
+
+
+UPDATE_MODERATED_RUN = """
+UPDATE course.runs SET moderation_state = CASE WHEN $removed THEN 'removed' END, moderation_version = $version,
+    version = runs.version + 1
+WHERE id = $run_id AND moderation_version < $version RETURNING id
+"""
+
+
+async def update_moderated_run(tx: Transaction, run_id: RunId, *, removed: bool, version: int) -> bool:
+    """Hide the title of a run or show it again; False: a newer decision is known, or there is no such run."""
+    return await tx.value(UPDATE_MODERATED_RUN, run_id=run_id, removed=removed, version=version) is not None

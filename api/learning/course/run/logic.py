@@ -17,6 +17,7 @@ from api.learning.course.contract import (
     RunEvent,
     RunHasEnded,
     RunId,
+    RunModerated,
     RunNotFound,
     RunStarting,
     RunUpdated,
@@ -24,12 +25,13 @@ from api.learning.course.contract import (
 from api.learning.course.forgetting.store import lock_revisions, update_unpinned
 from api.learning.course.run import store
 from api.learning.course.store import find_course
+from api.platform.moderation.contract import Place, look_later, screened
 from cluster.base.ids import new_id
 from cluster.base.principal import Principal
 from cluster.base.problems import NotFound, Stale
 from cluster.data import Transaction, read, write
 from cluster.events import emit
-from cluster.people.access import Guarded, permit, permitted
+from cluster.people.access import Guarded, permit, permitted, reach_of
 
 T = TypeVar("T")
 _REMINDED_BEFORE = timedelta(days=1)
@@ -41,6 +43,7 @@ async def create_run(caller: Principal, course_id: CourseId, fields: dict[str, A
     Raises:
         DatesOutOfOrder: its dates do not follow each other.
         RevisionUnknown: it pins a revision that was never published, or was forgotten.
+        TextRefused, AuthorMuted
     """
     course = await permitted(caller, "run:manage", find_course, course_id, missing=CourseNotFound)
     run = Run(
@@ -54,11 +57,15 @@ async def create_run(caller: Principal, course_id: CourseId, fields: dict[str, A
         **fields,
     )
     _check_dates(run)
+    place = Place(kind=rules.MODERATED_RUN, org_id=course.org_id, language=course.language)
+    doubtful = await screened({"/title": run.title}, caller.id, place)
     async with write(caller, result=run.id, status=201) as tx:
         frozen_id = await _pin(tx, run, before=None)
         run = replace(run, created_at=tx.now)
-        await store.insert_run(tx, run)
-        await _tell_state(tx, run.id)
+        await store.insert_run(tx, run, by=caller.id)
+        if doubtful:
+            look_later(tx, rules.MODERATED_RUN, run.id)
+        await tell_state(tx, run.id)
         emit(tx, _event(RunCreated, run, frozen_id), version=run.version)
     return run
 
@@ -67,13 +74,14 @@ async def get_run(caller: Principal, run_id: RunId) -> Run:
     """Return a run to whoever sees its course in the catalogue, and to its learners and staff."""
     async with read() as db:
         guarded = await store.find_run(db, run_id)
-    return await _see(caller, guarded, RunNotFound)
+    [run] = await _as_seen(caller, [await _see(caller, guarded, RunNotFound)])
+    return run
 
 
 async def list_runs(caller: Principal, course_id: CourseId, *, after: RunId | None, limit: int) -> list[Run]:
     async with read() as db:
         guarded = await store.find_runs(db, course_id, after=after, limit=limit)
-    return await _see(caller, guarded, CourseNotFound)
+    return await _as_seen(caller, await _see(caller, guarded, CourseNotFound))
 
 
 async def change_run(caller: Principal, run_id: RunId, changes: dict[str, Any], expected_version: int) -> Run:
@@ -81,19 +89,26 @@ async def change_run(caller: Principal, run_id: RunId, changes: dict[str, Any], 
 
     Raises:
         Stale: somebody changed it since.
-        RunHasEnded, DatesOutOfOrder, RevisionUnknown: see `create_run`.
+        RunHasEnded, DatesOutOfOrder, RevisionUnknown, TextRefused, AuthorMuted: see `create_run`.
+        RunModerated: a moderator removed its title, and this is another one.
     """
     run = await permitted(caller, "run:manage", store.find_run, run_id, missing=RunNotFound)
     if run.ended_at is not None:
         raise RunHasEnded("open a further run instead: POST /v1/runs")
     wanted = replace(run, **changes)
+    if run.moderation_state is not None and wanted.title != run.title:
+        raise RunModerated("leave the title; its author may appeal: GET /v1/moderation-decisions", pointer="/title")
     _check_dates(wanted)
+    titles = {} if wanted.title == run.title else {"/title": wanted.title}
+    doubtful = await screened(titles, caller.id, Place(kind=rules.MODERATED_RUN, org_id=run.org_id))
     async with write(caller, result=run_id) as tx:
         frozen_id = await _pin(tx, wanted, before=run.pinned_revision)
-        changed = await store.update_run(tx, wanted, expected_version)
+        changed = await store.update_run(tx, wanted, expected_version, by=caller.id)
         if changed is None:
             raise Stale(await store.get_run_version(tx, run_id))
-        await _tell_state(tx, run_id)
+        if doubtful:
+            look_later(tx, rules.MODERATED_RUN, run_id)
+        await tell_state(tx, run_id)
         emit(tx, _event(RunUpdated, changed, frozen_id), version=changed.version)
     return changed
 
@@ -104,7 +119,7 @@ async def end_run(caller: Principal, run_id: RunId) -> Run:
     async with write(caller, result=run_id) as tx:
         ended = await store.update_ended(tx, run_id)
         if ended is not None:
-            await _tell_state(tx, run_id)
+            await tell_state(tx, run_id)
             emit(tx, RunEnded(run_id=run_id, course_id=run.course_id, org_id=run.org_id), version=ended.version)
     return ended or await get_run(caller, run_id)
 
@@ -120,7 +135,8 @@ async def remind(platform: Principal, limit: int) -> int:
     return len(runs)
 
 
-async def _tell_state(tx: Transaction, run_id: RunId) -> None:
+async def tell_state(tx: Transaction, run_id: RunId) -> None:
+    """Emit what others project of a run, after a change of it, and let the catalogue be read again."""
     kept.drop(tx)
     state, version = await store.get_run_state(tx, run_id)
     emit(tx, state, version=version)
@@ -136,6 +152,18 @@ def _event(kind: type[RunEvent], run: Run, frozen_id: FrozenId | None) -> RunEve
         pinned_revision=run.pinned_revision,
         pinned_frozen_id=frozen_id,
     )
+
+
+async def _as_seen(caller: Principal, runs: list[Run]) -> list[Run]:
+    """Return runs of one course as the caller sees them: only those who manage them see a title that was removed."""
+    if all(run.moderation_state is None for run in runs):
+        return runs
+    if caller.id is not None:
+        reach = await reach_of(caller, "run:manage")
+        places = {*reach.org_ids, *reach.course_ids, *reach.run_ids}
+        if reach.everywhere or not places.isdisjoint((runs[0].org_id, runs[0].course_id)):
+            return runs
+    return [rules.titled(run) for run in runs]
 
 
 async def _see(caller: Principal, guarded: Guarded[T] | None, missing: type[NotFound]) -> T:

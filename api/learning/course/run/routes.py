@@ -14,10 +14,12 @@ from api.learning.course.contract import (
     RevisionUnknown,
     RunHasEnded,
     RunId,
+    RunModerated,
     RunNotFound,
 )
 from api.learning.course.run import logic
 from api.learning.course.run.view import RUN, RunView
+from api.platform.moderation.contract import AuthorMuted, TextRefused
 from cluster.base.problems import Stale, Unauthorized
 from cluster.http import Body, Caller, IfMatch, Page, Paging, Patch, Router
 
@@ -56,7 +58,9 @@ class RunChanges(Patch):
     pinned_revision: Pinned = None
 
 
-@router.post("/v1/runs", status_code=201, raises=(CourseNotFound, DatesOutOfOrder, RevisionUnknown))
+@router.post(
+    "/v1/runs", status_code=201, raises=(CourseNotFound, DatesOutOfOrder, RevisionUnknown, TextRefused, AuthorMuted)
+)
 async def create_run(caller: Caller, new: NewRun, response: Response) -> RunView:
     """Create a further run of a course."""
     fields = new.model_dump(exclude={"course_id"})
@@ -77,7 +81,19 @@ async def get_run(caller: Caller, run_id: RunId, response: Response) -> RunView:
     return RUN.show(response, await logic.get_run(caller, run_id))
 
 
-@router.patch("/v1/runs/{run_id}", raises=(RunNotFound, RunHasEnded, DatesOutOfOrder, RevisionUnknown, Stale))
+@router.patch(
+    "/v1/runs/{run_id}",
+    raises=(
+        RunNotFound,
+        RunHasEnded,
+        RunModerated,
+        DatesOutOfOrder,
+        RevisionUnknown,
+        TextRefused,
+        AuthorMuted,
+        Stale,
+    ),
+)
 async def change_run(
     caller: Caller, run_id: RunId, changes: RunChanges, version: IfMatch, response: Response
 ) -> RunView:

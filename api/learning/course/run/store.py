@@ -9,9 +9,10 @@ from cluster.data import Connection, Transaction
 from cluster.people.access import Guarded
 
 _RUN = """id, course_id, org_id, title, pace, is_default, starts_at, ends_at, enrolment_opens_at, enrolment_closes_at, seats,
-    pinned_revision, ended_at, version, created_at"""
+    pinned_revision, ended_at, version, created_at, moderation_state"""
 _RUN_OF_COURSE = """r.id, r.course_id, r.org_id, r.title, r.pace, r.is_default, r.starts_at, r.ends_at, r.enrolment_opens_at,
-    r.enrolment_closes_at, r.seats, r.pinned_revision, r.ended_at, r.version, r.created_at"""
+    r.enrolment_closes_at, r.seats, r.pinned_revision, r.ended_at, r.version, r.created_at,
+    r.moderation_state"""
 
 
 _SEEN_BY: dict[Visibility | None, str] = {
@@ -109,30 +110,31 @@ async def list_runs(db: Connection, course_id: CourseId, *, after: RunId | None,
 
 INSERT_RUN = """
 INSERT INTO course.runs (id, course_id, org_id, title, pace, is_default, starts_at, ends_at, enrolment_opens_at,
-                         enrolment_closes_at, seats, pinned_revision, created_at)
+                         enrolment_closes_at, seats, pinned_revision, written_by, created_at)
 VALUES ($id, $course_id, $org_id, $title, $pace, $is_default, $starts_at, $ends_at, $enrolment_opens_at,
-        $enrolment_closes_at, $seats, $pinned_revision, $created_at)
+        $enrolment_closes_at, $seats, $pinned_revision, $by, $created_at)
 """
 
 
-async def insert_run(tx: Transaction, run: Run) -> None:
-    await tx.run(INSERT_RUN, run)
+async def insert_run(tx: Transaction, run: Run, *, by: UUID | None) -> None:
+    await tx.run(INSERT_RUN, run, by=by)
 
 
 UPDATE_RUN = (
     """UPDATE course.runs
     SET title = $title, pace = $pace, starts_at = $starts_at, ends_at = $ends_at,
         enrolment_opens_at = $enrolment_opens_at, enrolment_closes_at = $enrolment_closes_at, seats = $seats,
-        pinned_revision = $pinned_revision, version = version + 1
+        pinned_revision = $pinned_revision, version = version + 1,
+        written_by = CASE WHEN title = $title THEN written_by ELSE $by::uuid END
     WHERE id = $id AND version = $expected_version AND ended_at IS NULL
     RETURNING """
     + _RUN
 )
 
 
-async def update_run(tx: Transaction, run: Run, expected_version: int) -> Run | None:
-    """Write all changeable fields of a run; None when its version is another or it has ended."""
-    return await tx.maybe(Run, UPDATE_RUN, run, expected_version=expected_version)
+async def update_run(tx: Transaction, run: Run, expected_version: int, *, by: UUID | None) -> Run | None:
+    """Write all changeable fields of a run; None when its version is another or it has ended. A new title is `by` somebody."""
+    return await tx.maybe(Run, UPDATE_RUN, run, expected_version=expected_version, by=by)
 
 
 UPDATE_ENDED = (

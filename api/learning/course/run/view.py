@@ -1,6 +1,7 @@
 """How runs are answered, by their routes and by the catalogue."""
 
 from datetime import datetime
+from typing import Literal
 
 from api.learning.course.contract import CourseId, Pace, RunId
 from api.learning.course.run import logic
@@ -28,6 +29,8 @@ class RunView(ListedRun):
     organization_id: OrganizationId
     pinned_revision: int | None
     ended_at: datetime | None
+    moderation_state: Literal["removed"] | None
+    """`removed`: a moderator removed its title; only those who manage runs see it."""
     created_at: datetime
 
 

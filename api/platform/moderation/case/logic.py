@@ -28,6 +28,7 @@ from api.platform.moderation.report import store as reports
 from api.platform.moderation.report.store import Report
 from api.platform.moderation.rules import LEASE
 from api.platform.moderation.screening import logic as screening
+from api.platform.moderation.screening.pieces import in_pieces
 from api.platform.moderation.screening.store import Standing
 from cluster.base.away import is_away
 from cluster.base.ids import OrgId, new_id
@@ -98,12 +99,14 @@ async def look_at(caller: Principal, kind: str, id: UUID) -> None:
     if content is None or not content.texts:
         return
     place = Place(kind=kind, org_id=content.org_id, language=content.language)
-    found = await screening.screen(content.texts, content.user_id, place)
-    if not found.findings:
+    found: list[Finding] = []
+    for pieces in in_pieces(content.texts):
+        found += (await screening.screen(pieces, content.user_id, place)).findings
+    if not found:
         return
     async with write(caller) as tx:
-        severity = await _severity(tx, found.findings)
-        findings = [msgspec.to_builtins(each) for each in found.findings]
+        severity = await _severity(tx, found)
+        findings = [msgspec.to_builtins(each) for each in found]
         await open_case(tx, kind, content, source="screening", severity=severity, findings=findings)
 
 

@@ -23,7 +23,7 @@ from api.platform.moderation.rules import MAX_OPEN_REPORTS, weight_of
 from cluster.base.ids import new_id
 from cluster.base.principal import Principal
 from cluster.data import read, write
-from cluster.people.access import Guarded, named, permit, permitted, reach_of
+from cluster.people.access import Guarded, Reach, named, permit, permitted, reach_of
 
 
 async def create_report(caller: Principal, kind: str, thing_id: UUID, clause_id: ClauseId, text: str) -> Report:
@@ -85,7 +85,11 @@ async def _find_seen(caller: Principal, kind: str, thing_id: UUID) -> Content | 
     if content is None:
         raise unknown
     if content.seen_with is not None:
-        place = Guarded(content, org_id=content.org_id, course_id=content.course_id, see=content.seen_with)
+        reach = await reach_of(caller, content.seen_with) if content.run_ids else Reach()
+        run_id = next((each for each in content.run_ids if each in reach.run_ids), None)
+        place = Guarded(
+            content, org_id=content.org_id, course_id=content.course_id, run_id=run_id, see=content.seen_with
+        )
         await named(caller, place, unknown=unknown)
     return content
 

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Mapping
 from uuid import UUID
 
-from api.platform.moderation.contract import MAX_TEXT_BYTES, Finding, Place, Screening, TextTooLong
+from api.platform.moderation.contract import Finding, Place, Screening, TextTooLong
 from api.platform.moderation.screening import kept, store
 from api.platform.moderation.screening.matching import Matcher
+from api.platform.moderation.screening.pieces import MAX_TEXT_BYTES
 from api.platform.moderation.screening.store import Standing
 from cluster.base.ids import OrgId, UserId
 from cluster.base.principal import Principal

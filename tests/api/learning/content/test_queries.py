@@ -105,12 +105,14 @@ async def test_hot_queries_use_indexes(hub: Hub, author: Author) -> None:
     # Two indexes begin with the course; which of them is cheaper depends on how many blocks other tests deleted.
     led_by_course = {"blocks_of_course": "by course", "blocks_one_per_position": "by course"}
     assert {name: {led_by_course.get(index, index) for index in indexes} for name, indexes in used.items()} == {
-        "one run": {"runs_pkey", "courses_pkey"},
+        "one run": {"runs_pkey", "courses_pkey", "moderated_blocks_of_course"},
         "frozen": {"frozen_outlines_pkey"},
         "same frozen": {"frozen_outlines_course_id_sha256_key"},
-        "listed": {"outlines_pkey", "courses_pkey", "by course", "blocks_of_parent", "blocks_pkey"},
-        "deleted": {"outlines_pkey", "courses_pkey", "blocks_restorable"},
-        "one block": {"blocks_pkey", "courses_pkey"},
+        "listed": {
+            *("outlines_pkey", "courses_pkey", "by course", "blocks_of_parent", "blocks_pkey", "moderated_blocks_pkey")
+        },
+        "deleted": {"outlines_pkey", "courses_pkey", "blocks_restorable", "moderated_blocks_pkey"},
+        "one block": {"blocks_pkey", "courses_pkey", "moderated_blocks_pkey"},
         "lock": {"by course"},
         "purge": {"blocks_deleted", "blocks_pkey"},
         "deleted together": {"blocks_deleted_together"},

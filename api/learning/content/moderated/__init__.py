@@ -1,0 +1,1 @@
+"""What moderators see of blocks, and what becomes of a block by their decisions."""
