@@ -1,9 +1,10 @@
-"""What progress hears: enrolments, and that a course requires something else now."""
+"""What progress hears: enrolments, runs, and that a course requires something else now."""
 
-from api.learning.course.contract import CoursePublished, RunUpdated
+from api.learning.course.contract import CoursePublished, RunChanged, RunUpdated
 from api.learning.enrollment.contract import EnrollmentChanged, EnrollmentReactivated, EnrollmentResumed
 from api.learning.progress import store
 from api.learning.progress.contract import Assess, Reassess
+from api.learning.progress.line_item import store as line_items
 from api.learning.progress.store import Learner
 from cluster.data import Transaction
 from cluster.events import Envelope, on
@@ -24,6 +25,12 @@ async def on_enrollment_changed(tx: Transaction, envelope: Envelope, event: Enro
             enrollment_version=envelope.version,
         ),
     )
+
+
+@on(RunChanged, projects=True)
+async def on_run_changed(tx: Transaction, envelope: Envelope, event: RunChanged) -> None:
+    place = line_items.Place(run_id=event.run_id, org_id=event.org_id, course_id=event.course_id)
+    await line_items.upsert_run(tx, place, envelope.version)
 
 
 @on(EnrollmentReactivated)

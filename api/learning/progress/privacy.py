@@ -3,7 +3,7 @@
 from api.learning.progress.watching import logic as watching
 from cluster.jobs import JobRun
 from cluster.people.erasure import Erasing
-from cluster.people.privacy import PersonalData
+from cluster.people.privacy import FreeText, PersonalData
 
 PERSONAL_DATA = (
     PersonalData(
@@ -42,6 +42,8 @@ PERSONAL_DATA = (
         merge="move",
     ),
 )
+
+FREE_TEXT = (FreeText(table="progress.line_items", columns=("label",), holds="what a graded thing is called"),)
 
 
 async def erase(_: JobRun, request: Erasing) -> None:

@@ -11,6 +11,7 @@ from api.learning.content.contract import BlockId, BlockNotFound, BlockNotReleas
 from api.learning.enrollment.contract import EnrollmentId
 from api.learning.progress import logic, rules
 from api.learning.progress.contract import CompletionIsMeasured, NothingToComplete, ProgressNotFound
+from api.learning.progress.line_item import routes as line_items
 from api.learning.progress.rules import BlockState
 from api.learning.progress.watching import logic as watching
 from api.learning.progress.watching import routes as heartbeats
@@ -20,6 +21,7 @@ from cluster.http import Body, Caller, Page, Paging, Router, Several, View, once
 
 router = Router("progress")
 router.include_router(heartbeats.router)
+router.include_router(line_items.router)
 
 
 class NewCompletion(Body):

@@ -1,0 +1,1 @@
+"""Line items: what is graded in a run."""
