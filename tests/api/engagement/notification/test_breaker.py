@@ -49,7 +49,7 @@ async def test_a_push_service_that_hangs_delays_nobody_else(
     at: At,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Long enough that each request reaches the service, on a busy machine too: `asked` counts what arrived there.
+    # Long enough for the service that answers, on a busy machine too.
     monkeypatch.setattr(pushing, "LIMIT_S", 1.5)
     hanging = HangingService(push)
     unlucky = [await learner(hub, published, f"unlucky-{number}") for number in range(20)]
@@ -67,7 +67,8 @@ async def test_a_push_service_that_hangs_delays_nobody_else(
     assert [message["title"] for message in browser.messages] == ["There is something new in Algebra, again"]
     assert {(await titles(person))[0] for person in unlucky} == {"There is something new in Algebra, again"}
     # Five in a row, and those of each shard that were under way beside them; the rest was not even tried.
-    assert breaker.FAILURES <= hanging.asked < len(unlucky)
+    assert breaker.breaker_of(hanging.host).failures >= breaker.FAILURES
+    assert hanging.asked < len(unlucky)
     reasons = {(await deliveries(person, (await inbox(person))[0]))["push"] for person in unlucky}
     assert ("planned", "unreachable") in reasons
     assert reasons <= {("planned", "unreachable"), ("planned", "retried")}
