@@ -19,7 +19,7 @@ from cluster.base.settings import settings
 from cluster.data import objects, opensearch, postgres, roles
 from cluster.http import Edge, LateApp, Limits, Router, problem_response, text_response
 from cluster.http.names import host_name, is_loopback
-from cluster.people import calls, door, flags, identity, live, relations
+from cluster.people import calls, door, flags, identity, live, relations, usage
 from cluster.signals import broadcast, kept, redis
 
 Scope = MutableMapping[str, Any]
@@ -108,6 +108,8 @@ class ServiceHost:
             if self._edge.buckets is not None:
                 await self._edge.buckets.start()
                 self._opened.push_async_callback(self._edge.buckets.stop)
+            await usage.start()
+            self._opened.push_async_callback(usage.stop)
 
         gc.set_threshold(*GC_THRESHOLDS)
         self._warming = asyncio.create_task(warm_up(routers), name="warm-up")

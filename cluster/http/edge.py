@@ -181,6 +181,8 @@ class Edge:
 
     def _end(self, exchange: Exchange, span: Any) -> None:
         exchange.leave()
+        if exchange.passage is not None:
+            exchange.passage.count()
         ended = time.perf_counter()
         route, method = exchange.route(), method_named(exchange.method)
         # Nothing sent: the client left before it could be.

@@ -13,7 +13,7 @@ from cluster.base.ids import OrgId
 from cluster.base.networks import network_of
 from cluster.base.principal import Principal
 from cluster.base.problems import TooManyRequests, Unavailable
-from cluster.people import door
+from cluster.people import door, usage
 from cluster.people.access import lacking, within
 from cluster.people.door import Window
 from cluster.signals.buckets import Bucket, Quota, Refusal, SharedBuckets
@@ -82,6 +82,7 @@ class Passage:
         "address",
         "cost",
         "principal",
+        "route",
         "service",
     )
 
@@ -92,6 +93,8 @@ class Passage:
         self.address = address
         self.service = service
         self.cost = 0
+        self.route = ""
+        """What the request is counted for; nothing: no route took it, or it was refused here."""
         self._is_write = is_write
         self._shared = shared
         self._buckets: Sequence[Bucket] = ()
@@ -107,7 +110,7 @@ class Passage:
         Raises:
             QuotaExceeded
         """
-        self.cost = cost
+        self.cost, self.route = cost, route
         if self._shared is None:
             return None
         self._buckets = self.buckets(route)
@@ -144,10 +147,12 @@ class Passage:
         Raises:
             QuotaExceeded, UnderMaintenance
         """
-        rules = door.current()
-        if not rules.concern_organizations or org_id in self._entered or self.principal.kind == "platform":
+        if org_id in self._entered or self.principal.kind == "platform":
             return None
         self._entered += (org_id,)
+        rules = door.current()
+        if not rules.concern_organizations:
+            return None
         window = self._closing(lambda window: window.org_id == org_id) if rules.windows else None
         if window is not None:
             return self._pass(window, org_id)
@@ -168,6 +173,11 @@ class Passage:
             )
         )
         return None if window is None else self._pass(window, None)
+
+    def count(self) -> None:
+        """Count what the request took, once it has ended."""
+        if self.route and self.principal.kind != "platform":
+            usage.current().count(self.principal, self._entered, self.route, self.cost)
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Return what the caller is told of limits and maintenance with every answer."""
@@ -204,11 +214,13 @@ class Passage:
             return None
         if taken == "ask":
             return self._ask(self._shared, buckets, cost)
+        self.route = ""
         raise QuotaExceeded.of(taken)
 
     async def _ask(self, shared: SharedBuckets, buckets: Sequence[Bucket], cost: int) -> None:
         refusal = await shared.ask(buckets, cost)
         if refusal is not None:
+            self.route = ""
             raise QuotaExceeded.of(refusal)
 
     def _charge_organization(self, org_id: UUID) -> Awaitable[None] | None:

@@ -22,6 +22,7 @@ from cluster.http.admission import sign_ins
 from cluster.http.bodies import JsonRequest, require_json
 from cluster.http.documentation import Documentation
 from cluster.http.kept import AnswersOfShown, KeptAnswers
+from cluster.http.log import method_named
 from cluster.http.passage import READ_COST, READING, WRITE_COST, Passage
 from cluster.http.reading import Handler, dependants, plain_read
 from cluster.http.rendering import problem_of, problem_response
@@ -150,7 +151,7 @@ class MountedRoute(BaseRoute):
             passage: Passage | None = state.get("passage")
             if passage is not None and scope["type"] == "http":
                 cost = READ_COST if scope["method"] in READING else WRITE_COST
-                waiting = passage.charge(f"{scope['method']} {state['route']}", cost)
+                waiting = passage.charge(f"{method_named(scope['method'])} {state['route']}", cost)
                 if waiting is not None:
                     await waiting
             # The edge answers what a WebSocket raises; each of its thousands of messages takes one step less.

@@ -1,22 +1,27 @@
-"""Answers `DoorSource`, and `TopicSource` about operations."""
+"""Answers `DoorSource`, `UsageKeeper`, and `TopicSource` about operations."""
 
 from uuid import UUID
 
 from pydantic import TypeAdapter
 
 from api.core.gateway.door import logic as doors
+from api.core.gateway.usage import logic as usage
 from cluster.data import read
 from cluster.jobs import operations
 from cluster.jobs.operations import Operation
 from cluster.people.door import DoorRules, DoorSource
 from cluster.people.topics import After, Standing, TopicMessage, TopicSource
+from cluster.people.usage import UsageKeeper, Used
 
 _OPERATION = TypeAdapter(Operation)
 
 
-class Calls(TopicSource, DoorSource):
+class Calls(TopicSource, DoorSource, UsageKeeper):
     async def door_rules(self, known_version: int) -> DoorRules | None:
         return await doors.door_rules(known_version)
+
+    async def add_usage(self, lot_id: UUID, used: list[Used]) -> None:
+        await usage.add_usage(lot_id, used)
 
     async def standing(self, topic: str, ids: list[UUID]) -> list[Standing]:  # noqa: ARG002 (there is one)
         async with read() as db:

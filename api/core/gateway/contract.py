@@ -1,4 +1,4 @@
-"""What others may know of gateway: its events and problems. It answers no calls but `DoorSource` and `TopicSource`."""
+"""What others may know of gateway: its events and problems. It answers only `DoorSource`, `UsageKeeper` and `TopicSource`."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -159,6 +159,10 @@ class MaintenanceWindowNotFound(NotFound):
 
 class CorsOriginNotFound(NotFound):
     title = "No such origin"
+
+
+class UsageNotFound(NotFound):
+    title = "No such caller or organization"
 
 
 class RouteNotFound(NotFound):

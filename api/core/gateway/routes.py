@@ -13,11 +13,12 @@ from api.core.gateway.maintenance.routes import router as maintenance
 from api.core.gateway.operation.routes import router as operations
 from api.core.gateway.rate_override.routes import router as rate_overrides
 from api.core.gateway.rate_plan.routes import router as rate_plans
+from api.core.gateway.usage.routes import router as usage
 from cluster.http import Router, View
 from cluster.people import identity
 
 router = Router("gateway")
-for part in (live, operations, limits, rate_plans, rate_overrides, maintenance, cors_origins):
+for part in (live, operations, limits, rate_plans, rate_overrides, maintenance, cors_origins, usage):
     router.include_router(part)
 
 

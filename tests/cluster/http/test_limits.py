@@ -14,7 +14,7 @@ from cluster.base.principal import Principal
 from cluster.http import Edge
 from cluster.http.asgi import Receive, Scope, Send
 from cluster.http.passage import Passage, QuotaExceeded, UnderMaintenance
-from cluster.people import door
+from cluster.people import door, usage
 from cluster.people.door import DoorRules, Limit, Override, Plan, Rules, Window
 from cluster.signals.buckets import Quota, SharedBuckets
 from tests.cluster.http.conftest import Adopt, client_of, gate, new_edge
@@ -87,6 +87,25 @@ async def test_addresses_of_one_network_share_a_bucket(edges: list[Edge], adopt:
         ]
 
     assert statuses == [404, 404, 200, 200, 200, 429]
+
+
+async def test_what_the_door_refuses_is_not_counted_as_usage(
+    edges: list[Edge], adopt: Adopt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adopt(DoorRules(version=1, plans=[of_address(3, window_s=3600)]))
+    counting = usage.Usage()
+    monkeypatch.setattr(usage, "_usage", counting)
+
+    async with client_of(edges[0], **{"X-Forwarded-For": f"10.4.{new_id().int % 250}.7"}) as client:
+        statuses = [(await client.get(f"/v1/things/{new_id()}/caller")).status_code for _ in range(5)]
+        statuses.append((await client.get("/v1/nowhere")).status_code)
+
+    counts = counting._counts  # pyright: ignore[reportPrivateUsage]
+    assert statuses == [200, 200, 200, 429, 429, 404]
+    assert [(route, kind, id) for _, route, kind, id, _, _ in counts] == [
+        ("GET /v1/things/{thing_id}/caller", "guest", None)
+    ]
+    assert list(counts.values()) == [[3, 3]]
 
 
 def test_most_specific_override_replaces_bucket_by_bucket() -> None:

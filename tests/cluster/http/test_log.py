@@ -2,8 +2,11 @@
 
 import re
 
+import pytest
+
 from cluster.base import telemetry
 from cluster.base.ids import new_id
+from cluster.people import usage
 from tests.cluster.http.conftest import client_of, new_edge
 
 
@@ -28,3 +31,15 @@ async def test_methods_that_clients_invent_are_measured_as_one(process: None) ->
     assert {"GET", "OTHER"} <= measured
     assert not any(each.startswith("INVENTED") for each in measured)
     assert (before, kept) == (1, 2)
+
+
+async def test_methods_that_clients_invent_are_counted_as_one(process: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    counting = usage.Usage()
+    monkeypatch.setattr(usage, "_usage", counting)
+
+    async with client_of(new_edge(), **{"X-Forwarded-For": f"10.5.{new_id().int % 250}.7"}) as client:
+        for n in range(20):
+            await client.request(f"INVENTED-{n}", "/v1/uploads/x")
+
+    counts = counting._counts  # pyright: ignore[reportPrivateUsage]
+    assert [(asked[1], count) for asked, count in counts.items()] == [("OTHER /v1/uploads/*", [20, 60])]

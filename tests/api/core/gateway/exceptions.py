@@ -29,5 +29,6 @@ EXCEPTIONS = Exceptions(
     },
     no_id_filter={
         "gateway_list_rows": "a row is a number, not an id",
+        "gateway_list_usage": "an hour of a route has no id",
     },
 )

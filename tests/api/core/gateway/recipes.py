@@ -6,6 +6,7 @@ from cluster.base.ids import new_id
 from cluster.base.principal import PLATFORM
 from cluster.data import write
 from cluster.jobs import operations
+from cluster.people import usage
 from tests.harness import done
 from tests.platform.recipes import Ask, open_to_all, recipe, version
 from tests.platform.world import World
@@ -195,3 +196,10 @@ async def _(world: World) -> Ask:
 @recipe("gateway_remove_cors_origin")
 async def _(world: World) -> Ask:
     return Ask(by=world.owner, ids={"cors_origin_id": await _origin(world)})
+
+
+@recipe("gateway_list_usage")
+async def _(world: World) -> Ask:
+    done(await world.owner.get(f"/v1/organizations/{world.org_id}"))
+    await usage.current().hand_over()
+    return Ask(by=world.owner, query={"organization_id": world.org_id})

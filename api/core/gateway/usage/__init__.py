@@ -1,0 +1,1 @@
+"""Usage: how much callers, organizations and everybody asked, by hour and route."""
