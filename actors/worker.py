@@ -9,9 +9,11 @@ from actors.job_worker import JobWorker
 from actors.relay import Relay
 from actors.resync import Subscriptions
 from actors.scheduler import Scheduler
+from actors.smtp import SmtpListener
 from actors.upkeep import Upkeep
 from cluster import host
 from cluster.base import registry
+from cluster.base.settings import settings
 from cluster.data import read
 from cluster.people.requests import register
 from cluster.signals.wake import Bell, end
@@ -19,17 +21,18 @@ from cluster.signals.wake import Bell, end
 log = logging.getLogger(__name__)
 
 _STOP_LIMIT_S = 12.0
+Part = Relay | Consumers | Subscriptions | JobWorker | Scheduler | SmtpListener | Upkeep
 
 
 class WorkerHost:
-    """Relay, consumers, drainer, resync, job worker, scheduler and upkeep.
+    """Relay, consumers, drainer, resync, job worker, scheduler and upkeep; with email, the listener for mail where one is set.
 
     Start several for availability, they share the work.
     """
 
     def __init__(self, services: tuple[str, ...]) -> None:
         self.services = services
-        self._parts: tuple[Relay | Consumers | Subscriptions | JobWorker | Scheduler | Upkeep, ...] = ()
+        self._parts: tuple[Part, ...] = ()
         self._ears: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -46,14 +49,7 @@ class WorkerHost:
         """Begin, in a process that is open and has its services loaded."""
         bell = Bell()
         self._ears = asyncio.create_task(bell.listen(), name="wake-ups")
-        self._parts = (
-            Relay(bell),
-            Consumers(self.services),
-            Subscriptions(self.services),
-            JobWorker(self.services, bell),
-            Scheduler(self.services),
-            Upkeep(),
-        )
+        self._parts = parts_of(self.services, bell)
         for part in self._parts:
             part.start()
 
@@ -89,3 +85,17 @@ class WorkerHost:
                 loop.healthy()
         async with asyncio.timeout(5), read() as db:
             await db.value("SELECT 1")
+
+
+def parts_of(services: tuple[str, ...], bell: Bell) -> tuple[Part, ...]:
+    """Return what works for a set of services, not begun; only who has email takes mail."""
+    listeners = (SmtpListener(),) if settings().smtp_listen is not None and "email" in services else ()
+    return (
+        Relay(bell),
+        Consumers(services),
+        Subscriptions(services),
+        JobWorker(services, bell),
+        Scheduler(services),
+        Upkeep(),
+        *listeners,
+    )

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 _SECRET = re.compile(r"(?:([A-Za-z0-9_-]{1,16}):)?([^,:\s]{32,})")
+_ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]*)):([0-9]{1,5})")
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
 
@@ -62,6 +63,12 @@ class Settings:
     """By which names, with spaces between, our mail servers write Authentication-Results (RFC 8601); empty: not believed."""
     ses_topics: frozenset[str]
     """ARNs of the SNS topics on which Amazon SES tells of letters and hands mail over; empty: none is believed."""
+    smtp_listen: tuple[str, int] | None
+    """Where workers listen for mail servers that have mail for us; None: nowhere."""
+    smtp_certificate: str
+    """A PEM file with the certificates by which mail servers know who listens (STARTTLS); empty: none."""
+    smtp_key: str
+    """A PEM file with the key of that certificate; empty: it is in the same file."""
     limits_requests: bool
     """Whether requests are counted against rate plans; what one process takes on at a time is limited all the same."""
     sms_url: str
@@ -123,6 +130,9 @@ def settings() -> Settings:
         inbound_secret=os.environ.get("HUB_INBOUND_SECRET", ""),
         authserv_id=os.environ.get("HUB_AUTHSERV_ID", ""),
         ses_topics=frozenset(os.environ.get("HUB_SES_TOPICS", "").split()),
+        smtp_listen=_address(os.environ.get("HUB_SMTP_LISTEN", "")),
+        smtp_certificate=os.environ.get("HUB_SMTP_CERTIFICATE", ""),
+        smtp_key=os.environ.get("HUB_SMTP_KEY", ""),
         limits_requests=os.environ.get("HUB_RATE_LIMITS", "on") != "off",
         sms_url=os.environ.get("HUB_SMS_URL", ""),
         scratch=os.environ.get("HUB_SCRATCH", ""),
@@ -144,3 +154,17 @@ def _secrets(text: str) -> Mapping[str, str]:
             "a secret has at least 32 characters without comma, colon and space"
         )
     return found
+
+
+def _address(text: str) -> tuple[str, int] | None:
+    """Read `host:port`, `[address]:port` or `:port`, which is every address of the machine.
+
+    Raises:
+        RuntimeError: it has another form.
+    """
+    if not text:
+        return None
+    found = _ADDRESS.fullmatch(text)
+    if found is None or not 0 < int(found[3]) < 65536:
+        raise RuntimeError("HUB_SMTP_LISTEN is host:port, or :port for every address: 0.0.0.0:2525")
+    return found[1] or found[2] or "", int(found[3])

@@ -47,6 +47,7 @@ PERSONAL_DATA = (
             "state",
             "reason",
             "digest",
+            "message_key",
             "sealed",
             "received_at",
         ),
@@ -55,7 +56,7 @@ PERSONAL_DATA = (
         erasure="delete",
         organization="org_id",
         merge="move",
-        secret=("sealed", "digest"),
+        secret=("sealed", "digest", "message_key"),
     ),
 )
 FREE_TEXT = (

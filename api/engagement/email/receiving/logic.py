@@ -161,6 +161,7 @@ async def _answer(envelope: Envelope, message: EmailMessage, content: bytes) -> 
     received = NewReceived(
         id=ReceivedId(new_id()),
         digest=hashlib.sha256(envelope.rcpt_to.lower().encode() + b"\n" + content).digest(),
+        message_key=reading.key_of_message(message, letter.id),
         letter_id=letter.id,
         route=letter.reply_route,
         subject_id=letter.reply_subject,

@@ -1,12 +1,14 @@
 """Read what came in: reports of mail servers (RFC 3464, RFC 5965), and what a person wrote anew in an answer."""
 
 import email
+import hashlib
 import re
 from dataclasses import dataclass
 from email.message import EmailMessage, Message
 from email.policy import default
 from html.parser import HTMLParser
 from typing import cast
+from uuid import UUID
 
 from api.engagement.email.delivery.message import LETTER_HEADER
 from api.engagement.email.rules import Reply, is_hard
@@ -127,6 +129,12 @@ def is_automatic(message: EmailMessage, mail_from: str) -> bool:
         or precedence in ("bulk", "junk", "list", "auto_reply")
         or any(name in message for name in ("X-Autoreply", "X-Autorespond", "List-Id", "X-Failed-Recipients"))
     )
+
+
+def key_of_message(message: EmailMessage, letter_id: UUID) -> bytes | None:
+    """Return by what the same answer is known that comes by another way, with other trace headers; None: it has no Message-ID."""
+    written = "".join(str(message.get("Message-ID", "")).split())
+    return hashlib.sha256(letter_id.bytes + written.encode(errors="replace")).digest() if written else None
 
 
 def author_of(message: EmailMessage) -> str | None:

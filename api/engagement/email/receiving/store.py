@@ -38,6 +38,7 @@ async def find_answerable(db: Connection, letter_id: UUID, route: str) -> Answer
 class NewReceived:
     id: ReceivedId
     digest: bytes
+    message_key: bytes | None
     letter_id: LetterId
     route: str
     subject_id: UUID
@@ -49,9 +50,10 @@ class NewReceived:
 
 
 INSERT_RECEIVED = """
-INSERT INTO email.received (id, digest, letter_id, route, subject_id, user_id, org_id, state, reason, sealed, received_at)
-VALUES ($id, $digest, $letter_id, $route, $subject_id, $user_id, $org_id, $state, $reason, $sealed, $now)
-ON CONFLICT (digest) DO NOTHING
+INSERT INTO email.received (
+    id, digest, message_key, letter_id, route, subject_id, user_id, org_id, state, reason, sealed, received_at)
+VALUES ($id, $digest, $message_key, $letter_id, $route, $subject_id, $user_id, $org_id, $state, $reason, $sealed, $now)
+ON CONFLICT DO NOTHING
 """
 
 
