@@ -52,7 +52,7 @@ class Settings:
     opensearch_url: str
     """Empty: there is none, and what needs it answers 503."""
     smtp_urls: tuple[str, ...]
-    """Mail servers that take letters, the first that answers: `smtp://user:password@host:587`, `smtps://host`."""
+    """Who takes letters, the first that answers: `smtp://user:password@host:587`, `smtps://host`, `ses://key:secret@region`."""
     mail_from: str
     """Who writes the platform's letters: `Name <address>`."""
     dns_server: str

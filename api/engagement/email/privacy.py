@@ -62,13 +62,18 @@ PERSONAL_DATA = (
 FREE_TEXT = (
     FreeText(
         table="email.attempts",
-        columns=("status", "reply"),
-        holds="what a mail server answered, without the address; deleted with the letter",
+        columns=("status", "reply", "carrier"),
+        holds="which mail server answered what, without the address; deleted with the letter",
     ),
     FreeText(
         table="email.destinations",
         columns=("sender_domain", "domain"),
         holds="domains of mail servers",
+    ),
+    FreeText(
+        table="email.handed_over",
+        columns=("carrier_id",),
+        holds="an id that SES gave a letter; deleted with the letter",
     ),
     FreeText(
         table="email.letter_templates",

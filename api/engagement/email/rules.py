@@ -28,6 +28,10 @@ class Reply:
     """None: no answer came."""
     text: str
     stage: Literal["connect", "mail", "rcpt", "data"]
+    carrier: str | None = None
+    """Who was asked."""
+    carrier_id: str | None = None
+    """By which id the carrier knows the letter, where it writes its own Message-ID."""
 
     @property
     def status(self) -> str:

@@ -136,7 +136,7 @@ class Pump:
         while waiting and not served.slowed and not self._stopping:
             letter = waiting.popleft()
             try:
-                outgoing = writer.outgoing_of(letter)
+                outgoing = writer.outgoing_of(letter, rewritten=self._transport.rewrites_headers)
             except (Problem, SealBroken) as error:
                 await self._recorder.record(_unwritten(letter, str(error)))
                 continue
@@ -174,6 +174,8 @@ def tried(letter: Waiting, outgoing: Outgoing, reply: Reply, now: datetime) -> T
         code=reply.code,
         status="4.4.7" if over else reply.status,
         reply=words,
+        carrier=reply.carrier,
+        carrier_id=reply.carrier_id,
         soft=over or (outcome == "bounced" and not is_hard(reply)),
         due_at=due_at if outcome == "deferred" and not over else None,
     )

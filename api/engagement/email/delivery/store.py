@@ -120,6 +120,8 @@ class Tried:
     code: int | None
     status: str | None
     reply: str
+    carrier: str | None = None
+    carrier_id: str | None = None
     soft: bool = False
     due_at: datetime | None = None
 
@@ -142,8 +144,8 @@ class Recorded:
 UPDATE_TRIED = """
 WITH tried AS (
     SELECT * FROM unnest($ids::uuid[], $states::text[], $outcomes::text[], $reasons::text[], $codes::int[],
-        $statuses::text[], $replies::text[], $softs::boolean[], $dues::timestamptz[])
-        AS tried (id, state, outcome, reason, code, status, reply, soft, due_at)
+        $statuses::text[], $replies::text[], $carriers::text[], $carrier_ids::text[], $softs::boolean[], $dues::timestamptz[])
+        AS tried (id, state, outcome, reason, code, status, reply, carrier, carrier_id, soft, due_at)
 ), updated AS (
     UPDATE email.letters SET
         state = tried.state, reason = tried.reason, attempts = attempts + 1, soft = tried.soft,
@@ -153,8 +155,12 @@ WITH tried AS (
     FROM tried WHERE letters.id = tried.id AND letters.lease = $lease AND letters.state = 'sending'
     RETURNING letters.id, template, org_id, user_id, address_hash, letters.state, letters.soft, version, attempts
 ), noted AS (
-    INSERT INTO email.attempts (letter_id, number, outcome, code, status, reply, made_at)
-    SELECT id, attempts, tried.outcome, tried.code, tried.status, tried.reply, $now::timestamptz FROM updated JOIN tried USING (id)
+    INSERT INTO email.attempts (letter_id, number, outcome, code, status, reply, carrier, made_at)
+    SELECT id, attempts, tried.outcome, tried.code, tried.status, tried.reply, carrier, $now::timestamptz
+    FROM updated JOIN tried USING (id)
+), handed_over AS (
+    INSERT INTO email.handed_over (carrier_id, letter_id)
+    SELECT carrier_id, id FROM updated JOIN tried USING (id) WHERE carrier_id IS NOT NULL ON CONFLICT (carrier_id) DO NOTHING
 )
 SELECT updated.id, template, org_id, user_id, address_hash, updated.state, updated.soft, version, tried.status
 FROM updated JOIN tried USING (id)
@@ -173,11 +179,21 @@ async def update_tried(tx: Transaction, tried: Sequence[Tried], *, lease: UUID, 
         codes=[each.code for each in tried],
         statuses=[each.status for each in tried],
         replies=[each.reply for each in tried],
+        carriers=[each.carrier for each in tried],
+        carrier_ids=[each.carrier_id for each in tried],
         softs=[each.soft for each in tried],
         dues=[each.due_at for each in tried],
         lease=lease,
         keep=keep,
     )
+
+
+FIND_HANDED_OVER = "SELECT letter_id FROM email.handed_over WHERE carrier_id = $carrier_id"
+
+
+async def find_handed_over(db: Connection, carrier_id: str) -> LetterId | None:
+    """Find the letter that a carrier knows by an id of its own: a notice of SES names it in `mail.messageId`."""
+    return await db.value(FIND_HANDED_OVER, carrier_id=carrier_id)
 
 
 UPDATE_GIVEN_BACK = """

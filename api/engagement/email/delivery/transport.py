@@ -1,4 +1,4 @@
-"""Where letters are handed over: a laptop's mailbox, or a mail server by SMTP (RFC 5321)."""
+"""Where letters are handed over: a laptop's mailbox, a mail server by SMTP (RFC 5321), or SES; `carriers` tries several."""
 
 import asyncio
 import logging
@@ -41,6 +41,9 @@ class RelayAway(ConnectionError):
 class Transport(Protocol):
     keeps_content: bool
     """What was handed over is shown on a page, so it stays."""
+    name: str
+    rewrites_headers: bool
+    """It may write Date and Message-ID anew: signatures leave these out."""
 
     async def deliver(self, outgoing: Outgoing) -> Reply:
         """Hand a message over.
@@ -57,6 +60,8 @@ class Mailbox:
     """Keeps letters for the page of a laptop."""
 
     keeps_content = True
+    name = "mailbox"
+    rewrites_headers = False
 
     async def deliver(self, outgoing: Outgoing) -> Reply:  # noqa: ARG002
         return Reply(code=250, text="2.0.0 kept for GET /v1/emails/-/mailbox", stage="data")
@@ -69,9 +74,11 @@ class Smtp:
     """Connections to the first mail server of a list that answers, each for many letters."""
 
     keeps_content = False
+    rewrites_headers = False
 
     def __init__(self, urls: tuple[str, ...], connections: int = CONNECTIONS) -> None:
         self._urls = [urlsplit(url) for url in urls]
+        self.name = f"{self._urls[0].scheme}://{self._urls[0].netloc.rpartition('@')[2]}"
         self._slots = asyncio.Semaphore(connections)
         self._idle: list[_Line] = []
         self._open = 0
@@ -202,7 +209,11 @@ def transport() -> Transport:
         Unavailable: no mail server is named, and this is no laptop.
     """
     if settings().smtp_urls:
-        return Smtp(settings().smtp_urls)
+        from api.engagement.email.delivery.carriers import Carriers
+        from api.engagement.email.delivery.ses import Ses
+
+        urls = [urlsplit(url) for url in settings().smtp_urls]
+        return Carriers([Ses(url) if url.scheme == "ses" else Smtp((url.geturl(),)) for url in urls])
     if settings().local_mail:
         return Mailbox()
     raise Unavailable("letters wait: HUB_SMTP_URL names no mail server (docs/operate.md)")

@@ -21,8 +21,8 @@ class Writer:
         self._senders = senders
         self._own = own
 
-    def outgoing_of(self, letter: Waiting) -> Outgoing:
-        """Write a letter.
+    def outgoing_of(self, letter: Waiting, *, rewritten: bool = False) -> Outgoing:
+        """Write a letter. `rewritten`: whoever takes it may write Date and Message-ID anew, so nothing vouches for them.
 
         Raises:
             TemplateRefused: its template changed since it was taken.
@@ -50,7 +50,7 @@ class Writer:
             reply_to=None if letter.reply_route is None else reply_address(letter.reply_route, letter.id),
         )
         if sender.signer is not None:
-            message = sender.signer.sign(message, at_s=int(letter.created_at.timestamp()))
+            message = sender.signer.sign(message, at_s=int(letter.created_at.timestamp()), rewritten=rewritten)
         # To the platform, which reads what comes back, whoever wrote it.
         return Outgoing(return_path=return_path(letter.id, platform_sender().domain), to=content.to, message=message)
 

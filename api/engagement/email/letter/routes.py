@@ -37,13 +37,14 @@ class LetterView(View):
 
 
 class AttemptView(View):
-    """What a mail server answered to one try; `status` is of RFC 3463."""
+    """What a mail server, or SES, answered to one try; `status` is of RFC 3463."""
 
     number: int
     outcome: str
     code: int | None
     status: str | None
     reply: str
+    carrier: str | None
     made_at: datetime
 
 

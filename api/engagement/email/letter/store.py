@@ -171,11 +171,12 @@ class Attempt:
     code: int | None
     status: str | None
     reply: str
+    carrier: str | None
     made_at: datetime
 
 
 LIST_ATTEMPTS = """
-SELECT number, outcome, code, status, reply, made_at FROM email.attempts
+SELECT number, outcome, code, status, reply, carrier, made_at FROM email.attempts
 WHERE letter_id = $letter_id ORDER BY number LIMIT 100
 """
 

@@ -33,6 +33,7 @@ SIGNED = (
     "content-type",
 )
 """Each is named once more than it occurs, so that nobody adds another one (RFC 6376, 8.15)."""
+REWRITTEN = ("date", "message-id")
 _HEADER = re.compile(rb"([!-9;-~]+):((?:[^\r\n]|\r\n[ \t])*)\r\n")
 
 
@@ -84,8 +85,10 @@ class Signer:
     def _ed25519(self) -> Ed25519PrivateKey:
         return Ed25519PrivateKey.from_private_bytes(unseal("email", _PURPOSE, self.sealed_ed25519))
 
-    def sign(self, message: bytes, *, at_s: int) -> bytes:
+    def sign(self, message: bytes, *, at_s: int, rewritten: bool = False) -> bytes:
         """Return the message with two signatures before it; `at_s` is their time in Unix seconds.
+
+        `rewritten`: they leave out what SES writes anew. Source: SES Developer Guide, "Manual DKIM signing".
 
         Raises:
             SealBroken
@@ -99,6 +102,8 @@ class Signer:
         names: list[str] = []
         content = b""
         for name in SIGNED:
+            if rewritten and name in REWRITTEN:
+                continue
             # From the last one up, as a receiver goes (RFC 6376, 5.4.2).
             own = [value for key, value in reversed(canonical) if key == name.encode()]
             names += [name] * (len(own) + 1)
