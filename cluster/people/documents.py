@@ -6,12 +6,17 @@ fetches the documents and keeps them; a service never calls search.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
 from cluster.base.ids import OrgId, UserId
 from cluster.people.access import Reach
+
+
+def id_at(at: datetime) -> UUID:
+    """Return an id that is below those made from this moment on (RFC 9562, section 5.7), and above those before."""
+    return UUID(int=int(at.timestamp() * 1000) << 80)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +36,13 @@ class SearchDocument:
     """The source is asked once more, by `may_see`, for those that a page would show: rights alone do not decide it."""
     verified_with: tuple[str, ...] = ()
     """Permissions of which `may_see` is told where the person holds them, besides those above."""
+    followed: bool = False
+    """No event tells of them: new ones are read by `document_page` every minute, where they are in nobody's way. For what comes in
+    great numbers, in the order of its ids, and never changes."""
+    kept: timedelta | None = None
+    """Documents that were last changed longer ago are taken out of the index every day; `document_page` begins behind them."""
+    named_only: bool = False
+    """Found by those alone who ask for this kind, so that it stands in no other's way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,6 +64,20 @@ class IndexMarked:
         return "marked"
 
 
+@job("search.follow", attempts=10, timeout_s=120, lane="bulk", concurrency=1)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowSource:
+    """Reads what a source has since the last time into the index."""
+
+    kind: str
+    back_s: int
+    """So far back is looked for what came late."""
+
+    @staticmethod
+    def dedupe(kind: str) -> str:
+        return f"follow:{kind}"
+
+
 @job("search.build", attempts=20, timeout_s=120, lane="bulk", concurrency=2)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildGeneration:

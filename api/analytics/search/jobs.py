@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from api.analytics.search.contract import BuildGeneration, IndexMarked
-from api.analytics.search.indexing import process
+from api.analytics.search.contract import BuildGeneration, FollowSource, IndexMarked
+from api.analytics.search.indexing import following, process
 from api.analytics.search.statistic import logic as statistic
 from cluster.jobs import JobRun, cron, in_batches, perform
 
@@ -16,6 +16,23 @@ async def index_marked(run: JobRun, args: IndexMarked) -> None:
 @perform(BuildGeneration)
 async def build(run: JobRun, args: BuildGeneration) -> None:
     await process.build(run, args)
+
+
+@perform(FollowSource)
+async def follow(run: JobRun, args: FollowSource) -> None:
+    await following.follow(run, args)
+
+
+@cron("search.look", "* * * * *", lane="bulk")
+async def look(run: JobRun) -> None:
+    """Read what sources have of which no event tells."""
+    await following.look(run)
+
+
+@cron("search.expire", "11 4 * * *", lane="bulk")
+async def expire(run: JobRun) -> None:
+    """Take out what is too old to be found, and look for what came late."""
+    await following.expire(run)
 
 
 @cron("search.keep", "* * * * *", lane="quick")

@@ -282,7 +282,9 @@ def _chosen(only: Sequence[str] | None, filters: Filters) -> Mapping[str, Kind]:
     known = kinds()
     if unknown := sorted(set(only or ()) - known.keys()):
         raise KindUnknown(f"{unknown[0]}: there are {', '.join(known)}", pointer="/query/kind")
-    chosen = {name: kind for name, kind in known.items() if only is None or name in only}
+    chosen = {
+        name: kind for name, kind in known.items() if (not kind.offer.named_only if only is None else name in only)
+    }
     facets = {name for kind in chosen.values() for name in kind.offer.facets}
     if strange := sorted(filters.facets.keys() - facets):
         raise FacetUnknown(f"{strange[0]}: there are {', '.join(sorted(facets))}", pointer="/query/facet")

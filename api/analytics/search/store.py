@@ -181,3 +181,21 @@ LIST_RETIRED = (
 async def list_retired(db: Connection) -> list[Generation]:
     """List the indexes that were replaced a day ago: so long they are kept, and written to, for the way back."""
     return await db.all(Generation, LIST_RETIRED)
+
+
+FIND_READ_TO = "SELECT read_to FROM search.followed WHERE kind = $kind"
+
+
+async def find_read_to(db: Connection, kind: str) -> UUID | None:
+    """Return the last document of a followed kind that was read."""
+    return await db.value(FIND_READ_TO, kind=kind)
+
+
+UPSERT_READ_TO = """
+INSERT INTO search.followed AS known (kind, read_to) VALUES ($kind, $read_to)
+ON CONFLICT (kind) DO UPDATE SET read_to = greatest(known.read_to, excluded.read_to)
+"""
+
+
+async def upsert_read_to(tx: Transaction, kind: str, read_to: UUID) -> None:
+    await tx.run(UPSERT_READ_TO, kind=kind, read_to=read_to)

@@ -1,6 +1,7 @@
-"""The shards and the job of audit; it answers no calls."""
+"""The shards and the job of audit; it answers search alone, about the entries of the last days."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 from cluster.base.problems import NotFound
@@ -9,6 +10,10 @@ from cluster.jobs import job
 SHARDS = 4
 PLATFORM_CHAIN = UUID(int=0)
 """The chain of events without an organization."""
+
+
+FOUND_FOR = timedelta(days=30)
+"""How long the search finds an entry; the trail itself keeps it for good."""
 
 
 @job("audit.seal", attempts=20, timeout_s=120, concurrency=SHARDS)

@@ -113,6 +113,29 @@ async def list_entries(
     )
 
 
+_NOT_THE_PLATFORMS = " AND chain <> '00000000-0000-0000-0000-000000000000'"
+LIST_FOUND = (
+    "SELECT "
+    + _ENTRY
+    + " FROM audit.entries WHERE id = ANY($ids::uuid[]) AND id > $since"
+    + _NOT_THE_PLATFORMS
+    + " LIMIT 1000"
+)
+LIST_FOUND_PAGE = (
+    "SELECT " + _ENTRY + " FROM audit.entries WHERE id > $after" + _NOT_THE_PLATFORMS + " ORDER BY id LIMIT $limit"
+)
+
+
+async def list_found(db: Connection, ids: Sequence[UUID], *, since: UUID) -> list[Entry]:
+    """List those of these entries of organizations that are behind an id."""
+    return await db.all(Entry, LIST_FOUND, ids=ids, since=since)
+
+
+async def list_found_page(db: Connection, after: UUID, limit: int) -> list[Entry]:
+    """List entries of organizations behind an id, in the order of their ids."""
+    return await db.all(Entry, LIST_FOUND_PAGE, after=after, limit=limit)
+
+
 LIST_UNSEALED_CHAINS = """
 SELECT DISTINCT chain FROM audit.entries WHERE shard = $shard AND seq IS NULL ORDER BY chain LIMIT 100
 """

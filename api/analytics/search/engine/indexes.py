@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
@@ -122,6 +123,26 @@ async def lacking(kind: str, number: int, ids: Sequence[UUID]) -> set[UUID]:
     except NotFoundError as error:
         raise IndexMissing(index) from error
     return {UUID(each["_id"]) for each in answer["docs"] if not each.get("found")}
+
+
+async def delete_older(kind: str, number: int, before: datetime, limit: int) -> int:
+    """Delete documents of an index that were changed before; return how many.
+
+    Raises:
+        IndexMissing
+    """
+    from opensearchpy.exceptions import NotFoundError  # it loads aiohttp
+
+    index = index_of(kind, number)
+    try:
+        answer: Any = await opensearch().delete_by_query(
+            index=index,
+            body={"query": {"range": {"updated_at": {"lt": before.isoformat()}}}},
+            params={"max_docs": limit, "conflicts": "proceed", "refresh": "true", "request_timeout": 60},
+        )
+    except NotFoundError as error:
+        raise IndexMissing(index) from error
+    return answer["deleted"]
 
 
 async def show(kind: str, number: int) -> None:

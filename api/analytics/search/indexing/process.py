@@ -16,7 +16,7 @@ from api.analytics.search.engine import indexes
 from api.analytics.search.engine.form import FORM
 from api.analytics.search.engine.indexes import IndexMissing
 from api.analytics.search.kinds import Kind, kinds
-from api.analytics.search.store import Generation, Mark
+from api.analytics.search.store import Generation
 from cluster.base.principal import Principal, platform
 from cluster.base.settings import settings
 from cluster.data import Transaction, read, write
@@ -32,7 +32,7 @@ _LOOK_AGAIN = timedelta(seconds=10)
 
 
 async def index_marked(run: JobRun) -> None:
-    """Bring all that is marked into the index.
+    """Bring all that is marked into the index, but for kinds that are followed: they wait for their own turn.
 
     A kind that fails holds up no other.
 
@@ -43,8 +43,10 @@ async def index_marked(run: JobRun) -> None:
         return
     errors: list[Exception] = []
     for name, kind in kinds().items():
+        if kind.offer.followed:
+            continue
         try:
-            while await _index_batch(run.principal, name, kind) == BATCH:
+            while await index_batch(run.principal, name, kind) == BATCH:
                 await run.extend()
         except Exception as error:
             errors.append(error)
@@ -52,26 +54,28 @@ async def index_marked(run: JobRun) -> None:
         raise ExceptionGroup("some documents are not in the index yet", errors)
 
 
-async def _index_batch(caller: Principal, name: str, kind: Kind) -> int:
+async def index_batch(caller: Principal, name: str, kind: Kind) -> int:
+    """Bring some of what is marked of a kind into the index; return how much."""
     async with read() as db:
         marks = await store.list_marked(db, name, BATCH)
     if not marks:
         return 0
     told = await kind.source.documents(name, [mark.document_id for mark in marks])
-    async with read() as db:
-        generations = await store.list_generations(db, name)
-    await _write(caller, name, kind, generations, [*told.found, *told.gone], marks)
+    failed = await bring(caller, name, kind, [*told.found, *told.gone])
+    async with write(caller) as tx:
+        await store.delete_marks(tx, name, [mark for mark in marks if mark.document_id not in failed])
+        if failed:
+            await store.upsert_failed(tx, name, failed)
     return len(marks)
 
 
-async def _write(
-    caller: Principal,
-    name: str,
-    kind: Kind,
-    generations: Sequence[Generation],
-    documents: Sequence[Document | Gone],
-    marks: Sequence[Mark],
-) -> None:
+async def bring(caller: Principal, name: str, kind: Kind, documents: Sequence[Document | Gone]) -> dict[UUID, str]:
+    """Write documents, read before, into every index of their kind, and begin one that is missing.
+
+    Returns why an index refused some of them.
+    """
+    async with read() as db:
+        generations = await store.list_generations(db, name)
     failed: dict[UUID, str] = {}
     missing: list[Generation] = []
     for generation in generations:
@@ -83,15 +87,12 @@ async def _write(
             failed |= refused if generation.state != "retiring" else {}
     for id, error in failed.items():
         log.error("a document cannot be indexed", extra={"kind": name, "document": str(id), "error": error})
-    # First what is missing: a mark that is gone would be all that led to these documents.
+    # Before a mark goes: it would be all that led to these documents.
     for generation in missing:
         await _lost(caller, generation)
     if not [each for each in generations if each.state in ("live", "building") and each not in missing]:
         await begin(caller, name)
-    async with write(caller) as tx:
-        await store.delete_marks(tx, name, [mark for mark in marks if mark.document_id not in failed])
-        if failed:
-            await store.upsert_failed(tx, name, failed)
+    return failed
 
 
 async def _lost(caller: Principal, generation: Generation) -> None:
