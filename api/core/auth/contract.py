@@ -42,7 +42,10 @@ class SessionOnNewDevice:
 @event("session.ended", subject="session_id")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionEnded:
-    """`reuse`: a refresh token was used after its successor; somebody else may have it. `crowded_out`: by many newer sessions."""
+    """`reuse`: a refresh token was used after its successor; somebody else may have it. `crowded_out`: by many newer sessions.
+
+    `released`: the person's identity was deleted, or their account locked.
+    """
 
     session_id: SessionId
     user_id: UserId
@@ -100,6 +103,12 @@ class WrongCredentials(Unauthorized):
     """The answer does not tell whether the account exists."""
 
     title = "E-mail or password is wrong"
+
+
+class AccountLocked(Forbidden):
+    """Carries `until`; null: the lock has no end. It is told to those alone who know the password."""
+
+    title = "The account is locked"
 
 
 class RefreshRefused(Unauthorized):

@@ -26,6 +26,15 @@ PERSONAL_DATA = (
         merge="delete",
     ),
     PersonalData(
+        table="auth.locks",
+        person="user_id",
+        columns=("user_id", "decision_id", "banned", "reversed", "until_at", "created_at"),
+        purpose="keeps a person from signing in by a moderator's decision",
+        kept="as long as the account",
+        erasure="delete",
+        merge="move",
+    ),
+    PersonalData(
         table="auth.mail_tokens",
         person="user_id",
         columns=("user_id", "purpose", "email", "subject", "created_at", "used_at"),

@@ -85,6 +85,16 @@ class MemberLeft:
     removed: bool
 
 
+@event("member.ban_refused", subject="member_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberBanRefused:
+    """A moderator's ban is not carried out: the person is the last owner. It is, once there is another owner."""
+
+    member_id: MemberId
+    org_id: OrgId
+    user_id: UserId
+
+
 @event("invitation.created", subject="invitation_id")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvitationCreated:
@@ -138,6 +148,15 @@ class MailInvitation:
     invitation_id: InvitationId
 
 
+@job("organization.carry_out_bans", attempts=20, timeout_s=30)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CarryOutBans:
+    """Suspends a member whom a moderator banned, or reactivates one whom no ban keeps out any more."""
+
+    org_id: OrgId
+    user_id: UserId
+
+
 @job("organization.discard_unfounded", attempts=20, timeout_s=30)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiscardUnfounded:
@@ -176,6 +195,12 @@ class SuspendedOrganization(Forbidden):
 
 class MemberIsSuspended(Conflict):
     title = "The membership is suspended"
+
+
+class MemberIsBanned(Conflict):
+    """Carries `until`; null: the ban has no end."""
+
+    title = "A moderator has banned this person here"
 
 
 class MemberNotActive(Conflict):

@@ -1,7 +1,8 @@
-"""Durable work of organization: letters and roles of invitations, and owners of organizations that were not created."""
+"""Durable work of organization: letters and roles of invitations, bans, and owners of organizations that were not created."""
 
 from api.core.organization import store
-from api.core.organization.contract import DiscardUnfounded, GrantInvited, MailInvitation
+from api.core.organization.ban import logic as bans
+from api.core.organization.contract import CarryOutBans, DiscardUnfounded, GrantInvited, MailInvitation
 from api.core.organization.invitation import letters, logic
 from api.core.rbac.contract import RbacCalls
 from cluster.data import read
@@ -17,6 +18,11 @@ async def grant_invited(run: JobRun, args: GrantInvited) -> None:
 @perform(MailInvitation)
 async def mail_invitation(run: JobRun, args: MailInvitation) -> None:
     await letters.hand_over(run.principal, args.invitation_id)
+
+
+@perform(CarryOutBans)
+async def carry_out_bans(run: JobRun, args: CarryOutBans) -> None:
+    await bans.carry_out(run.principal, args.org_id, args.user_id)
 
 
 @perform(DiscardUnfounded)

@@ -29,6 +29,7 @@ from api.core.auth.mail import store as links
 from api.core.auth.mail.store import Link
 from api.core.auth.passwords import check_password, hash_password, verify_password
 from api.core.auth.session import logic as sessions
+from api.core.auth.session.ending import end_all
 from api.core.auth.throttle import store as throttles
 from api.core.auth.throttle.logic import buckets_of, too_many_guesses
 from cluster.base.ids import UserId, new_id
@@ -81,7 +82,7 @@ async def release_identity(caller: Principal, user_id: UserId) -> None:
     """Delete the identities of a person, and end their sessions."""
     async with write(caller) as tx:
         await store.delete_identity(tx, user_id)
-        await sessions.end_all(tx, user_id, "released")
+        await end_all(tx, user_id, "released")
 
 
 async def get_identity(caller: Principal) -> Identity:
@@ -157,7 +158,7 @@ async def change_password(caller: Principal, present: str, new: str, address: st
         changed = await store.update_identity(tx, replace(locked, secret_hash=hashed))
         await throttles.delete_throttles(tx, throttle_keys)
         emit(tx, PasswordChanged(identity_id=changed.id, user_id=user_id, reset=False), version=changed.version)
-        await sessions.end_all(tx, user_id, "password_changed", except_id=caller.session_id)
+        await end_all(tx, user_id, "password_changed", except_id=caller.session_id)
     return changed
 
 
@@ -244,7 +245,7 @@ async def verify_email(caller: Principal, token: str) -> Address:
         except asyncpg.UniqueViolationError:
             raise EmailTaken("another account has this address by now", pointer="/email") from None
         emit(tx, EmailVerified(identity_id=changed.id, user_id=user_id), version=changed.version)
-        await sessions.end_all(tx, user_id, "email_verified", except_id=caller.session_id)
+        await end_all(tx, user_id, "email_verified", except_id=caller.session_id)
     return _address(changed)
 
 
@@ -289,7 +290,7 @@ async def reset_password(token: str, password: str) -> None:
         verified_at = identity.email_verified_at or tx.now
         changed = await store.update_identity(tx, replace(identity, email_verified_at=verified_at, secret_hash=hashed))
         emit(tx, PasswordChanged(identity_id=changed.id, user_id=changed.user_id, reset=True), version=changed.version)
-        await sessions.end_all(tx, changed.user_id, "password_reset")
+        await end_all(tx, changed.user_id, "password_reset")
 
 
 def _check_reset(link: Link | None, now: datetime) -> Link:

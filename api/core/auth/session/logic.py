@@ -3,25 +3,23 @@
 import base64
 import hmac
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from datetime import UTC, datetime
 
 from api.core.auth.addresses import key_of
 from api.core.auth.contract import (
     RefreshRefused,
     SessionCreated,
-    SessionEnd,
-    SessionEnded,
     SessionId,
     SessionNotFound,
     SessionOnNewDevice,
     WrongCredentials,
 )
 from api.core.auth.identity import store as identities
+from api.core.auth.lock.rules import locked
 from api.core.auth.passwords import hash_password, is_outdated, verify_password
 from api.core.auth.session import store
+from api.core.auth.session.ending import end
 from api.core.auth.session.rules import Chain, RefreshToken, Verdict, expiry, verdict_on
 from api.core.auth.session.store import Session
 from api.core.auth.signing_key.logic import SigningKey, signing_key
@@ -30,14 +28,13 @@ from api.core.auth.throttle.logic import buckets_of, too_many_guesses
 from cluster.base.ids import UserId, new_id
 from cluster.base.principal import Principal
 from cluster.base.sealing import macs
-from cluster.data import Transaction, read, write
+from cluster.data import read, write
 from cluster.events import emit
 from cluster.people import identity, tickets
 from cluster.people.access import permitted, reach_of
 
 MAX_SESSIONS_PER_PERSON = 100
 """Nobody has so many devices, and one small transaction can end them all."""
-_REVOCATION_PERIOD = timedelta(seconds=identity.ACCESS_TOKEN_LIFETIME_S + 60)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +72,7 @@ async def sign_in(email: str, password: str, transport: str, device: Device) -> 
     """Open a session. A wrong address and a wrong password take the same time and get the same answer.
 
     Raises:
-        WrongCredentials, TooManyGuesses
+        WrongCredentials, TooManyGuesses, AccountLocked
     """
     checked = await check_credentials(email, password, device.address)
     user_id = checked.user_id
@@ -124,7 +121,7 @@ async def check_credentials(email: str, password: str, address: str) -> CheckedC
     """Check an e-mail and password, and return the person.
 
     Raises:
-        WrongCredentials, TooManyGuesses
+        WrongCredentials, TooManyGuesses, AccountLocked
     """
     subject = key_of(email)
     buckets = buckets_of(subject, address)
@@ -136,6 +133,8 @@ async def check_credentials(email: str, password: str, address: str) -> CheckedC
     right = await verify_password(password, attempt.secret_hash)
     if not right or attempt.user_id is None or attempt.version is None:
         raise _wrong()
+    if attempt.locked:
+        raise locked(attempt.locked_until)
     if attempt.secret_hash is not None and is_outdated(attempt.secret_hash):
         renewed = await hash_password(password)
         async with read() as db:
@@ -250,20 +249,6 @@ def _own_session(caller: Principal, session: Session) -> OwnSession:
         expires_at=session.expires_at,
         ended_at=session.ended_at,
     )
-
-
-async def end(tx: Transaction, ids: Sequence[SessionId], reason: SessionEnd) -> None:
-    """End sessions, refuse their access tokens, and emit `session.ended`."""
-    if not ids:
-        return
-    for ended in await store.update_ended(tx, ids, reason):
-        await identity.revoke_session(tx, ended.id, until=tx.now + _REVOCATION_PERIOD)
-        emit(tx, SessionEnded(session_id=ended.id, user_id=ended.user_id, reason=reason), version=ended.version)
-
-
-async def end_all(tx: Transaction, user_id: UserId, reason: SessionEnd, *, except_id: UUID | None = None) -> None:
-    """End all sessions of a person, or all but the caller's (`except_id`)."""
-    await end(tx, await store.lock_sessions(tx, user_id, except_id=except_id), reason)
 
 
 async def renew(caller: Principal, throttle_keys: list[bytes]) -> SignedIn:

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.core.auth.contract import (
+    AccountLocked,
     RefreshRefused,
     SessionId,
     SessionNotFound,
@@ -89,7 +90,7 @@ SESSION = Answer(get=logic.get_session, view=SessionView)
     status_code=201,
     public=True,
     signs_in=True,
-    raises=(WrongCredentials, TooManyGuesses),
+    raises=(WrongCredentials, TooManyGuesses, AccountLocked),
     example={"email": "ada@school.example", "password": "a few words in a row"},
 )
 async def sign_in(credentials: Credentials, request: Request, response: Response) -> SignedInView:

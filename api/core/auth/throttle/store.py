@@ -27,6 +27,10 @@ class Attempt:
     user_id: UserId | None
     secret_hash: str | None
     version: int | None
+    locked: bool
+    """A moderator locked the account."""
+    locked_until: datetime | None
+    """None: the lock has no end, or there is none."""
 
 
 # The attempt is counted before the password is compared, so that a hundred concurrent guesses do not all pass a check that none
@@ -48,8 +52,12 @@ WITH attempts AS (
         updated_at = CASE WHEN t.blocked_until > $now THEN t.updated_at ELSE $now END
     RETURNING old.blocked_until AS blocked_until
 )
-SELECT (SELECT max(blocked_until) FROM attempts WHERE blocked_until > $now) AS blocked_until, i.user_id, i.secret_hash, i.version
+SELECT (SELECT max(blocked_until) FROM attempts WHERE blocked_until > $now) AS blocked_until, i.user_id, i.secret_hash, i.version,
+    coalesce(k.locks > 0, false) AS locked, nullif(k.until_at, 'infinity') AS locked_until
 FROM (VALUES (1)) AS one LEFT JOIN auth.identities i ON i.issuer = 'password' AND i.subject = $subject
+LEFT JOIN LATERAL (
+    SELECT count(*) AS locks, max(coalesce(until_at, 'infinity')) AS until_at FROM auth.locks
+    WHERE user_id = i.user_id AND banned AND NOT reversed AND (until_at IS NULL OR until_at > $now)) k ON true
 """
 
 

@@ -5,6 +5,7 @@ import secrets
 from datetime import UTC, datetime, timedelta
 
 from api.core.organization import store as organizations
+from api.core.organization.ban.check import refuse_banned, take_turns
 from api.core.organization.contract import (
     AddressNotVerified,
     GrantInvited,
@@ -149,7 +150,8 @@ async def accept(caller: Principal, token: str) -> Member:
     nothing. A job that commits with the membership gives the roles even if this process dies now.
 
     Raises:
-        InvitationNotFound, InvitationOver, AddressNotVerified, MemberIsSuspended, SuspendedOrganization
+        InvitationNotFound, InvitationOver, AddressNotVerified, MemberIsSuspended, MemberIsBanned,
+        SuspendedOrganization
     """
     user_id = caller.person()
     async with read() as db:
@@ -168,12 +170,14 @@ async def accept(caller: Principal, token: str) -> Member:
     if invitation.email is not None and not await client(AddressSource).owns_address(user_id, invitation.email):
         raise AddressNotVerified("sign in with the account of the address that was invited, and verify that address")
     async with write(caller) as tx:
+        await take_turns(tx, invitation.org_id, user_id)
         locked = await store.lock_invitation(tx, invitation.id)
         if await store.find_accepted_at(tx, invitation.id, user_id) is None:
             check_valid(locked, tx.now)
             locked = await store.insert_use(tx, locked, user_id)
             event = InvitationAccepted(invitation_id=locked.id, org_id=locked.org_id, user_id=user_id)
             emit(tx, event, version=locked.version)
+        await refuse_banned(tx, locked.org_id, user_id)
         joined = await members.upsert_member(tx, MemberId(new_id()), locked.org_id, user_id, email=locked.email)
         if joined is None:
             raise MemberIsSuspended("somebody who manages the organization's members can end the suspension")

@@ -11,6 +11,7 @@ from api.core.organization.contract import (
     InvitationId,
     InvitationNotFound,
     InvitationOver,
+    MemberIsBanned,
     MemberIsSuspended,
     SuspendedOrganization,
 )
@@ -131,7 +132,14 @@ async def preview(body: Token) -> PreviewView:
 
 @router.post(
     "/v1/invitations/-/accept",
-    raises=(InvitationNotFound, InvitationOver, AddressNotVerified, MemberIsSuspended, SuspendedOrganization),
+    raises=(
+        InvitationNotFound,
+        InvitationOver,
+        AddressNotVerified,
+        MemberIsSuspended,
+        MemberIsBanned,
+        SuspendedOrganization,
+    ),
     example={"token": "the-part-of-the-link-after-the-number-sign"},
 )
 async def accept(caller: Caller, body: Token) -> MemberView:

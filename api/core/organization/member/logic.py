@@ -5,6 +5,8 @@ from typing import Any
 
 import asyncpg
 
+from api.core.organization.ban import store as bans
+from api.core.organization.ban.check import refuse_banned, try_again
 from api.core.organization.contract import (
     ExternalIdTaken,
     InvitationRevoked,
@@ -100,11 +102,13 @@ async def reactivate(caller: Principal, member_id: MemberId) -> Member:
     """Reactivate a suspended membership.
 
     Raises:
-        MemberNotFound, MemberNotActive, BeyondOwnRights
+        MemberNotFound, MemberNotActive, BeyondOwnRights, MemberIsBanned
     """
     seen = await _permitted_to_remove(caller, member_id)
     if seen.state == "left":
         raise MemberNotActive("this person has left and comes back by an invitation: POST /v1/invitations")
+    async with read() as db:
+        await refuse_banned(db, seen.org_id, seen.user_id)
     await client(RbacCalls).resume(seen.org_id, seen.user_id)
     return await _change_state(caller, member_id, "suspended", "active")
 
@@ -125,6 +129,11 @@ async def _permitted_to_remove(caller: Principal, member_id: MemberId) -> Member
 async def _change_state(caller: Principal, member_id: MemberId, present: MemberState, wanted: MemberState) -> Member:
     async with write(caller, result=member_id) as tx:
         member = await store.lock_member(tx, member_id)
+        if wanted == "suspended":
+            # Who was banned before stays suspended after the ban.
+            await bans.update_carried_out(tx, member.org_id, member.user_id)
+        else:
+            await try_again(tx, member.org_id)
         if member.state == wanted:
             return member
         if member.state != present:

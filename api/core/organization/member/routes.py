@@ -6,7 +6,14 @@ from fastapi import Query
 from pydantic import Field
 from starlette.responses import Response
 
-from api.core.organization.contract import ExternalIdTaken, MemberId, MemberNotActive, MemberNotFound, MemberState
+from api.core.organization.contract import (
+    ExternalIdTaken,
+    MemberId,
+    MemberIsBanned,
+    MemberNotActive,
+    MemberNotFound,
+    MemberState,
+)
 from api.core.organization.member import logic
 from api.core.organization.member.store import MemberFilter
 from api.core.organization.member.view import MEMBER, MemberView
@@ -70,7 +77,9 @@ async def suspend_member(caller: Caller, member_id: MemberId, response: Response
     return await MEMBER.once(response, caller, logic.suspend(caller, member_id))
 
 
-@router.post("/v1/members/{member_id}/reactivate", raises=(MemberNotFound, MemberNotActive, BeyondOwnRights))
+@router.post(
+    "/v1/members/{member_id}/reactivate", raises=(MemberNotFound, MemberNotActive, MemberIsBanned, BeyondOwnRights)
+)
 async def reactivate(caller: Caller, member_id: MemberId, response: Response) -> MemberView:
     """Reactivate a suspended membership."""
     return await MEMBER.once(response, caller, logic.reactivate(caller, member_id))

@@ -1,0 +1,1 @@
+"""Locks: moderators' decisions that keep a person from signing in."""

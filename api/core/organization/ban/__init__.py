@@ -1,0 +1,1 @@
+"""Bans: moderators' decisions that keep a person out of an organization."""
