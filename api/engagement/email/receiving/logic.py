@@ -21,7 +21,7 @@ from api.engagement.email.letter.content import hashes_of
 from api.engagement.email.receiving import reading, store
 from api.engagement.email.receiving.addresses import letter_of_bounce, letter_of_reply_address, routes
 from api.engagement.email.receiving.proof import Spf, is_proven
-from api.engagement.email.receiving.reading import Delivery, Unreadable
+from api.engagement.email.receiving.reading import Delivery, Mail, Unreadable
 from api.engagement.email.receiving.store import Answerable, NewReceived
 from api.engagement.email.rules import KEPT_AFTER_END
 from api.engagement.email.suppression import logic as suppressions
@@ -36,6 +36,8 @@ from cluster.events import emit
 
 _SEALING_PURPOSE = "received mail"
 ROWS_KEPT_FOR = timedelta(days=90)
+MOST_TOLD = 5
+"""So many senders of answers to one letter are told that theirs is held: who forges more of them writes to nobody through us."""
 _REPORT_AGAIN_S = 15
 
 
@@ -63,24 +65,21 @@ async def receive(envelope: Envelope, content: bytes) -> Result:
         Unavailable: DNS is away, or the letter it is about is being handed over: try again.
     """
     try:
-        message = await asyncio.to_thread(reading.parse, content)
+        mail = await asyncio.to_thread(reading.read, content, envelope.mail_from)
     except Unreadable as error:
         return Result("refused", str(error))
     bounced_id = letter_of_bounce(envelope.rcpt_to)
-    if bounced_id is not None:
-        delivery = reading.delivery_of(message)
-        if delivery is not None:
-            await note_delivery(bounced_id, delivery)
-            return Result("accepted", f"{delivery.action} {delivery.status}")
-    complaint = reading.complaint_of(message)
-    if complaint is not None:
-        letter_id = letter_of_bounce(complaint.return_path)
+    if bounced_id is not None and mail.delivery is not None:
+        await note_delivery(bounced_id, mail.delivery)
+        return Result("accepted", f"{mail.delivery.action} {mail.delivery.status}")
+    if mail.complaint is not None:
+        letter_id = letter_of_bounce(mail.complaint.return_path)
         if letter_id is not None:
-            await note_complaint(letter_id, complaint.kind)
-        return Result("accepted", complaint.kind)
+            await note_complaint(letter_id, mail.complaint.kind)
+        return Result("accepted", mail.complaint.kind)
     if bounced_id is not None:
         return Result("ignored", "it is no report about a delivery (RFC 3464)")
-    return await _answer(envelope, message, content)
+    return await _answer(envelope, mail, content)
 
 
 async def note_delivery(letter_id: UUID, delivery: Delivery) -> None:
@@ -140,28 +139,27 @@ async def note_complaint(letter_id: UUID, kind: str) -> None:
         emit(tx, told, version=letter.version)
 
 
-async def _answer(envelope: Envelope, message: EmailMessage, content: bytes) -> Result:
+async def _answer(envelope: Envelope, mail: Mail, content: bytes) -> Result:
     """Take an answer to a letter."""
     found = letter_of_reply_address(envelope.rcpt_to)
     if found is None or found[0] not in routes():
         return Result("refused", "nobody reads what is sent to this address")
-    if reading.is_automatic(message, envelope.mail_from):
+    if mail.automatic:
         return Result("ignored", "a program wrote it (RFC 3834)")
     async with read() as db:
         letter = await store.find_answerable(db, found[1], found[0])
     if letter is None or (letter.reply_until is not None and letter.reply_until <= datetime.now(UTC)):
         return Result("refused", "the time to answer this letter is over")
-    author = reading.author_of(message)
+    author = mail.author
     if author is None:
         return Result("refused", "From names no address, or several")
-    why = await _doubt(letter, author, message, content, envelope)
-    words = await asyncio.to_thread(reading.new_words, message)
-    if why is None and not words:
+    why = await _doubt(letter, author, mail.message, content, envelope)
+    if why is None and not mail.words:
         return Result("refused", "there is nothing in it but what it quotes")
     received = NewReceived(
         id=ReceivedId(new_id()),
         digest=hashlib.sha256(envelope.rcpt_to.lower().encode() + b"\n" + content).digest(),
-        message_key=reading.key_of_message(message, letter.id),
+        message_key=reading.key_of_message(mail.message_id, letter.id),
         letter_id=letter.id,
         route=letter.reply_route,
         subject_id=letter.reply_subject,
@@ -170,7 +168,7 @@ async def _answer(envelope: Envelope, message: EmailMessage, content: bytes) -> 
         state="accepted" if why is None else "held",
         reason=why,
         # What somebody else may have written is not kept in the person's name.
-        sealed=seal("email", _SEALING_PURPOSE, words.encode()) if why is None else None,
+        sealed=seal("email", _SEALING_PURPOSE, mail.words.encode(errors="replace")) if why is None else None,
     )
     async with write(platform("email")) as tx:
         if await store.insert_received(tx, received):
@@ -203,6 +201,8 @@ async def _tell(tx: Transaction, received: NewReceived, letter: Answerable, auth
             org_id=received.org_id,
         )
         emit(tx, told, version=1)
+        return
+    if await store.count_held(tx, received.user_id, received.letter_id) > MOST_TOLD:
         return
     notice = NewLetter(
         id=uuid5(letter.id, key_of(author)),

@@ -62,6 +62,17 @@ async def insert_received(tx: Transaction, received: NewReceived) -> bool:
     return await tx.run(INSERT_RECEIVED, received) == 1
 
 
+COUNT_HELD = """
+SELECT count(*) FROM (
+    SELECT 1 FROM email.received WHERE user_id = $user_id AND letter_id = $letter_id AND state = 'held' LIMIT 100) AS held
+"""
+
+
+async def count_held(db: Connection, user_id: UserId, letter_id: LetterId) -> int:
+    """Count the answers to a letter that were not proven."""
+    return await db.value(COUNT_HELD, user_id=user_id, letter_id=letter_id)
+
+
 @dataclass(frozen=True, slots=True)
 class Received:
     id: ReceivedId
