@@ -6,12 +6,22 @@ from cluster.people.calls import Answers
 from cluster.people.notices import NoticeSource
 
 _ADMINS = ("org_owner", "org_admin", "platform_admin")
-_JUDGES = (*_ADMINS, "moderator")
+_JUDGES = (*_ADMINS, "moderator", "sealed_moderator")
 
 OFFERS = (
     Answers(NoticeSource),
     *NOTICES,
     Role("moderator", "Moderator: judges what is reported in an organization", "organization"),
+    Role(
+        "sealed_moderator",
+        "Moderator of sealed cases: judges reports of crimes and of danger to life too",
+        "organization",
+    ),
+    Permission(
+        "moderation-case:read-sealed",
+        "See what names a crime or danger to life",
+        ("org_owner", "platform_admin", "sealed_moderator"),
+    ),
     Permission("moderation-clause:read", "See what is not allowed", ("signed_in",)),
     Permission("moderation-clause:edit", "Write what is not allowed", _ADMINS),
     Permission("moderation-rule:read", "See what texts are screened for", _JUDGES),

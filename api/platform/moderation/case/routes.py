@@ -48,6 +48,8 @@ class CaseView(View):
     leased_by: UserId | None
     leased_until: datetime | None
     decided_at: datetime | None
+    sealed: bool
+    """It names a crime or danger to life: few see it, and the audit trail says who did."""
 
 
 class CaseFindingView(View):
@@ -163,10 +165,10 @@ async def list_case_reports(
 @router.post("/v1/moderation-cases/{case_id}/lease", raises=(CaseNotFound, CaseLeased, CaseDecided, OwnMatter))
 async def lease_case(caller: Caller, case_id: CaseId, response: Response) -> CaseFileView:
     """Take a case for ten minutes: nobody else can decide it meanwhile. Taking it again prolongs that."""
-    return _file(await once(response, logic.lease(caller, case_id), lambda id: logic.get_case(caller, id)))
+    return _file(await once(response, logic.lease(caller, case_id), lambda id: logic.get_again(caller, id)))
 
 
 @router.post("/v1/moderation-cases/{case_id}/release", raises=(CaseNotFound,))
 async def release_case(caller: Caller, case_id: CaseId, response: Response) -> CaseFileView:
     """Give a case back to the queue."""
-    return _file(await once(response, logic.release(caller, case_id), lambda id: logic.get_case(caller, id)))
+    return _file(await once(response, logic.release(caller, case_id), lambda id: logic.get_again(caller, id)))

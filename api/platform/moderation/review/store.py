@@ -1,5 +1,6 @@
 """The SQL of second reviews."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -23,11 +24,12 @@ class Candidate:
     user_id: UserId | None
     decided_by: UserId | None
     acted: bool
+    sealed: bool
     is_waiting: bool
 
 
 _CANDIDATE = """SELECT d.id AS decision_id, d.org_id, d.case_id, d.kind, d.clause_id, d.user_id, d.decided_by,
-        d.actions <> '{}' AS acted, d.wants_review AND v.id IS NULL AS is_waiting
+        d.actions <> '{}' AS acted, d.sealed, d.wants_review AND v.id IS NULL AS is_waiting
     FROM moderation.decisions d LEFT JOIN moderation.reviews v ON v.decision_id = d.id """
 FIND_CANDIDATE = _CANDIDATE + "WHERE d.id = $decision_id"
 
@@ -40,14 +42,15 @@ async def find_candidate(db: Connection, decision_id: DecisionId) -> Guarded[Can
 FIND_WAITING = (
     _CANDIDATE
     + """WHERE d.wants_review AND v.id IS NULL AND ($everywhere OR d.org_id = ANY($org_ids::uuid[]))
+        AND (NOT d.sealed OR $sealed_everywhere OR d.org_id = ANY($sealed_org_ids::uuid[]))
         AND d.decided_by IS DISTINCT FROM $by AND d.user_id IS DISTINCT FROM $by
     ORDER BY d.id LIMIT 1"""
 )
 
 
-async def find_waiting(db: Connection, reach: Reach, by: UserId) -> Candidate | None:
+async def find_waiting(db: Connection, reach: Reach, sealed: Mapping[str, object], by: UserId) -> Candidate | None:
     """Return the oldest decision within reach that waits for somebody else than `by`."""
-    return await db.maybe(Candidate, FIND_WAITING, reach, by=by)
+    return await db.maybe(Candidate, FIND_WAITING, reach, **sealed, by=by)
 
 
 LIST_TEXTS = """
@@ -89,11 +92,11 @@ async def insert_review(
 LIST_JUDGEMENTS = """
 SELECT r.clause_id, c.code, r.first_acted, r.second_acted
 FROM moderation.reviews r JOIN moderation.clauses c ON c.id = r.clause_id
-WHERE r.created_at > $since AND ($everywhere OR r.org_id = ANY($org_ids::uuid[]))
+WHERE r.created_at >= $since AND r.created_at < $until AND ($everywhere OR r.org_id = ANY($org_ids::uuid[]))
 ORDER BY r.id DESC LIMIT 20000
 """
 
 
-async def list_judgements(db: Connection, reach: Reach, since: datetime) -> list[dict[str, Any]]:
-    """List first and second judgements since then, with their clauses."""
-    return [dict(row) for row in await db.rows(LIST_JUDGEMENTS, reach, since=since)]
+async def list_judgements(db: Connection, reach: Reach, since: datetime, until: datetime) -> list[dict[str, Any]]:
+    """List first and second judgements of a time, with their clauses; the newest 20,000."""
+    return [dict(row) for row in await db.rows(LIST_JUDGEMENTS, reach, since=since, until=until)]
