@@ -350,6 +350,12 @@ class OwnMatter(Forbidden):
     title = "Nobody judges their own matter"
 
 
+class ExposureUsedUp(Conflict):
+    """Carries `until`."""
+
+    title = "You were shown enough today"
+
+
 class ActionUnknown(Invalid):
     title = "This cannot be done to such a thing"
 

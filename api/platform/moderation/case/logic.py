@@ -32,6 +32,7 @@ from api.platform.moderation.contract import (
 )
 from api.platform.moderation.decision import store as decisions
 from api.platform.moderation.decision.store import Decision
+from api.platform.moderation.exposure.logic import budget_of, exposure_of, spend
 from api.platform.moderation.report import store as reports
 from api.platform.moderation.report.store import Report
 from api.platform.moderation.rules import LEASE, SEALED_CATEGORIES
@@ -45,6 +46,9 @@ from cluster.data import Transaction, read, write
 from cluster.events import emit
 from cluster.people.access import reach_of
 from cluster.people.erasure import erased
+
+_ALL = 5
+"""The highest severity."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,12 +143,24 @@ async def list_cases(
     after: tuple[float, UUID] | None,
     limit: int,
 ) -> list[Case]:
-    """List the cases that the caller may see, the most urgent first."""
+    """List the cases that the caller may see, the most urgent first; what waits is offered as far as their exposure goes."""
     reach = await reach_of(caller, "moderation-case:read")
     sealed = in_sealed_reach(await sealed_reach(caller))
+    reviewer = None if caller.id is None else caller.person()
+    severest = _ALL if reviewer is None else (await exposure_of(reviewer, org_id)).severest
     async with read() as db:
         return await store.list_cases(
-            db, reach, sealed, org_id=org_id, kind=kind, ids=ids, decided=decided, after=after, limit=limit
+            db,
+            reach,
+            sealed,
+            org_id=org_id,
+            kind=kind,
+            ids=ids,
+            decided=decided,
+            reviewer=reviewer,
+            severest=severest,
+            after=after,
+            limit=limit,
         )
 
 
@@ -190,10 +206,11 @@ async def lease(caller: Principal, case_id: CaseId) -> CaseFile:
     """Take a case for ten minutes; taking it again makes that ten minutes from now.
 
     Raises:
-        CaseNotFound, CaseLeased, CaseDecided, OwnMatter
+        CaseNotFound, CaseLeased, CaseDecided, OwnMatter, ExposureUsedUp
     """
-    await find_permitted(caller, "moderation-case:judge", case_id)
+    case = await find_permitted(caller, "moderation-case:judge", case_id)
     user_id = caller.person()
+    budget = await budget_of(case.org_id)
     async with write(caller, result=case_id) as tx:
         if await store.find_is_party(tx, case_id, user_id):
             raise OwnMatter("somebody else judges what you wrote or reported")
@@ -205,6 +222,7 @@ async def lease(caller: Principal, case_id: CaseId) -> CaseFile:
             if present.state == "decided" or present.leased_until is None:
                 raise CaseDecided("what its author says against the decision comes as an appeal: GET /v1/appeals")
             raise CaseLeased("take another case, or wait", leased_until=present.leased_until.isoformat())
+        await spend(tx, user_id, case_id, "case", leased.org_id, severity=leased.severity, budget=budget)
         if leased.sealed:
             # It may have been sealed since it was found.
             await permit_sealed(caller, sealed=True, org_id=leased.org_id, missing=CaseNotFound)

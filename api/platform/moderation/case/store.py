@@ -73,7 +73,12 @@ _WITHIN = """($everywhere OR org_id = ANY($org_ids::uuid[]))
     ORDER BY queue_position, id LIMIT $limit"""
 LIST_CASES = "SELECT " + _CASE + " FROM moderation.cases WHERE " + _WITHIN
 # What is decided stands in front of what is not, and becomes ever more: the queue has an index without it.
-LIST_QUEUE = "SELECT " + _CASE + " FROM moderation.cases WHERE state <> 'decided' AND " + _WITHIN
+LIST_QUEUE = (
+    "SELECT "
+    + _CASE
+    + " FROM moderation.cases WHERE state <> 'decided' AND (severity <= $severest OR leased_by = $reviewer) AND "
+    + _WITHIN
+)
 
 
 async def list_cases(
@@ -85,10 +90,15 @@ async def list_cases(
     kind: str | None,
     ids: list[CaseId] | None,
     decided: bool,
+    reviewer: UserId | None,
+    severest: int,
     after: tuple[float, UUID] | None,
     limit: int,
 ) -> list[Case]:
-    """List cases in the order in which somebody should look at them; `decided`: those too that somebody has."""
+    """List cases in the order in which somebody should look at them; `decided`: those too that somebody has.
+
+    Without those, cases of more than `severest` are left out, but those that `reviewer` has taken.
+    """
     position, after_id = after or (None, None)
     asked = {
         **sealed,
@@ -101,7 +111,7 @@ async def list_cases(
     }
     if decided:
         return await db.all(Case, LIST_CASES, reach, **asked)
-    return await db.all(Case, LIST_QUEUE, reach, **asked)
+    return await db.all(Case, LIST_QUEUE, reach, **asked, reviewer=reviewer, severest=severest)
 
 
 # A decided case is opened again by what its thing says now, not by more reports of what was judged.

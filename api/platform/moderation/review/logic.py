@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from api.platform.moderation.case.sealing import in_sealed_reach, note_read, permit_sealed, sealed_reach
+from api.platform.moderation.case.sealing import in_sealed_reach, permit_sealed, sealed_reach, tell_read
 from api.platform.moderation.contract import (
     ClauseId,
     DecisionId,
@@ -12,6 +12,7 @@ from api.platform.moderation.contract import (
     OwnMatter,
     ReviewDone,
 )
+from api.platform.moderation.exposure.logic import budget_of, exposure_of, spend
 from api.platform.moderation.review import store
 from api.platform.moderation.review.store import Candidate
 from api.platform.moderation.rules import alpha
@@ -45,15 +46,32 @@ async def next_review(caller: Principal) -> Blind:
     """Return the oldest decision that waits for a second judge like the caller.
 
     Raises:
-        NothingToReview
+        NothingToReview, ExposureUsedUp
     """
     reach = await reach_of(caller, "moderation-case:judge")
     sealed = in_sealed_reach(await sealed_reach(caller))
+    user_id = caller.person()
+    exposure = await exposure_of(user_id, None)
     async with read() as db:
-        candidate = await store.find_waiting(db, reach, sealed, caller.person())
+        day = datetime.now(UTC).date()
+        candidate = await store.find_waiting(db, reach, sealed, user_id, severest=exposure.severest, day=day)
     if candidate is None:
-        raise NothingToReview
-    await note_read(caller, candidate.case_id, candidate.org_id, 1, sealed=candidate.sealed, part="second_review")
+        raise NothingToReview(
+            f"cases up to severity {exposure.severest} are offered to you until {exposure.until_at:%H:%M} UTC"
+        )
+    budget = await budget_of(candidate.org_id)
+    async with write(caller) as tx:
+        await spend(
+            tx,
+            user_id,
+            candidate.case_id,
+            "second_review",
+            candidate.org_id,
+            severity=candidate.severity,
+            budget=budget,
+        )
+        if candidate.sealed:
+            tell_read(tx, caller, candidate.case_id, candidate.org_id, 1, "second_review")
     async with read() as db:
         return Blind(candidate=candidate, texts=await store.find_texts(db, candidate.case_id))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -25,12 +25,15 @@ class Candidate:
     decided_by: UserId | None
     acted: bool
     sealed: bool
+    severity: int
+    """Of its case."""
     is_waiting: bool
 
 
 _CANDIDATE = """SELECT d.id AS decision_id, d.org_id, d.case_id, d.kind, d.clause_id, d.user_id, d.decided_by,
-        d.actions <> '{}' AS acted, d.sealed, d.wants_review AND v.id IS NULL AS is_waiting
-    FROM moderation.decisions d LEFT JOIN moderation.reviews v ON v.decision_id = d.id """
+        d.actions <> '{}' AS acted, d.sealed, k.severity, d.wants_review AND v.id IS NULL AS is_waiting
+    FROM moderation.decisions d JOIN moderation.cases k ON k.id = d.case_id
+    LEFT JOIN moderation.reviews v ON v.decision_id = d.id """
 FIND_CANDIDATE = _CANDIDATE + "WHERE d.id = $decision_id"
 
 
@@ -43,14 +46,19 @@ FIND_WAITING = (
     _CANDIDATE
     + """WHERE d.wants_review AND v.id IS NULL AND ($everywhere OR d.org_id = ANY($org_ids::uuid[]))
         AND (NOT d.sealed OR $sealed_everywhere OR d.org_id = ANY($sealed_org_ids::uuid[]))
+        AND (k.severity <= $severest OR EXISTS (
+            SELECT FROM moderation.exposures e WHERE e.user_id = $by AND e.day = $day AND e.case_id = d.case_id
+                AND e.part = 'second_review'))
         AND d.decided_by IS DISTINCT FROM $by AND d.user_id IS DISTINCT FROM $by
     ORDER BY d.id LIMIT 1"""
 )
 
 
-async def find_waiting(db: Connection, reach: Reach, sealed: Mapping[str, object], by: UserId) -> Candidate | None:
-    """Return the oldest decision within reach that waits for somebody else than `by`."""
-    return await db.maybe(Candidate, FIND_WAITING, reach, **sealed, by=by)
+async def find_waiting(
+    db: Connection, reach: Reach, sealed: Mapping[str, object], by: UserId, *, severest: int, day: date
+) -> Candidate | None:
+    """Return the oldest decision within reach that waits for somebody else than `by`, up to a severity or shown that day."""
+    return await db.maybe(Candidate, FIND_WAITING, reach, **sealed, by=by, severest=severest, day=day)
 
 
 LIST_TEXTS = """
