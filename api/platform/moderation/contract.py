@@ -32,21 +32,9 @@ AppealState = Literal["filed", "heard", "upheld", "reversed"]
 RuleState = Literal["draft", "active", "paused"]
 RuleKind = Literal["words", "patterns", "links"]
 RuleEffect = Literal["hold", "refuse"]
-Category = Literal[
-    "illegal",
-    "hate",
-    "harassment",
-    "violence",
-    "sexual",
-    "self_harm",
-    "minors",
-    "privacy",
-    "deception",
-    "spam",
-    "intellectual_property",
-    "cheating",
-    "other",
-]
+_Harm = Literal["illegal", "hate", "harassment", "violence", "sexual", "self_harm", "minors", "privacy"]
+Category = Literal[_Harm, "deception", "spam", "intellectual_property", "cheating", "other"]
+SealedPart = Literal["file", "reports", "second_review", "decision", "appeal"]
 _WAIT_S = 2.0
 """For the answer of `screen`; whoever writes does not wait longer."""
 
@@ -213,6 +201,19 @@ class CaseOpened:
     kind: str
     thing_id: UUID
     severity: int
+    sealed: bool = False
+    """Few may see it: somebody named a crime or danger to life."""
+
+
+@event("moderation.sealed_case_read", subject="case_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedCaseRead:
+    """Somebody was shown something of a sealed case."""
+
+    case_id: CaseId
+    org_id: OrgId | None
+    read_by: UserId | None
+    part: SealedPart
 
 
 @event("moderation.decided", subject="case_id")
@@ -347,6 +348,12 @@ class OwnMatter(Forbidden):
     """The caller wrote or reported what they are to judge."""
 
     title = "Nobody judges their own matter"
+
+
+class ExposureUsedUp(Conflict):
+    """Carries `until`."""
+
+    title = "You were shown enough today"
 
 
 class ActionUnknown(Invalid):

@@ -88,7 +88,9 @@ async def recipients(notice: str, event: dict[str, Any], after: UUID | None, lim
         case _:
             org_id = None if event["org_id"] is None else OrgId(UUID(event["org_id"]))
             async with read() as db:
-                return await decisions.list_judges(db, org_id, after=after, limit=limit)
+                return await decisions.list_judges(
+                    db, org_id, sealed=event.get("sealed", False), after=after, limit=limit
+                )
 
 
 async def texts(notice: str, event: dict[str, Any], readers: list[Reader]) -> list[NoticeText]:

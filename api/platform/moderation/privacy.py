@@ -31,6 +31,16 @@ PERSONAL_DATA = (
         merge="move",
     ),
     PersonalData(
+        table="moderation.exposures",
+        person="user_id",
+        columns=("user_id", "org_id", "day", "case_id", "part", "points", "seen_at"),
+        purpose="protects those who judge from too much of what may harm them",
+        kept="30 days",
+        erasure="delete",
+        organization="org_id",
+        merge="move_unless_present",
+    ),
+    PersonalData(
         table="moderation.contents",
         person="user_id",
         columns=("user_id", "org_id", "texts", "findings", "seen_at"),

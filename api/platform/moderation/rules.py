@@ -15,6 +15,8 @@ APPEAL_WITHIN = timedelta(days=183)
 HEARING = timedelta(days=7)
 """After this somebody else may take an appeal that its judge did not answer."""
 REVIEWED_ONE_OF = 20
+SEALED_CATEGORIES: frozenset[Category] = frozenset({"illegal", "self_harm", "minors"})
+"""Clauses of these name a crime or danger to life: what they are said of is sealed."""
 MAX_OPEN_REPORTS = 100
 """Of one person."""
 TO_THINGS: tuple[Action, ...] = ("label", "limit", "remove", "lock")

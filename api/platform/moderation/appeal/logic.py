@@ -7,6 +7,7 @@ from uuid import UUID
 from api.platform.moderation.appeal import store
 from api.platform.moderation.appeal.store import Appeal, Message
 from api.platform.moderation.case import store as cases
+from api.platform.moderation.case.sealing import in_sealed_reach, note_read, permit_sealed, sealed_reach
 from api.platform.moderation.contract import (
     AppealAnswered,
     AppealAsked,
@@ -76,7 +77,23 @@ async def file_appeal(caller: Principal, decision_id: DecisionId, text: str) -> 
 
 
 async def get_appeal(caller: Principal, appeal_id: AppealId) -> Appeal:
-    return await permitted(caller, "appeal:read", store.find_appeal, appeal_id, missing=AppealNotFound)
+    appeal = await _permitted(caller, "appeal:read", appeal_id)
+    if appeal.sealed and caller.id != appeal.filed_by:
+        await note_read(caller, appeal.case_id, appeal.org_id, 1, sealed=True, part="appeal")
+    return appeal
+
+
+async def _permitted(caller: Principal, permission: str, appeal_id: AppealId) -> Appeal:
+    """Return an appeal if the caller may do this to it, and see it when its case is sealed.
+
+    Raises:
+        AppealNotFound
+    """
+    appeal = await permitted(caller, permission, store.find_appeal, appeal_id, missing=AppealNotFound)
+    await permit_sealed(
+        caller, sealed=appeal.sealed, org_id=appeal.org_id, missing=AppealNotFound, author=appeal.filed_by
+    )
+    return appeal
 
 
 async def list_appeals(
@@ -90,8 +107,11 @@ async def list_appeals(
 ) -> list[Appeal]:
     """List the caller's appeals, and those of places where the caller judges; newest first."""
     reach = await reach_of(caller, "appeal:read")
+    sealed = in_sealed_reach(await sealed_reach(caller))
     async with read() as db:
-        return await store.list_appeals(db, reach, org_id=org_id, states=states, ids=ids, before=before, limit=limit)
+        return await store.list_appeals(
+            db, reach, sealed, org_id=org_id, states=states, ids=ids, before=before, limit=limit
+        )
 
 
 async def hear(caller: Principal, appeal_id: AppealId) -> Appeal:
@@ -100,7 +120,7 @@ async def hear(caller: Principal, appeal_id: AppealId) -> Appeal:
     Raises:
         AppealNotFound, AppealOver, AppealTaken, FirstJudge, OwnMatter
     """
-    await permitted(caller, "appeal:hear", store.find_appeal, appeal_id, missing=AppealNotFound)
+    await _permitted(caller, "appeal:hear", appeal_id)
     user_id = caller.person()
     async with write(caller, result=appeal_id) as tx:
         appeal = await store.lock_appeal(tx, appeal_id)
@@ -126,7 +146,7 @@ async def answer(caller: Principal, appeal_id: AppealId, outcome: Outcome, text:
     Raises:
         AppealNotFound, AppealOver, HearingNeeded
     """
-    seen = await permitted(caller, "appeal:hear", store.find_appeal, appeal_id, missing=AppealNotFound)
+    seen = await _permitted(caller, "appeal:hear", appeal_id)
     user_id = caller.person()
     async with write(caller, result=appeal_id) as tx:
         # The case before the appeal, as whoever decides it anew holds it.
@@ -159,7 +179,7 @@ async def send_message(caller: Principal, appeal_id: AppealId, text: str) -> Mes
     Raises:
         AppealNotFound, AppealOver, HearingNeeded
     """
-    seen = await get_appeal(caller, appeal_id)
+    seen = await _permitted(caller, "appeal:read", appeal_id)
     user_id = caller.person()
     is_author = seen.filed_by == user_id
     message_id = new_id()

@@ -1,5 +1,6 @@
 """The SQL of appeals and of the questions and answers in them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -27,10 +28,12 @@ class Appeal:
     version: int
     created_at: datetime
     answered_at: datetime | None
+    sealed: bool
+    """The case of its decision is sealed."""
 
 
 _APPEAL = """id, org_id, decision_id, case_id, filed_by, text, state, heard_by, heard_at, answer, messages, version, created_at,
-    answered_at"""
+    answered_at, (SELECT sealed FROM moderation.decisions d WHERE d.id = decision_id) AS sealed"""
 FIND_APPEAL = "SELECT " + _APPEAL + " FROM moderation.appeals WHERE id = $appeal_id"
 
 
@@ -60,6 +63,8 @@ LIST_APPEALS = (
     + _APPEAL
     + """ FROM moderation.appeals
     WHERE ($everywhere OR org_id = ANY($org_ids::uuid[]) OR filed_by = $own)
+      AND ($sealed_everywhere OR org_id = ANY($sealed_org_ids::uuid[]) OR filed_by = $own
+          OR NOT (SELECT sealed FROM moderation.decisions d WHERE d.id = decision_id))
       AND ($org_id::uuid IS NULL OR org_id = $org_id) AND ($states::text[] IS NULL OR state = ANY($states))
       AND ($ids::uuid[] IS NULL OR id = ANY($ids)) AND ($before::uuid IS NULL OR id < $before)
     ORDER BY id DESC LIMIT $limit"""
@@ -69,6 +74,7 @@ LIST_APPEALS = (
 async def list_appeals(
     db: Connection,
     reach: Reach,
+    sealed: Mapping[str, object],
     *,
     org_id: OrgId | None,
     states: list[AppealState] | None,
@@ -77,7 +83,9 @@ async def list_appeals(
     limit: int,
 ) -> list[Appeal]:
     """List appeals within reach and the caller's own, newest first."""
-    return await db.all(Appeal, LIST_APPEALS, reach, org_id=org_id, states=states, ids=ids, before=before, limit=limit)
+    return await db.all(
+        Appeal, LIST_APPEALS, reach, **sealed, org_id=org_id, states=states, ids=ids, before=before, limit=limit
+    )
 
 
 INSERT_APPEAL = (

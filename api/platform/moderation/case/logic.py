@@ -9,6 +9,14 @@ import msgspec
 
 from api.platform.moderation.case import store
 from api.platform.moderation.case.content import digest, find_content
+from api.platform.moderation.case.sealing import (
+    find_permitted,
+    in_sealed_reach,
+    note_read,
+    permit_sealed,
+    sealed_reach,
+    tell_read,
+)
 from api.platform.moderation.case.store import Case, SeenContent, Source
 from api.platform.moderation.clause import store as clauses
 from api.platform.moderation.contract import (
@@ -24,9 +32,10 @@ from api.platform.moderation.contract import (
 )
 from api.platform.moderation.decision import store as decisions
 from api.platform.moderation.decision.store import Decision
+from api.platform.moderation.exposure.logic import budget_of, exposure_of, spend
 from api.platform.moderation.report import store as reports
 from api.platform.moderation.report.store import Report
-from api.platform.moderation.rules import LEASE
+from api.platform.moderation.rules import LEASE, SEALED_CATEGORIES
 from api.platform.moderation.screening import logic as screening
 from api.platform.moderation.screening.pieces import in_pieces
 from api.platform.moderation.screening.store import Standing
@@ -35,8 +44,11 @@ from cluster.base.ids import OrgId, new_id
 from cluster.base.principal import Principal
 from cluster.data import Transaction, read, write
 from cluster.events import emit
-from cluster.people.access import permitted, reach_of
+from cluster.people.access import reach_of
 from cluster.people.erasure import erased
+
+_ALL = 5
+"""The highest severity."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +71,7 @@ async def open_case(
     *,
     source: Source,
     severity: int,
+    sealed: bool = False,
     reports: int = 0,
     weight: float = 0.0,
     findings: Sequence[Mapping[str, Any]] = (),
@@ -76,6 +89,7 @@ async def open_case(
         severity=severity,
         reports=reports,
         weight=weight,
+        sealed=sealed,
         sha256=sha256,
     )
     if opened is None:
@@ -88,6 +102,7 @@ async def open_case(
             kind=kind,
             thing_id=content.id,
             severity=opened.severity,
+            sealed=opened.sealed,
         )
         emit(tx, event, version=opened.version)
     return opened.id
@@ -105,13 +120,17 @@ async def look_at(caller: Principal, kind: str, id: UUID) -> None:
     if not found:
         return
     async with write(caller) as tx:
-        severity = await _severity(tx, found)
+        gravity = await clauses.find_gravity(tx, [each.clause_id for each in found], SEALED_CATEGORIES)
         findings = [msgspec.to_builtins(each) for each in found]
-        await open_case(tx, kind, content, source="screening", severity=severity, findings=findings)
-
-
-async def _severity(tx: Transaction, findings: list[Finding]) -> int:
-    return await clauses.find_severity(tx, [each.clause_id for each in findings])
+        await open_case(
+            tx,
+            kind,
+            content,
+            source="screening",
+            severity=gravity.severity,
+            sealed=gravity.among,
+            findings=findings,
+        )
 
 
 async def list_cases(
@@ -124,17 +143,41 @@ async def list_cases(
     after: tuple[float, UUID] | None,
     limit: int,
 ) -> list[Case]:
-    """List the cases that the caller may see, the most urgent first."""
+    """List the cases that the caller may see, the most urgent first; what waits is offered as far as their exposure goes."""
     reach = await reach_of(caller, "moderation-case:read")
+    sealed = in_sealed_reach(await sealed_reach(caller))
+    reviewer = None if caller.id is None else caller.person()
+    severest = _ALL if reviewer is None else (await exposure_of(reviewer, org_id)).severest
     async with read() as db:
         return await store.list_cases(
-            db, reach, org_id=org_id, kind=kind, ids=ids, decided=decided, after=after, limit=limit
+            db,
+            reach,
+            sealed,
+            org_id=org_id,
+            kind=kind,
+            ids=ids,
+            decided=decided,
+            reviewer=reviewer,
+            severest=severest,
+            after=after,
+            limit=limit,
         )
 
 
 async def get_case(caller: Principal, case_id: CaseId) -> CaseFile:
     """Return a case with what its thing said and says, and where its author stands."""
-    case = await permitted(caller, "moderation-case:read", store.find_case, case_id, missing=CaseNotFound)
+    case = await find_permitted(caller, "moderation-case:read", case_id)
+    await note_read(caller, case_id, case.org_id, case.version, sealed=case.sealed, part="file")
+    return await _file(case)
+
+
+async def get_again(caller: Principal, case_id: CaseId) -> CaseFile:
+    """Return what the same request returned before: its reading is in the audit trail."""
+    return await _file(await find_permitted(caller, "moderation-case:read", case_id))
+
+
+async def _file(case: Case) -> CaseFile:
+    case_id = case.id
     present: Content | None = None
     try:
         present = await find_content(case.kind, case.thing_id)
@@ -153,7 +196,8 @@ async def list_reports(
     caller: Principal, case_id: CaseId, *, ids: list[UUID] | None, before: UUID | None, limit: int
 ) -> list[Report]:
     """List the reports of a case, the newest first, for those who judge it."""
-    await permitted(caller, "moderation-case:read", store.find_case, case_id, missing=CaseNotFound)
+    case = await find_permitted(caller, "moderation-case:read", case_id)
+    await note_read(caller, case_id, case.org_id, case.version, sealed=case.sealed, part="reports")
     async with read() as db:
         return await reports.list_of_case(db, case_id, ids=ids, before=before, limit=limit)
 
@@ -162,10 +206,11 @@ async def lease(caller: Principal, case_id: CaseId) -> CaseFile:
     """Take a case for ten minutes; taking it again makes that ten minutes from now.
 
     Raises:
-        CaseNotFound, CaseLeased, CaseDecided, OwnMatter
+        CaseNotFound, CaseLeased, CaseDecided, OwnMatter, ExposureUsedUp
     """
-    await permitted(caller, "moderation-case:judge", store.find_case, case_id, missing=CaseNotFound)
+    case = await find_permitted(caller, "moderation-case:judge", case_id)
     user_id = caller.person()
+    budget = await budget_of(case.org_id)
     async with write(caller, result=case_id) as tx:
         if await store.find_is_party(tx, case_id, user_id):
             raise OwnMatter("somebody else judges what you wrote or reported")
@@ -177,12 +222,19 @@ async def lease(caller: Principal, case_id: CaseId) -> CaseFile:
             if present.state == "decided" or present.leased_until is None:
                 raise CaseDecided("what its author says against the decision comes as an appeal: GET /v1/appeals")
             raise CaseLeased("take another case, or wait", leased_until=present.leased_until.isoformat())
-    return await get_case(caller, case_id)
+        await spend(tx, user_id, case_id, "case", leased.org_id, severity=leased.severity, budget=budget)
+        if leased.sealed:
+            # It may have been sealed since it was found.
+            await permit_sealed(caller, sealed=True, org_id=leased.org_id, missing=CaseNotFound)
+            tell_read(tx, caller, case_id, leased.org_id, leased.version, "file")
+    return await _file(leased)
 
 
 async def release(caller: Principal, case_id: CaseId) -> CaseFile:
     """Give a case back. Giving back what one has not changes nothing."""
-    await permitted(caller, "moderation-case:judge", store.find_case, case_id, missing=CaseNotFound)
+    case = await find_permitted(caller, "moderation-case:judge", case_id)
     async with write(caller, result=case_id) as tx:
-        await store.update_released(tx, case_id, caller.person())
-    return await get_case(caller, case_id)
+        released = await store.update_released(tx, case_id, caller.person()) or case
+        if released.sealed:
+            tell_read(tx, caller, case_id, released.org_id, released.version, "file")
+    return await _file(released)

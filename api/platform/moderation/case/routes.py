@@ -17,6 +17,7 @@ from api.platform.moderation.contract import (
     CaseNotFound,
     CaseState,
     ClauseId,
+    ExposureUsedUp,
     OwnMatter,
     ReportId,
     ReportState,
@@ -48,6 +49,8 @@ class CaseView(View):
     leased_by: UserId | None
     leased_until: datetime | None
     decided_at: datetime | None
+    sealed: bool
+    """It names a crime or danger to life: few see it, and the audit trail says who did."""
 
 
 class CaseFindingView(View):
@@ -124,7 +127,10 @@ async def list_cases(
     decided: Annotated[bool, Query(description="Those too that are decided")] = False,
     id: Several[CaseId] = None,
 ) -> Page[CaseView]:
-    """List the cases that the caller may judge, the most urgent first: by severity, reach and age."""
+    """List the cases that the caller may judge, the most urgent first: by severity, reach and age.
+
+    What waits is offered up to the severity that `GET /v1/moderation-cases/-/exposure` names.
+    """
     after = paging.after(float, UUID, sort="queue_position", org=organization_id, kind=kind, decided=decided, id=id)
     found = await logic.list_cases(
         caller,
@@ -160,13 +166,15 @@ async def list_case_reports(
     return paging.page(found, render=CaseReportView.of)
 
 
-@router.post("/v1/moderation-cases/{case_id}/lease", raises=(CaseNotFound, CaseLeased, CaseDecided, OwnMatter))
+@router.post(
+    "/v1/moderation-cases/{case_id}/lease", raises=(CaseNotFound, CaseLeased, CaseDecided, OwnMatter, ExposureUsedUp)
+)
 async def lease_case(caller: Caller, case_id: CaseId, response: Response) -> CaseFileView:
     """Take a case for ten minutes: nobody else can decide it meanwhile. Taking it again prolongs that."""
-    return _file(await once(response, logic.lease(caller, case_id), lambda id: logic.get_case(caller, id)))
+    return _file(await once(response, logic.lease(caller, case_id), lambda id: logic.get_again(caller, id)))
 
 
 @router.post("/v1/moderation-cases/{case_id}/release", raises=(CaseNotFound,))
 async def release_case(caller: Caller, case_id: CaseId, response: Response) -> CaseFileView:
     """Give a case back to the queue."""
-    return _file(await once(response, logic.release(caller, case_id), lambda id: logic.get_case(caller, id)))
+    return _file(await once(response, logic.release(caller, case_id), lambda id: logic.get_again(caller, id)))

@@ -35,12 +35,14 @@ class Case:
     leased_by: UserId | None
     leased_until: datetime | None
     decided_at: datetime | None
+    sealed: bool
+    """It names a crime or danger to life: few may see it."""
     version: int
 
 
 _CASE = """id, org_id, course_id, kind, thing_id, user_id, url,
     CASE WHEN state <> 'decided' AND leased_until > now() THEN 'leased' ELSE state END AS state, source_kind, severity, reach,
-    reports, queue_position, opened_at, leased_by, leased_until, decided_at, version"""
+    reports, queue_position, opened_at, leased_by, leased_until, decided_at, sealed, version"""
 FIND_CASE = "SELECT " + _CASE + " FROM moderation.cases WHERE id = $case_id"
 
 
@@ -63,40 +65,61 @@ async def find_case_of_thing(tx: Transaction, kind: str, thing_id: UUID) -> Case
     return await tx.value(FIND_CASE_OF_THING, kind=kind, thing_id=thing_id)
 
 
-_WITHIN = """($everywhere OR org_id = ANY($org_ids::uuid[])) AND ($org_id::uuid IS NULL OR org_id = $org_id)
+_WITHIN = """($everywhere OR org_id = ANY($org_ids::uuid[]))
+      AND (NOT sealed OR $sealed_everywhere OR org_id = ANY($sealed_org_ids::uuid[]))
+      AND ($org_id::uuid IS NULL OR org_id = $org_id)
       AND ($kind::text IS NULL OR kind = $kind) AND ($ids::uuid[] IS NULL OR id = ANY($ids))
       AND ($position::double precision IS NULL OR (queue_position, id) > ($position, $after::uuid))
     ORDER BY queue_position, id LIMIT $limit"""
 LIST_CASES = "SELECT " + _CASE + " FROM moderation.cases WHERE " + _WITHIN
 # What is decided stands in front of what is not, and becomes ever more: the queue has an index without it.
-LIST_QUEUE = "SELECT " + _CASE + " FROM moderation.cases WHERE state <> 'decided' AND " + _WITHIN
+LIST_QUEUE = (
+    "SELECT "
+    + _CASE
+    + " FROM moderation.cases WHERE state <> 'decided' AND (severity <= $severest OR leased_by = $reviewer) AND "
+    + _WITHIN
+)
 
 
 async def list_cases(
     db: Connection,
     reach: Reach,
+    sealed: Mapping[str, object],
     *,
     org_id: OrgId | None,
     kind: str | None,
     ids: list[CaseId] | None,
     decided: bool,
+    reviewer: UserId | None,
+    severest: int,
     after: tuple[float, UUID] | None,
     limit: int,
 ) -> list[Case]:
-    """List cases in the order in which somebody should look at them; `decided`: those too that somebody has."""
+    """List cases in the order in which somebody should look at them; `decided`: those too that somebody has.
+
+    Without those, cases of more than `severest` are left out, but those that `reviewer` has taken.
+    """
     position, after_id = after or (None, None)
-    asked = {"org_id": org_id, "kind": kind, "ids": ids, "position": position, "after": after_id, "limit": limit}
+    asked = {
+        **sealed,
+        "org_id": org_id,
+        "kind": kind,
+        "ids": ids,
+        "position": position,
+        "after": after_id,
+        "limit": limit,
+    }
     if decided:
         return await db.all(Case, LIST_CASES, reach, **asked)
-    return await db.all(Case, LIST_QUEUE, reach, **asked)
+    return await db.all(Case, LIST_QUEUE, reach, **asked, reviewer=reviewer, severest=severest)
 
 
 # A decided case is opened again by what its thing says now, not by more reports of what was judged.
 UPSERT_CASE = """
 INSERT INTO moderation.cases AS c (id, org_id, course_id, kind, thing_id, user_id, url, state, source_kind, severity, reach,
-    reports, weight, opened_at, opened_hours, updated_at)
+    reports, weight, opened_at, opened_hours, sealed, updated_at)
 VALUES ($case_id, $org_id, $course_id, $kind, $thing_id, $user_id, $url, 'open', $source_kind, $severity, $reach, $reports,
-    $weight, $now, extract(epoch FROM $now::timestamptz) / 3600, $now)
+    $weight, $now, extract(epoch FROM $now::timestamptz) / 3600, $sealed, $now)
 ON CONFLICT (kind, thing_id) DO UPDATE SET
     state = CASE c.state WHEN 'decided' THEN 'reopened' ELSE c.state END,
     source_kind = CASE c.state WHEN 'decided' THEN excluded.source_kind ELSE c.source_kind END,
@@ -108,9 +131,9 @@ ON CONFLICT (kind, thing_id) DO UPDATE SET
     leased_by = CASE c.state WHEN 'decided' THEN NULL ELSE c.leased_by END,
     leased_until = CASE c.state WHEN 'decided' THEN NULL ELSE c.leased_until END,
     user_id = excluded.user_id, url = excluded.url, reach = excluded.reach, course_id = excluded.course_id,
-    version = c.version + 1, updated_at = excluded.updated_at
+    sealed = c.sealed OR excluded.sealed, version = c.version + 1, updated_at = excluded.updated_at
 WHERE c.state <> 'decided' OR c.decided_sha256 IS DISTINCT FROM $sha256
-RETURNING id, version, severity, opened_at = $now AS is_opened
+RETURNING id, version, severity, sealed, opened_at = $now AS is_opened
 """
 
 
@@ -119,6 +142,7 @@ class Opened:
     id: CaseId
     version: int
     severity: int
+    sealed: bool
     is_opened: bool
     """Now, for the first time or again."""
 
@@ -133,6 +157,7 @@ async def upsert_case(
     severity: int,
     reports: int,
     weight: float,
+    sealed: bool,
     sha256: bytes,
 ) -> Opened | None:
     """Open a case of a thing, or add to the one that there is; None: it was decided, and the thing says what it said then."""
@@ -151,6 +176,7 @@ async def upsert_case(
         reach=content.reach,
         reports=reports,
         weight=weight,
+        sealed=sealed,
         sha256=sha256,
     )
 

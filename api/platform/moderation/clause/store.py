@@ -1,5 +1,6 @@
 """The SQL of clauses and their versions."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -150,9 +151,19 @@ async def update_clause(tx: Transaction, clause: Clause) -> Clause:
     return await tx.one(Clause, UPDATE_CLAUSE, clause)
 
 
-FIND_SEVERITY = "SELECT coalesce(max(severity), 1) FROM moderation.clauses WHERE id = ANY($clause_ids::uuid[])"
+@dataclass(frozen=True, slots=True)
+class Gravity:
+    """How much clauses matter: their highest severity, and whether one of a category is among them."""
+
+    severity: int
+    among: bool
 
 
-async def find_severity(db: Connection, clause_ids: list[ClauseId]) -> int:
-    """Return the highest severity of these clauses."""
-    return await db.value(FIND_SEVERITY, clause_ids=clause_ids)
+FIND_GRAVITY = """
+SELECT coalesce(max(severity), 1) AS severity, coalesce(bool_or(category = ANY($categories::text[])), false) AS among
+FROM moderation.clauses WHERE id = ANY($clause_ids::uuid[])
+"""
+
+
+async def find_gravity(db: Connection, clause_ids: list[ClauseId], categories: Collection[Category]) -> Gravity:
+    return await db.one(Gravity, FIND_GRAVITY, clause_ids=clause_ids, categories=list(categories))

@@ -7,6 +7,13 @@ from datetime import UTC, datetime
 
 from api.platform.moderation.case import store as cases
 from api.platform.moderation.case.content import digest, find_content, kinds
+from api.platform.moderation.case.sealing import (
+    find_permitted,
+    in_sealed_reach,
+    note_read,
+    permit_sealed,
+    sealed_reach,
+)
 from api.platform.moderation.case.store import Case
 from api.platform.moderation.clause import store as clauses
 from api.platform.moderation.clause.logic import get_citable
@@ -63,7 +70,7 @@ async def decide(
     Raises:
         CaseNotFound, CaseDecided, LeaseNeeded, OwnMatter, ClauseUnknown, ActionUnknown
     """
-    case = await permitted(caller, "moderation-case:judge", cases.find_case, case_id, missing=CaseNotFound)
+    case = await find_permitted(caller, "moderation-case:judge", case_id)
     user_id = caller.person()
     clause = await get_citable(clause_id, case.org_id)
     _check_actions(case, actions, until_at, datetime.now(UTC))
@@ -98,6 +105,7 @@ async def decide(
             reverses_id=None,
             reversed_id=None,
             wants_review=is_reviewed(secrets.randbits(32)),
+            sealed=present.sealed,
             created_at=tx.now,
         )
         await store.insert_decision(tx, decision)
@@ -133,6 +141,7 @@ async def reverse(tx: Transaction, first: Decision, by: Principal, answer: str) 
         reverses_id=first.id,
         reversed_id=None,
         wants_review=False,
+        sealed=first.sealed,
         created_at=tx.now,
     )
     await store.insert_decision(tx, decision)
@@ -197,6 +206,15 @@ async def get_decision(caller: Principal, decision_id: DecisionId) -> Statement:
     decision = await permitted(
         caller, "moderation-decision:read", store.find_guarded, decision_id, missing=DecisionNotFound
     )
+    await permit_sealed(
+        caller,
+        sealed=decision.sealed,
+        org_id=decision.org_id,
+        missing=DecisionNotFound,
+        author=decision.user_id,
+    )
+    if decision.sealed and caller.id != decision.user_id:
+        await note_read(caller, decision.case_id, decision.org_id, 1, sealed=True, part="decision")
     async with read() as db:
         clause = await clauses.find_clause_at(db, decision.clause_id, decision.clause_version)
         case = await cases.get_case(db, decision.case_id)
@@ -222,7 +240,8 @@ async def list_decisions(
 ) -> list[Decision]:
     """List the decisions about the caller, and those of places where the caller judges; newest first."""
     reach = await reach_of(caller, "moderation-decision:read")
+    sealed = in_sealed_reach(await sealed_reach(caller))
     async with read() as db:
         return await store.list_decisions(
-            db, reach, org_id=org_id, case_id=case_id, ids=ids, before=before, limit=limit
+            db, reach, sealed, org_id=org_id, case_id=case_id, ids=ids, before=before, limit=limit
         )

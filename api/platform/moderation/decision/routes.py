@@ -26,6 +26,7 @@ from api.platform.moderation.contract import (
 from api.platform.moderation.decision import logic, transparency
 from api.platform.moderation.decision.logic import Statement
 from api.platform.moderation.decision.view import DecisionView, StatementView
+from api.platform.moderation.review.routes import AgreementView
 from api.platform.moderation.screening import logic as screening
 from cluster.base.ids import OrgId
 from cluster.http import Body, Caller, Page, Paging, Router, Several, View, once
@@ -79,11 +80,15 @@ class AppealCountView(View):
 
 
 class CountsView(View):
-    """Numbers for a transparency report (DSA, article 15); times are from a report or an appeal to its answer."""
+    """Numbers for a transparency report (DSA, article 15); times are from a report or an appeal to its answer.
+
+    `agreement`: Krippendorff's alpha of first and blind second judgements, by clause.
+    """
 
     reports: list[ReportCountView]
     decisions: list[DecisionCountView]
     appeals: AppealCountView
+    agreement: list[AgreementView]
 
 
 class PublishedView(View):

@@ -1,5 +1,6 @@
 """The SQL of decisions. They are never changed: a reversal is a decision of its own."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -32,12 +33,13 @@ class Decision:
     reversed_id: DecisionId | None
     """The decision that reversed this one."""
     wants_review: bool
+    sealed: bool = False
     created_at: datetime
 
 
 _DECISION = """d.id, d.org_id, d.course_id, d.case_id, d.kind, d.thing_id, d.user_id, d.actions, d.clause_id, d.clause_version,
     d.facts, d.source_kind, d.until_at, d.strikes, d.decided_by, d.reverses_id, r.id AS reversed_id, d.wants_review,
-    d.created_at"""
+    d.sealed, d.created_at"""
 _FROM = " FROM moderation.decisions d LEFT JOIN moderation.decisions r ON r.reverses_id = d.id "
 FIND_DECISION = "SELECT " + _DECISION + _FROM + "WHERE d.id = $decision_id"
 
@@ -58,6 +60,7 @@ LIST_DECISIONS = (
     + _DECISION
     + _FROM
     + """WHERE ($everywhere OR d.org_id = ANY($org_ids::uuid[]) OR d.user_id = $own)
+      AND (NOT d.sealed OR $sealed_everywhere OR d.org_id = ANY($sealed_org_ids::uuid[]) OR d.user_id = $own)
       AND ($org_id::uuid IS NULL OR d.org_id = $org_id) AND ($ids::uuid[] IS NULL OR d.id = ANY($ids))
       AND ($case_id::uuid IS NULL OR d.case_id = $case_id) AND ($before::uuid IS NULL OR d.id < $before)
     ORDER BY d.id DESC LIMIT $limit"""
@@ -67,6 +70,7 @@ LIST_DECISIONS = (
 async def list_decisions(
     db: Connection,
     reach: Reach,
+    sealed: Mapping[str, object],
     *,
     org_id: OrgId | None,
     case_id: CaseId | None,
@@ -76,7 +80,15 @@ async def list_decisions(
 ) -> list[Decision]:
     """List decisions within reach, and those about the caller, newest first."""
     return await db.all(
-        Decision, LIST_DECISIONS, reach, org_id=org_id, case_id=case_id, ids=ids, before=before, limit=limit
+        Decision,
+        LIST_DECISIONS,
+        reach,
+        **sealed,
+        org_id=org_id,
+        case_id=case_id,
+        ids=ids,
+        before=before,
+        limit=limit,
     )
 
 
@@ -89,9 +101,9 @@ async def list_of_case(db: Connection, case_id: CaseId) -> list[Decision]:
 
 INSERT_DECISION = """
 INSERT INTO moderation.decisions (id, org_id, course_id, case_id, kind, thing_id, user_id, actions, clause_id, clause_version,
-    facts, source_kind, until_at, strikes, decided_by, reverses_id, wants_review, created_at)
+    facts, source_kind, until_at, strikes, decided_by, reverses_id, wants_review, sealed, created_at)
 VALUES ($id, $org_id, $course_id, $case_id, $kind, $thing_id, $user_id, $actions, $clause_id, $clause_version,
-    $facts, $source_kind, $until_at, $strikes, $decided_by, $reverses_id, $wants_review, $now)
+    $facts, $source_kind, $until_at, $strikes, $decided_by, $reverses_id, $wants_review, $sealed, $now)
 """
 
 
@@ -114,15 +126,17 @@ async def find_in_force(tx: Transaction, case_id: CaseId) -> list[Action]:
 LIST_JUDGES = """
 SELECT DISTINCT decided_by FROM moderation.decisions
 WHERE (org_id = $org_id OR (org_id IS NULL AND $org_id::uuid IS NULL)) AND decided_by IS NOT NULL
-    AND created_at > now() - interval '90 days'
+    AND created_at > now() - interval '90 days' AND (sealed OR NOT $sealed)
     AND ($after::uuid IS NULL OR decided_by > $after)
 ORDER BY decided_by LIMIT $limit
 """
 
 
-async def list_judges(db: Connection, org_id: OrgId | None, *, after: UUID | None, limit: int) -> list[UserId]:
-    """List who decided cases of an organization within 90 days, by id."""
-    rows = await db.rows(LIST_JUDGES, org_id=org_id, after=after, limit=limit)
+async def list_judges(
+    db: Connection, org_id: OrgId | None, *, sealed: bool, after: UUID | None, limit: int
+) -> list[UserId]:
+    """List who decided cases, or sealed ones, of an organization within 90 days, by id."""
+    rows = await db.rows(LIST_JUDGES, org_id=org_id, sealed=sealed, after=after, limit=limit)
     return [row["decided_by"] for row in rows]
 
 

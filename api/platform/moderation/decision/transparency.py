@@ -10,6 +10,7 @@ from typing import Any, cast
 from api.platform.moderation.contract import Category, DecisionId
 from api.platform.moderation.decision import store
 from api.platform.moderation.decision.store import Decision
+from api.platform.moderation.review.logic import Agreement, measure
 from api.platform.moderation.rules import DSA_CATEGORIES, dsa_account, dsa_visibility
 from cluster.base.ids import OrgId
 from cluster.base.principal import Principal
@@ -24,6 +25,8 @@ class Counts:
     reports: list[dict[str, Any]]
     decisions: list[dict[str, Any]]
     appeals: dict[str, Any]
+    agreement: list[Agreement]
+    """Of first and second judges, by clause."""
 
 
 async def _reach(caller: Principal, org_id: OrgId | None) -> Reach:
@@ -46,6 +49,7 @@ async def count(caller: Principal, org_id: OrgId | None, since: date, until: dat
             reports=await store.count_reports(db, reach, begin, end),
             decisions=await store.count_decisions(db, reach, begin, end),
             appeals=await store.count_appeals(db, reach, begin, end),
+            agreement=await measure(db, reach, begin, end),
         )
 
 

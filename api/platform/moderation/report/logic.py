@@ -19,7 +19,7 @@ from api.platform.moderation.contract import (
 )
 from api.platform.moderation.report import store
 from api.platform.moderation.report.store import Report
-from api.platform.moderation.rules import MAX_OPEN_REPORTS, weight_of
+from api.platform.moderation.rules import MAX_OPEN_REPORTS, SEALED_CATEGORIES, weight_of
 from cluster.base.ids import new_id
 from cluster.base.principal import Principal
 from cluster.data import read, write
@@ -50,7 +50,14 @@ async def create_report(caller: Principal, kind: str, thing_id: UUID, clause_id:
         state: ReportState = "open"
         if content is not None:
             case_id = await cases.open_case(
-                tx, kind, content, source="report", severity=clause.severity, reports=1, weight=weight
+                tx,
+                kind,
+                content,
+                source="report",
+                severity=clause.severity,
+                sealed=clause.category in SEALED_CATEGORIES,
+                reports=1,
+                weight=weight,
             )
             if case_id is None:
                 state = "kept"

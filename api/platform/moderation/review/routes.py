@@ -8,6 +8,7 @@ from api.platform.moderation.contract import (
     ClauseId,
     DecisionId,
     DecisionNotFound,
+    ExposureUsedUp,
     NothingToReview,
     OwnMatter,
     ReviewDone,
@@ -54,7 +55,7 @@ class AgreementsView(View):
     clauses: list[AgreementView]
 
 
-@router.get("/v1/moderation-decisions/-/second-review", raises=(NothingToReview,))
+@router.get("/v1/moderation-decisions/-/second-review", raises=(NothingToReview, ExposureUsedUp))
 async def next_review(caller: Caller) -> BlindView:
     """Return the next thing that waits for a second judge, who sees nothing of the first judgement."""
     found = await logic.next_review(caller)

@@ -1,7 +1,8 @@
 """The SQL of second reviews."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -23,12 +24,16 @@ class Candidate:
     user_id: UserId | None
     decided_by: UserId | None
     acted: bool
+    sealed: bool
+    severity: int
+    """Of its case."""
     is_waiting: bool
 
 
 _CANDIDATE = """SELECT d.id AS decision_id, d.org_id, d.case_id, d.kind, d.clause_id, d.user_id, d.decided_by,
-        d.actions <> '{}' AS acted, d.wants_review AND v.id IS NULL AS is_waiting
-    FROM moderation.decisions d LEFT JOIN moderation.reviews v ON v.decision_id = d.id """
+        d.actions <> '{}' AS acted, d.sealed, k.severity, d.wants_review AND v.id IS NULL AS is_waiting
+    FROM moderation.decisions d JOIN moderation.cases k ON k.id = d.case_id
+    LEFT JOIN moderation.reviews v ON v.decision_id = d.id """
 FIND_CANDIDATE = _CANDIDATE + "WHERE d.id = $decision_id"
 
 
@@ -40,14 +45,20 @@ async def find_candidate(db: Connection, decision_id: DecisionId) -> Guarded[Can
 FIND_WAITING = (
     _CANDIDATE
     + """WHERE d.wants_review AND v.id IS NULL AND ($everywhere OR d.org_id = ANY($org_ids::uuid[]))
+        AND (NOT d.sealed OR $sealed_everywhere OR d.org_id = ANY($sealed_org_ids::uuid[]))
+        AND (k.severity <= $severest OR EXISTS (
+            SELECT FROM moderation.exposures e WHERE e.user_id = $by AND e.day = $day AND e.case_id = d.case_id
+                AND e.part = 'second_review'))
         AND d.decided_by IS DISTINCT FROM $by AND d.user_id IS DISTINCT FROM $by
     ORDER BY d.id LIMIT 1"""
 )
 
 
-async def find_waiting(db: Connection, reach: Reach, by: UserId) -> Candidate | None:
-    """Return the oldest decision within reach that waits for somebody else than `by`."""
-    return await db.maybe(Candidate, FIND_WAITING, reach, by=by)
+async def find_waiting(
+    db: Connection, reach: Reach, sealed: Mapping[str, object], by: UserId, *, severest: int, day: date
+) -> Candidate | None:
+    """Return the oldest decision within reach that waits for somebody else than `by`, up to a severity or shown that day."""
+    return await db.maybe(Candidate, FIND_WAITING, reach, **sealed, by=by, severest=severest, day=day)
 
 
 LIST_TEXTS = """
@@ -89,11 +100,11 @@ async def insert_review(
 LIST_JUDGEMENTS = """
 SELECT r.clause_id, c.code, r.first_acted, r.second_acted
 FROM moderation.reviews r JOIN moderation.clauses c ON c.id = r.clause_id
-WHERE r.created_at > $since AND ($everywhere OR r.org_id = ANY($org_ids::uuid[]))
+WHERE r.created_at >= $since AND r.created_at < $until AND ($everywhere OR r.org_id = ANY($org_ids::uuid[]))
 ORDER BY r.id DESC LIMIT 20000
 """
 
 
-async def list_judgements(db: Connection, reach: Reach, since: datetime) -> list[dict[str, Any]]:
-    """List first and second judgements since then, with their clauses."""
-    return [dict(row) for row in await db.rows(LIST_JUDGEMENTS, reach, since=since)]
+async def list_judgements(db: Connection, reach: Reach, since: datetime, until: datetime) -> list[dict[str, Any]]:
+    """List first and second judgements of a time, with their clauses; the newest 20,000."""
+    return [dict(row) for row in await db.rows(LIST_JUDGEMENTS, reach, since=since, until=until)]

@@ -4,6 +4,6 @@ from tests.platform.exceptions import Exceptions
 
 EXCEPTIONS = Exceptions(
     streamed={"moderation_export_statements": "a CSV file"},
-    unnoticed={"screening.logic": "asks about the caller alone"},
+    unnoticed={"screening.logic": "asks about the caller alone", "exposure.logic": "asks about the caller alone"},
     no_idempotency_key={"moderation_try_rule": "stores nothing"},
 )

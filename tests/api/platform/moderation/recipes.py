@@ -224,6 +224,11 @@ async def _(world: World) -> Ask:
     return Ask(by=judge, ids={"decision_id": decision_id})
 
 
+@recipe("moderation_get_exposure", own=True)
+async def _(world: World) -> Ask:
+    return Ask(by=world.learner)
+
+
 @recipe("moderation_get_standing", own=True)
 async def _(world: World) -> Ask:
     return Ask(by=world.learner)

@@ -1,6 +1,10 @@
 """Decisions give their reasons, act on the thing and its author, and are undone by an appeal that somebody else hears."""
 
+from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
+
+import pytest
 
 from api.core.rbac.contract import RbacCalls
 from cluster.data import read
@@ -259,6 +263,33 @@ async def test_a_second_review_is_blind_and_measures_agreement(hub: Hub, court: 
     params = {"organization_id": court.org_id}
     agreement = done(await court.author.get("/v1/moderation-decisions/-/agreement", params=params))["clauses"]
     assert agreement == [{"clause_id": HARASSMENT, "code": "harassment", "reviews": 1, "alpha": 1.0}]
+
+
+async def test_the_numbers_say_how_far_judges_agree_by_clause(hub: Hub, court: Court) -> None:
+    """Krippendorff, Computing Krippendorff's Alpha-Reliability (2011), section A: two observers, ten units, 0.095."""
+    await court.report()
+    decision = await court.decide("lock")
+    first, second = (0, 1, 0, 0, 0, 0, 0, 0, 1, 0), (1, 1, 1, 0, 0, 1, 0, 0, 0, 0)
+    async with read() as db:
+        judged = """WITH decision AS (
+                INSERT INTO moderation.decisions (id, org_id, case_id, kind, thing_id, actions, clause_id, clause_version, facts,
+                    source_kind, strikes, created_at)
+                SELECT gen_random_uuid(), org_id, case_id, kind, thing_id, '{}', clause_id, 1, '', source_kind, 0, $2
+                FROM moderation.decisions WHERE id = $1 RETURNING id, org_id, clause_id)
+            INSERT INTO moderation.reviews (id, decision_id, org_id, clause_id, first_acted, second_acted, created_at)
+            SELECT gen_random_uuid(), id, org_id, clause_id, $3, $4, $2 FROM decision"""
+        for one, other in zip(first, second, strict=True):
+            await db.run(judged, UUID(decision["id"]), datetime(2031, 5, 4, tzinfo=UTC), bool(one), bool(other))
+
+    async def agreement(day: str) -> Any:
+        params = {"organization_id": court.org_id, "since_on": day, "until_on": day}
+        return done(await court.author.get("/v1/moderation-decisions/-/transparency", params=params))["agreement"]
+
+    [measured] = await agreement("2031-05-04")
+    assert (measured["code"], measured["reviews"]) == ("harassment", 10)
+    assert measured["alpha"] == pytest.approx(0.095, abs=0.0005)
+    assert await agreement("2031-05-05") == []
+    await hub.settle()
 
 
 async def test_a_clause_keeps_what_decisions_cited(hub: Hub, court: Court) -> None:
