@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Any, Literal, NewType
 from uuid import UUID
 
-from cluster.base.ids import OrgId
+from cluster.base.ids import OrgId, UserId
 from cluster.base.problems import BadRequest, Conflict, Invalid, NotFound
 from cluster.events import event
+from cluster.jobs import job
 
 FlagId = NewType("FlagId", UUID)
 ExperimentId = NewType("ExperimentId", UUID)
@@ -44,6 +45,8 @@ class FlagEntry:
     """The service that offers it."""
     title: str
     owner: str
+    owner_id: UserId | None
+    """The person who answers for it."""
     public: bool
     state: FlagState
     definition: dict[str, Any]
@@ -73,6 +76,27 @@ class FlagKilled:
 
     flag_id: FlagId
     org_id: OrgId | None
+
+
+@event("flag.kill_reported", subject="report_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlagKillReported:
+    """It was found who answers for a flag that was killed, so that they are told."""
+
+    flag_id: FlagId
+    org_id: OrgId | None
+    report_id: UUID
+    """The same for each repetition of one report."""
+
+
+@job("feature_flag.report_kill", lane="quick")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportKill:
+    """Find who answers for a killed flag, and have them told."""
+
+    flag_id: FlagId
+    version: int
+    killed_by: UserId | None
 
 
 @event("experiment.changed", subject="experiment_id")
@@ -125,6 +149,10 @@ class FlagKeyTaken(Conflict):
 
 class FlagIsDeclared(Conflict):
     title = "A service declares this flag"
+
+
+class OwnerUnknown(Invalid):
+    title = "This person cannot answer for the flag"
 
 
 class FlagStateConflict(Conflict):

@@ -1,10 +1,12 @@
-"""What feature_flag hears: every event that an offer of a metric names."""
+"""What feature_flag hears: every event that an offer of a metric names, and who was given a role on the platform."""
 
 from typing import Any, Literal
 
+from api.core.rbac.contract import GrantCreated
 from api.platform.feature_flag.contract import Metric
 from api.platform.feature_flag.experiment import store
 from api.platform.feature_flag.experiment.logic import metrics
+from api.platform.feature_flag.report import store as report_store
 from cluster.data import Transaction
 from cluster.events import Envelope, on
 
@@ -33,6 +35,13 @@ async def _count(
         value=value,
         measured_at=envelope.time,
     )
+
+
+@on(GrantCreated)
+async def on_grant_created(tx: Transaction, envelope: Envelope, event: GrantCreated) -> None:
+    """Remember who was given a role on the platform: they are told when a flag of it is killed that nobody else answers for."""
+    if event.scope == "platform":
+        await report_store.upsert_platform_staff(tx, event.user_id)
 
 
 for _event in dict.fromkeys(

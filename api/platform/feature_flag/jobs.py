@@ -2,9 +2,11 @@
 
 from functools import partial
 
+from api.platform.feature_flag.contract import FlagNotFound, ReportKill
 from api.platform.feature_flag.experiment import logic as experiments
 from api.platform.feature_flag.flag import logic
-from cluster.jobs import JobRun, cron, in_batches
+from api.platform.feature_flag.report import logic as reports
+from cluster.jobs import JobRun, cron, in_batches, perform
 
 
 @cron("feature_flag.declare", "*/10 * * * *")
@@ -19,7 +21,17 @@ async def guard(run: JobRun) -> None:
     await experiments.guard(run.principal)
 
 
+@perform(ReportKill)
+async def report_kill(run: JobRun, args: ReportKill) -> None:
+    """Have those told who answer for a killed flag."""
+    try:
+        await reports.report_kill(run.principal, args.flag_id, args.version, args.killed_by)
+    except FlagNotFound:
+        return
+
+
 @cron("feature_flag.purge", "23 4 * * *", lane="bulk")
 async def purge(run: JobRun) -> None:
-    """Delete what was measured of experiments that were decided long ago."""
+    """Delete what was measured of experiments that were decided long ago, and who was told of kills."""
     await in_batches(run, partial(experiments.purge, run.principal))
+    await in_batches(run, partial(reports.purge, run.principal))

@@ -1,8 +1,38 @@
-"""Personal data that feature_flag keeps: which variant of an experiment a person was given, and what was counted of them."""
+"""Personal data that feature_flag keeps: who answers for flags, and of experiments who was given what, and what was counted."""
 
 from cluster.people.privacy import FreeText, PersonalData
 
 PERSONAL_DATA = (
+    PersonalData(
+        table="feature_flag.flags",
+        person="owner_id",
+        columns=("owner_id",),
+        purpose="says who answers for a flag",
+        kept="until somebody else does",
+        erasure="clear",
+        clear_to={"owner_id": None},
+        organization="org_id",
+        merge="move",
+    ),
+    PersonalData(
+        table="feature_flag.platform_staff",
+        person="user_id",
+        columns=("user_id",),
+        purpose="says who may administrate the platform, to be told of its flags",
+        kept="as long as the account",
+        erasure="delete",
+        merge="move_unless_present",
+    ),
+    PersonalData(
+        table="feature_flag.kill_reports",
+        person="user_id",
+        columns=("user_id", "flag_id", "reported_at"),
+        purpose="says who is told that a flag was killed",
+        kept="90 days",
+        erasure="delete",
+        organization="org_id",
+        merge="delete",
+    ),
     PersonalData(
         table="feature_flag.exposures",
         person="user_id",

@@ -17,15 +17,19 @@ from api.platform.feature_flag.contract import (
     FlagNotFound,
     FlagState,
     FlagStateConflict,
+    ReportKill,
     TooManyFlags,
 )
 from api.platform.feature_flag.flag import rules, store
 from api.platform.feature_flag.flag.store import FlagVersion
+from api.platform.feature_flag.report import logic as reports
+from api.platform.feature_flag.report import store as report_store
 from cluster.base.ids import OrgId, new_id
 from cluster.base.principal import Principal, platform
 from cluster.base.problems import Stale
 from cluster.data import Transaction, idempotency, read, write
 from cluster.events import emit
+from cluster.jobs import enqueue
 from cluster.people import flags
 from cluster.people.access import permit, permitted, reach_of, within
 from cluster.people.flags import Context, declared
@@ -47,6 +51,8 @@ async def create_flag(caller: Principal, org_id: OrgId | None, key: str, fields:
     definition = fields["definition"]
     rules.check_variants(definition["variants"])
     rules.check_definition(definition)
+    if fields["owner_id"] is not None:
+        await reports.check_owner(org_id, fields["owner_id"])
     flag_id = FlagId(new_id())
     async with write(caller, result=flag_id, status=201) as tx:
         seq = await store.update_head(tx)
@@ -58,7 +64,7 @@ async def create_flag(caller: Principal, org_id: OrgId | None, key: str, fields:
         )
         if made is None:
             raise FlagKeyTaken("choose another key", pointer="/key")
-        _tell(tx, made)
+        await _tell(tx, made)
     return made
 
 
@@ -105,7 +111,9 @@ async def change_flag(
         FlagNotFound, FlagIsDeclared, FlagStateConflict, Stale, and what `rules` refuses
     """
     await ensure_declared()
-    await permitted(caller, "flag:edit", store.find_flag, flag_id, missing=FlagNotFound)
+    flag = await permitted(caller, "flag:edit", store.find_flag, flag_id, missing=FlagNotFound)
+    if changes.get("owner_id") is not None:
+        await reports.check_owner(flag.org_id, changes["owner_id"])
     async with write(caller, result=flag_id) as tx:
         seq = await store.update_head(tx)
         present = await _lock(tx, flag_id)
@@ -122,7 +130,7 @@ async def change_flag(
             rules.check_definition(changes["definition"])
             await _check_prerequisites(tx, present.org_id, present.key, changes["definition"])
         changed = await store.update_flag(tx, present, changes, seq=seq)
-        _tell(tx, changed)
+        await _tell(tx, changed)
     return changed
 
 
@@ -161,9 +169,11 @@ async def _move(caller: Principal, flag_id: FlagId, state: FlagState, origins: s
         if state == "archived":
             await _check_may_go(tx, present)
         moved = await store.update_flag(tx, present, {"state": state}, seq=seq)
-        _tell(tx, moved)
+        await _tell(tx, moved)
         if state == "killed":
             emit(tx, FlagKilled(flag_id=moved.id, org_id=moved.org_id), version=moved.version)
+            # Who is told is asked of others, and a kill waits for nobody.
+            enqueue(tx, ReportKill(flag_id=moved.id, version=moved.version, killed_by=caller.id))
     return moved
 
 
@@ -269,6 +279,7 @@ async def store_declared() -> None:
                 declared_by=service,
                 title=flag.title,
                 owner=flag.owner,
+                owner_id=None,
                 public=flag.public,
                 state="live",
                 definition=flag.definition(),
@@ -279,7 +290,7 @@ async def store_declared() -> None:
                 changes = _changes(present, flag)
                 made = await store.update_flag(tx, present, changes, seq=seq) if changes else None
             if made is not None:
-                _tell(tx, made)
+                await _tell(tx, made)
 
 
 def _changes(stored: FlagEntry, flag: flags.Flag[Any]) -> dict[str, Any]:
@@ -304,7 +315,9 @@ async def _lock(tx: Transaction, flag_id: FlagId) -> FlagEntry:
     return found
 
 
-def _tell(tx: Transaction, flag: FlagEntry) -> None:
+async def _tell(tx: Transaction, flag: FlagEntry) -> None:
     """Tell that a flag decides otherwise now: an event for the audit trail, a broadcast for every process."""
+    if flag.org_id is None and tx.principal.kind == "person":
+        await report_store.upsert_platform_staff(tx, tx.principal.person())
     emit(tx, FlagChanged(flag_id=flag.id, org_id=flag.org_id, state=flag.state), version=flag.version)
     flags.changed(tx)

@@ -16,6 +16,7 @@ from api.platform.feature_flag.contract import (
     FlagNotFound,
     FlagState,
     FlagStateConflict,
+    OwnerUnknown,
     PrerequisiteCycle,
     PrerequisiteUnknown,
     RampInvalid,
@@ -29,7 +30,7 @@ from api.platform.feature_flag.flag import logic
 from api.platform.feature_flag.flag.rules import check_rules, stale_because
 from api.platform.feature_flag.flag.store import FlagVersion
 from api.platform.feature_flag.flag.wire import Prerequisite, Rule, Variant, shown_rule, stored_rule
-from cluster.base.ids import OrgId
+from cluster.base.ids import OrgId, UserId
 from cluster.base.problems import Stale
 from cluster.http import Answer, Body, Caller, IfMatch, Page, Paging, Patch, Router, Several, View
 from cluster.people.flags import FlagType, type_of_variants
@@ -49,6 +50,12 @@ Title = Annotated[str, Field(min_length=1, max_length=200, examples=["The new ou
 Owner = Annotated[
     str, Field(min_length=1, max_length=100, description="The team that answers for it", examples=["learning"])
 ]
+OwnerId = Annotated[
+    UserId | None,
+    Field(
+        description="The person who answers for it, and is told when it is killed; null: who administrates flags there"
+    ),
+]
 Rules = Annotated[list[Rule], Field(max_length=50)]
 Prerequisites = Annotated[list[Prerequisite], Field(max_length=20)]
 
@@ -60,6 +67,7 @@ class NewFlag(Body):
     key: Annotated[str, Field(min_length=1, max_length=101, examples=["new-outline"])]
     title: Title
     owner: Owner
+    owner_id: OwnerId = None
     public: Annotated[bool, Field(description="Clients of everybody may ask for it, guests too")] = False
     variants: Annotated[
         dict[Variant, Any], Field(min_length=2, max_length=20, examples=[{"on": True, "off": False}])
@@ -72,10 +80,11 @@ class NewFlag(Body):
 
 
 class FlagPatch(Patch):
-    """Changes of a flag. Of one that a service declares: `default_variant`, `prerequisites`, `rules` and `expires_at`."""
+    """Changes of a flag. Of one that a service declares: all but `title`, `owner` and `public`."""
 
     title: Title = ""
     owner: Owner = ""
+    owner_id: OwnerId = None
     public: bool = False
     default_variant: Variant = ""
     off_variant: Variant = ""
@@ -123,6 +132,7 @@ class FlagView(View):
     declared_by: str | None = Field(description="The service that declares it, and asks for it")
     title: str
     owner: str
+    owner_id: UserId | None
     public: bool
     state: FlagState
     type: FlagType
@@ -151,6 +161,7 @@ class FlagView(View):
             declared_by=resource.declared_by,
             title=resource.title,
             owner=resource.owner,
+            owner_id=resource.owner_id,
             public=resource.public,
             state=resource.state,
             stale=stale_because(resource, datetime.now(UTC)),
@@ -209,11 +220,13 @@ def _shown(definition: dict[str, Any]) -> dict[str, Any]:
 FLAG = Answer(get=logic.get_flag, view=FlagView, etag="version", path="/v1/flags/{id}")
 
 
-@router.post("/v1/flags", status_code=201, raises=(FlagKeyTaken, TooManyFlags, VariantTypeMismatch, *_POISON))
+@router.post(
+    "/v1/flags", status_code=201, raises=(FlagKeyTaken, TooManyFlags, OwnerUnknown, VariantTypeMismatch, *_POISON)
+)
 async def create_flag(caller: Caller, new: NewFlag, response: Response) -> FlagView:
     """Draft a flag of an organization, or of the platform."""
     check_rules(new.rules)
-    fields = new.model_dump(include={"title", "owner", "public", "expires_at"})
+    fields = new.model_dump(include={"title", "owner", "owner_id", "public", "expires_at"})
     definition = {
         "variants": new.variants,
         "default_variant": new.default_variant,
@@ -255,7 +268,9 @@ async def get_flag(caller: Caller, flag_id: FlagId, response: Response) -> FlagV
     return FLAG.show(response, await logic.get_flag(caller, flag_id))
 
 
-@router.patch("/v1/flags/{flag_id}", raises=(FlagNotFound, FlagIsDeclared, FlagStateConflict, Stale, *_POISON))
+@router.patch(
+    "/v1/flags/{flag_id}", raises=(FlagNotFound, FlagIsDeclared, FlagStateConflict, OwnerUnknown, Stale, *_POISON)
+)
 async def change_flag(
     caller: Caller, flag_id: FlagId, patch: FlagPatch, version: IfMatch, response: Response
 ) -> FlagView:

@@ -16,8 +16,8 @@ UNUSED_FOR = timedelta(days=30)
 """After which a flag counts as stale."""
 _NOTED_EVERY = timedelta(minutes=10)
 
-_COLUMNS = """id, org_id, key, declared_by, title, owner, public, state, definition, experiments, expires_at, last_used_at,
-  version, created_at, updated_at"""
+_COLUMNS = """id, org_id, key, declared_by, title, owner, owner_id, public, state, definition, experiments, expires_at,
+  last_used_at, version, created_at, updated_at"""
 
 LIST_CHANGES = """
 SELECT id, key, org_id, state, public, seq,
@@ -150,9 +150,9 @@ async def count_flags(tx: Transaction, org_id: OrgId) -> int:
 
 INSERT_FLAG = (
     """INSERT INTO feature_flag.flags
-      (id, org_id, key, declared_by, title, owner, public, state, definition, expires_at, seq, created_at, updated_at)
-    VALUES ($flag_id, $org_id, $key, $declared_by, $title, $owner, $public, $state, $definition::jsonb, $expires_at, $seq,
-      $now, $now)
+      (id, org_id, key, declared_by, title, owner, owner_id, public, state, definition, expires_at, seq, created_at, updated_at)
+    VALUES ($flag_id, $org_id, $key, $declared_by, $title, $owner, $owner_id, $public, $state, $definition::jsonb, $expires_at,
+      $seq, $now, $now)
     ON CONFLICT DO NOTHING RETURNING """
     + _COLUMNS
 )
@@ -167,7 +167,7 @@ async def insert_flag(tx: Transaction, flag_id: FlagId, *, seq: int, **fields: A
 
 
 UPDATE_FLAG = (
-    """UPDATE feature_flag.flags SET title = $title, owner = $owner, public = $public, state = $state,
+    """UPDATE feature_flag.flags SET title = $title, owner = $owner, owner_id = $owner_id, public = $public, state = $state,
       definition = $definition::jsonb, expires_at = $expires_at, seq = $seq, version = version + 1, updated_at = $now
     WHERE id = $flag_id RETURNING """
     + _COLUMNS
@@ -178,7 +178,7 @@ async def update_flag(tx: Transaction, present: FlagEntry, changes: Mapping[str,
     """Change a flag whose row is held, and keep the new version."""
     fields = {
         name: changes.get(name, getattr(present, name))
-        for name in ("title", "owner", "public", "state", "definition", "expires_at")
+        for name in ("title", "owner", "owner_id", "public", "state", "definition", "expires_at")
     }
     changed = await tx.one(FlagEntry, UPDATE_FLAG, flag_id=present.id, seq=seq, **fields)
     await insert_version(tx, changed)

@@ -159,7 +159,7 @@ async def test_events_are_counted_for_people_who_were_exposed(hub: Hub, publishe
     assert [tuple(row) for row in rows] == [("enrollment.enrolled", "value", learner.id, learner.id, 1.0)]
     before = await hub.exported(learner.id, "feature_flag")
     part = await hub.erased(learner.id, "feature_flag")
-    assert {table: len(found) for table, found in before.rows.items()} == {
+    assert {table: len(found) for table, found in before.rows.items() if found} == {
         "feature_flag.exposures": 1,
         "feature_flag.measurements": 1,
     }

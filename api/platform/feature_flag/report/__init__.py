@@ -1,0 +1,1 @@
+"""Kills of flags are reported to those who answer for them."""
