@@ -185,6 +185,10 @@ class RatePlanUnknown(Invalid):
     title = "No plan of this slug is active"
 
 
+class RouteUnknown(Invalid):
+    title = "There is no such route"
+
+
 class OrganizationUnknown(Invalid):
     title = "There is no such organization"
 

@@ -1,8 +1,12 @@
 """Rules of origins."""
 
+import re
+from ipaddress import IPv6Address
 from urllib.parse import urlsplit
 
 from cluster.base.problems import Invalid
+
+_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?")
 
 
 def origin_of(text: str) -> str:
@@ -15,14 +19,15 @@ def origin_of(text: str) -> str:
         parts = urlsplit(text.strip().lower())
         port = parts.port
         name = (parts.hostname or "").encode("idna").decode()
+        host = f"[{IPv6Address(name)}]" if "[" in parts.netloc else name
     except ValueError:
         raise _unfit() from None
     extra = parts.path.strip("/") or parts.query or parts.fragment or parts.username
     is_local = name in ("localhost", "127.0.0.1")
-    if extra or not name or "*" in name or not (parts.scheme == "https" or (parts.scheme == "http" and is_local)):
+    is_name = host != name or _NAME.fullmatch(name)
+    if extra or not is_name or not (parts.scheme == "https" or (parts.scheme == "http" and is_local)):
         raise _unfit()
     usual = 443 if parts.scheme == "https" else 80
-    host = f"[{name}]" if ":" in name else name
     return f"{parts.scheme}://{host}" + ("" if port in (None, usual) else f":{port}")
 
 

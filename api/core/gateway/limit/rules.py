@@ -29,6 +29,12 @@ def price_of(method: str, path: str) -> Priced | None:
     return None
 
 
+def is_route(text: str) -> bool:
+    """Tell whether requests can be counted for this: a method and a path of the document, or of something mounted (`/*`)."""
+    method, _, path = text.partition(" ")
+    return path.endswith("/*") or any(path == template and method in costs for _, template, costs in _routes())
+
+
 @cache
 def _routes() -> list[tuple[re.Pattern[str], str, dict[str, int]]]:
     """Return the routes, those without parameters first, as they answer."""

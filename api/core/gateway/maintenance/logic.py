@@ -115,7 +115,9 @@ async def change_window(
         if state == "active" and starts_at != window.starts_at:
             raise MaintenanceHasBegun("only its end can be moved", pointer="/starts_at")
         _check_times(starts_at, ends_at, tx.now, earliest=window.starts_at if state == "active" else None)
-        window = await store.update_times(tx, maintenance_window_id, starts_at, ends_at)
+        window = await store.update_window(
+            tx, maintenance_window_id, starts_at=starts_at, ends_at=ends_at, told=window.told
+        )
         _tell(tx, MaintenanceChanged, window)
         _turn_later(tx, window)
         await doors.changed(tx)
@@ -128,18 +130,22 @@ async def end_window(caller: Principal, maintenance_window_id: MaintenanceWindow
     async with write(caller, result=maintenance_window_id) as tx:
         window = await _lock(tx, maintenance_window_id)
         if state_of(window.starts_at, window.ends_at, tx.now) != "over":
-            window = await store.update_times(tx, maintenance_window_id, min(window.starts_at, tx.now), tx.now)
+            window = await store.update_window(
+                tx, maintenance_window_id, starts_at=min(window.starts_at, tx.now), ends_at=tx.now, told="over"
+            )
             _tell(tx, MaintenanceEnded, window)
             await doors.changed(tx)
     return window
 
 
 async def turn_window(platform: Principal, maintenance_window_id: MaintenanceWindowId, to: MaintenanceState) -> None:
-    """Tell that maintenance has begun or is over by the clock; if it was moved or ended since, there is nothing to tell."""
+    """Tell that maintenance has begun or is over by the clock, once; if it was moved or ended since, there is nothing to tell."""
     async with write(platform) as tx:
         window = await _lock(tx, maintenance_window_id)
-        if state_of(window.starts_at, window.ends_at, tx.now) == to:
-            window = await store.update_times(tx, maintenance_window_id, window.starts_at, window.ends_at)
+        if to != window.told and to == state_of(window.starts_at, window.ends_at, tx.now):
+            window = await store.update_window(
+                tx, maintenance_window_id, starts_at=window.starts_at, ends_at=window.ends_at, told=to
+            )
             _tell(tx, MaintenanceStarted if to == "active" else MaintenanceEnded, window)
 
 

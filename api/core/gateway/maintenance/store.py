@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from api.core.gateway.contract import MaintenanceWindowId
+from api.core.gateway.contract import MaintenanceState, MaintenanceWindowId
 from cluster.base.ids import OrgId
 from cluster.data import Connection, Transaction
 from cluster.people.access import Guarded
@@ -26,11 +26,13 @@ class NewWindow:
 class MaintenanceWindow(NewWindow):
     """A maintenance window."""
 
+    told: MaintenanceState
+    """What its events said last; the clock may be ahead of them."""
     version: int
     created_at: datetime
 
 
-_COLUMNS = "id, scope, service, org_id, mode, starts_at, ends_at, reason, version, created_at"
+_COLUMNS = "id, scope, service, org_id, mode, starts_at, ends_at, reason, told, version, created_at"
 
 INSERT_WINDOW = (
     """INSERT INTO gateway.maintenance_windows (id, scope, service, org_id, mode, starts_at, ends_at, reason, created_at)
@@ -74,21 +76,27 @@ async def list_windows(
     return await db.all(MaintenanceWindow, LIST_WINDOWS, ids=ids, before=before, limit=limit)
 
 
-UPDATE_TIMES = (
-    """UPDATE gateway.maintenance_windows SET starts_at = $starts_at, ends_at = $ends_at, version = version + 1
+UPDATE_WINDOW = (
+    """UPDATE gateway.maintenance_windows SET starts_at = $starts_at, ends_at = $ends_at, told = $told, version = version + 1
     WHERE id = $maintenance_window_id RETURNING """
     + _COLUMNS
 )
 
 
-async def update_times(
-    tx: Transaction, maintenance_window_id: MaintenanceWindowId, starts_at: datetime, ends_at: datetime
+async def update_window(
+    tx: Transaction,
+    maintenance_window_id: MaintenanceWindowId,
+    *,
+    starts_at: datetime,
+    ends_at: datetime,
+    told: MaintenanceState,
 ) -> MaintenanceWindow:
-    """Move a window, or count that it was told about: every event of it has a version of its own."""
+    """Move a window, or note what was told about it: every event of it has a version of its own."""
     return await tx.one(
         MaintenanceWindow,
-        UPDATE_TIMES,
+        UPDATE_WINDOW,
         maintenance_window_id=maintenance_window_id,
         starts_at=starts_at,
         ends_at=ends_at,
+        told=told,
     )

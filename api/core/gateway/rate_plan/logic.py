@@ -14,13 +14,15 @@ from api.core.gateway.contract import (
     RatePlanRetired,
     RatePlanState,
     RatePlanUpdated,
+    RouteUnknown,
 )
 from api.core.gateway.door import logic as doors
+from api.core.gateway.limit.rules import is_route
 from api.core.gateway.rate_plan import store
 from api.core.gateway.rate_plan.store import RatePlan
 from cluster.base.ids import new_id
 from cluster.base.principal import Principal
-from cluster.base.problems import Stale
+from cluster.base.problems import FieldError, Stale
 from cluster.data import Transaction, read, write
 from cluster.events import emit
 from cluster.people.access import permit, permitted, within
@@ -29,8 +31,13 @@ MANAGE = "rate_plan:manage"
 
 
 async def create_rate_plan(caller: Principal, slug: str, limits: list[dict[str, Any]]) -> RatePlan:
-    """Draft the next version of a plan."""
+    """Draft the next version of a plan.
+
+    Raises:
+        RouteUnknown
+    """
     await permit(caller, MANAGE, within())
+    _check_routes(limits)
     rate_plan_id = RatePlanId(new_id())
     async with write(caller, result=rate_plan_id, status=201) as tx:
         await take_turns(tx)
@@ -64,9 +71,10 @@ async def change_rate_plan(
     """Give a draft other limits; None: keep them.
 
     Raises:
-        RatePlanNotDraft, Stale
+        RouteUnknown, RatePlanNotDraft, Stale
     """
     await get_rate_plan(caller, rate_plan_id)
+    _check_routes(limits or [])
     async with write(caller, result=rate_plan_id) as tx:
         plan = await _lock(tx, rate_plan_id)
         if plan.version != expected_version:
@@ -135,6 +143,26 @@ async def _lock(tx: Transaction, rate_plan_id: RatePlanId) -> RatePlan:
     if plan is None:
         raise RatePlanNotFound
     return plan
+
+
+def _check_routes(limits: list[dict[str, Any]]) -> None:
+    """Refuse limits of routes that no request takes: they would limit nothing, and say nothing.
+
+    Raises:
+        RouteUnknown
+    """
+    errors = tuple(
+        FieldError(
+            f"/limits/{n}/route",
+            RouteUnknown.slug(),
+            "write the path as /openapi.json does, with the names of its parameters",
+            {"route": route},
+        )
+        for n, limit in enumerate(limits)
+        if (route := limit.get("route")) is not None and not is_route(route)
+    )
+    if errors:
+        raise RouteUnknown(errors[0].detail, errors=errors)
 
 
 def _tell(tx: Transaction, event: type[RatePlanEvent], plan: RatePlan) -> None:

@@ -13,6 +13,7 @@ from api.core.gateway.contract import (
     RatePlanNotDraft,
     RatePlanNotFound,
     RatePlanState,
+    RouteUnknown,
 )
 from api.core.gateway.rate_plan import logic
 from cluster.base.problems import Stale
@@ -97,7 +98,7 @@ class RatePlanView(View):
 RATE_PLAN = Answer(get=logic.get_rate_plan, view=RatePlanView, etag="version", path="/v1/rate-plans/{id}")
 
 
-@router.post("/v1/rate-plans", status_code=201)
+@router.post("/v1/rate-plans", status_code=201, raises=(RouteUnknown,))
 async def create_rate_plan(caller: Caller, new: NewRatePlan, response: Response) -> RatePlanView:
     """Draft the next version of a rate plan. Only for the platform's administrators."""
     return await RATE_PLAN.created(response, caller, logic.create_rate_plan(caller, new.slug, _plain(new.limits)))
@@ -125,7 +126,7 @@ async def get_rate_plan(caller: Caller, rate_plan_id: RatePlanId, response: Resp
     return RATE_PLAN.show(response, await logic.get_rate_plan(caller, rate_plan_id))
 
 
-@router.patch("/v1/rate-plans/{rate_plan_id}", raises=(RatePlanNotFound, RatePlanNotDraft, Stale))
+@router.patch("/v1/rate-plans/{rate_plan_id}", raises=(RatePlanNotFound, RatePlanNotDraft, RouteUnknown, Stale))
 async def change_rate_plan(
     caller: Caller, rate_plan_id: RatePlanId, changes: RatePlanChanges, version: IfMatch, response: Response
 ) -> RatePlanView:

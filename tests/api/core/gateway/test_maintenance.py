@@ -3,9 +3,13 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from api.core.gateway.contract import MaintenanceWindowId
+from api.core.gateway.maintenance.logic import turn_window
+from cluster.base.principal import PLATFORM
 from cluster.jobs.run import run_due_jobs
 from cluster.people import door
 from tests.harness import PASSWORD, Hub, Person, done, problem
@@ -103,6 +107,23 @@ async def test_a_window_that_has_begun_tells_it_once(hub: Hub, operator: Person)
     problem(too_late, 409, "maintenance-has-begun")
     await hub.settle()
     assert done(await operator.get(path))["state"] == "active"
+
+
+async def test_a_window_that_is_ended_early_tells_it_once(hub: Hub, operator: Person) -> None:
+    made = done(await operator.post("/v1/maintenance-windows", _window(scope="service", service="search")), 201)
+    await run_due_jobs(("gateway",))
+    await hub.settle()
+    done(await operator.post(f"/v1/maintenance-windows/{made['id']}/end"))
+
+    # The job of its first end comes all the same, and again after a crash.
+    for _ in range(2):
+        await hub.due_now(f"over:{made['id']}")
+        await run_due_jobs(("gateway",))
+        await turn_window(PLATFORM, MaintenanceWindowId(UUID(made["id"])), "over")
+    told = [each.type for each in await hub.events() if each.subject == made["id"]]
+
+    assert told == ["maintenance.ended"]
+    await hub.settle()
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from tests.harness import Hub, Person, done, problem
         ("https://learn.school.example:443", "https://learn.school.example"),
         ("https://bücher.example:8443", "https://xn--bcher-kva.example:8443"),
         ("http://localhost:5173", "http://localhost:5173"),
+        ("https://[2001:DB8:0::1]:8443", "https://[2001:db8::1]:8443"),
     ],
 )
 def test_an_origin_is_kept_as_browsers_send_it(text: str, origin: str) -> None:
@@ -32,6 +33,11 @@ def test_an_origin_is_kept_as_browsers_send_it(text: str, origin: str) -> None:
         "https://a.example/x",
         "https://u@a.example",
         "https://a:b",
+        "https://a b.example",
+        "https://a.example\x7f",
+        "https://a.example,b.example",
+        "https://[v1.a]",
+        "https://a..example",
     ],
 )
 def test_what_is_no_origin_is_rejected(text: str) -> None:

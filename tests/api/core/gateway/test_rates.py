@@ -70,6 +70,24 @@ async def test_a_plan_is_drafted_changed_activated_and_followed_by_its_next(hub:
     await hub.settle()
 
 
+async def test_a_plan_rejects_routes_that_no_request_takes(hub: Hub, operator: Person) -> None:
+    def limits(*routes: str) -> list[dict[str, Any]]:
+        return [{"bucket": "route", "units": 1, "window_s": 60, "route": route} for route in routes]
+
+    right = limits("GET /v1/courses/{course_id}", "POST /v1/uploads/*")
+    wrong = limits("GET /v1/courses/{id}", "GET /v1/courses", "PUT /v1/courses", "GET /v1/nowhere")
+    created = await operator.post("/v1/rate-plans", {"slug": "routed", "limits": wrong})
+    draft = done(await operator.post("/v1/rate-plans", {"slug": "routed", "limits": right}), 201)
+    changes = {"limits": wrong}
+    changed = await operator.patch(f"/v1/rate-plans/{draft['id']}", changes, headers={"If-Match": '"1"'})
+
+    for refused in (created, changed):
+        errors = problem(refused, 422, "route-unknown")["errors"]
+        assert [each["pointer"] for each in errors] == ["/limits/0/route", "/limits/2/route", "/limits/3/route"]
+        assert errors[1]["params"] == {"route": "PUT /v1/courses"}
+    await hub.settle()
+
+
 async def test_versions_activated_at_once_leave_one_active(hub: Hub, operator: Person) -> None:
     made = [await plan(operator, "racing", ("person", 50_000 + n, None)) for n in range(3)]
 
