@@ -241,6 +241,14 @@ class LetGo:
     org_id: OrgId
 
 
+@job("email.look_again", attempts=20, timeout_s=120, lane="bulk")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookAgain:
+    """Has letters looked at again that wait for the next day of a warm-up plan: it was changed."""
+
+    sender_id: SenderId
+
+
 @job("email.deliver_security", attempts=20, timeout_s=900, lane="quick", concurrency=2)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliverSecurity:

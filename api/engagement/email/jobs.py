@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from api.engagement.email.contract import DeliverBulk, DeliverPersonal, DeliverSecurity, Lane, LetGo
+from api.engagement.email.contract import DeliverBulk, DeliverPersonal, DeliverSecurity, Lane, LetGo, LookAgain
 from api.engagement.email.delivery import logic as delivery
 from api.engagement.email.hold import logic as holds
 from api.engagement.email.letter import logic as letters
@@ -30,6 +30,11 @@ async def deliver_bulk(run: JobRun, args: DeliverBulk) -> None:
 @perform(LetGo)
 async def let_go(run: JobRun, args: LetGo) -> None:
     await in_batches(run, partial(holds.let_go, run.principal, args.org_id))
+
+
+@perform(LookAgain)
+async def look_again(run: JobRun, args: LookAgain) -> None:
+    await warm_ups.look_again(run, args.sender_id)
 
 
 @cron("email.wake", "* * * * *")

@@ -18,7 +18,10 @@ async def note_organization(tx: Transaction, org_id: OrgId, *, suspended: bool, 
 
 
 async def let_go(caller: Principal, org_id: OrgId, limit: int) -> int:
-    """Let up to `limit` letters of an organization go on; return how many. None while it is suspended again."""
+    """Let up to `limit` letters of an organization go on, and return how many; the limit too when some are being changed now.
+
+    None while it is suspended again.
+    """
     async with write(caller) as tx:
         # One at a time: a letter that another one let go may be under way, under locks in another order.
         await tx.take_turns("email.let_go", org_id)
@@ -27,9 +30,10 @@ async def let_go(caller: Principal, org_id: OrgId, limit: int) -> int:
         held = await store.list_held(tx, org_id, limit)
         if held:
             await upsert_destinations(tx, {(each.lane, each.sender_domain, each.domain) for each in held})
-            await store.update_let_go(tx, [each.letter_id for each in held])
+            gone = await store.update_let_go(tx, [each.letter_id for each in held])
             enqueue_delivery(tx, "bulk")
-    return len(held)
+            return limit if gone < len(held) else gone
+    return 0
 
 
 async def expire(caller: Principal, limit: int) -> int:

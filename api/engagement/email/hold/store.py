@@ -106,28 +106,36 @@ async def list_expired(tx: Transaction, limit: int) -> list[LetterId]:
     return [row["letter_id"] for row in await tx.rows(LIST_EXPIRED, limit=limit)]
 
 
+# Without waiting for a letter: whoever stops several of them locks them in another order.
 UPDATE_LET_GO = """
 UPDATE email.letters SET state = CASE WHEN attempts = 0 THEN 'queued' ELSE 'deferred' END, due_at = $now, tried_since = $now,
     version = version + 1
-WHERE id = ANY($ids::uuid[]) AND state = 'held'
+WHERE id = ANY(ARRAY(SELECT id FROM email.letters WHERE id = ANY($ids::uuid[]) AND state = 'held' FOR UPDATE SKIP LOCKED))
 """
 UPDATE_EXPIRED = """
 UPDATE email.letters SET state = 'expired', ended_at = $now, version = version + 1
-WHERE id = ANY($ids::uuid[]) AND state = 'held'
+WHERE id = ANY(ARRAY(SELECT id FROM email.letters WHERE id = ANY($ids::uuid[]) AND state = 'held' FOR UPDATE SKIP LOCKED))
+"""
+DELETE_ENDED = """
+DELETE FROM email.held_letters
+WHERE letter_id = ANY($ids::uuid[]) AND (SELECT state FROM email.letters WHERE id = letter_id LIMIT 1) IS DISTINCT FROM 'held'
 """
 DELETE_HELD = "DELETE FROM email.held_letters WHERE letter_id = ANY($ids::uuid[])"
 
 
-async def update_let_go(tx: Transaction, ids: Sequence[UUID]) -> None:
-    """Let letters go on; hold their destinations first. They are as new: no one tried them meanwhile."""
+async def update_let_go(tx: Transaction, ids: Sequence[UUID]) -> int:
+    """Let letters go on that nobody else changes now, and return how many wait no more; hold their destinations first.
+
+    They are as new: nobody tried them meanwhile.
+    """
     await tx.run(UPDATE_LET_GO, ids=list(ids))
-    await tx.run(DELETE_HELD, ids=list(ids))
+    return await tx.run(DELETE_ENDED, ids=list(ids))
 
 
 async def update_expired(tx: Transaction, ids: Sequence[UUID]) -> None:
-    """End letters whose time is over."""
+    """End letters whose time is over, but for those that somebody else changes now."""
     await tx.run(UPDATE_EXPIRED, ids=list(ids))
-    await tx.run(DELETE_HELD, ids=list(ids))
+    await tx.run(DELETE_ENDED, ids=list(ids))
 
 
 async def delete_held(tx: Transaction, ids: Sequence[UUID]) -> None:

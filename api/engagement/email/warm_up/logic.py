@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from api.engagement.email.contract import SenderId, SenderNotFound, WarmUpNotFound
+from api.engagement.email.contract import Lane, LookAgain, SenderId, SenderNotFound, WarmUpNotFound
+from api.engagement.email.delivery.logic import enqueue_delivery
+from api.engagement.email.letter.store import upsert_destinations
 from api.engagement.email.offers import TIME_ZONE
 from api.engagement.email.sender import store as senders
 from api.engagement.email.sender.logic import get_sender
@@ -12,6 +14,7 @@ from api.engagement.email.warm_up import store
 from api.engagement.email.warm_up.rules import Plan, check_steps
 from cluster.base.principal import Principal
 from cluster.data import read, write
+from cluster.jobs import JobRun, enqueue
 from cluster.people.access import permitted
 from cluster.people.org_settings import setting
 
@@ -41,21 +44,39 @@ async def set_warm_up(caller: Principal, sender_id: SenderId, steps: Sequence[in
         if await senders.lock_sender(tx, sender_id) is None:
             raise SenderNotFound
         today = tx.now.astimezone(ZoneInfo(time_zone)).date()
-        await store.upsert_warm_up(tx, sender_id, steps=steps, started_on=today, time_zone=time_zone)
+        if await store.upsert_warm_up(tx, sender_id, steps=steps, started_on=today, time_zone=time_zone):
+            enqueue(tx, LookAgain(sender_id=sender_id), dedupe=str(sender_id))
     return await get_warm_up(caller, sender_id)
 
 
 async def end_warm_up(caller: Principal, sender_id: SenderId) -> None:
     """End the plan of a sender; without one nothing changes.
 
-    Letters that wait for tomorrow go tomorrow.
-
     Raises:
         SenderNotFound
     """
     await permitted(caller, "sender:edit", senders.find_sender, sender_id, missing=SenderNotFound)
     async with write(caller, result=sender_id, status=204) as tx:
-        await store.delete_warm_up(tx, sender_id)
+        if await store.delete_warm_up(tx, sender_id):
+            enqueue(tx, LookAgain(sender_id=sender_id), dedupe=str(sender_id))
+
+
+async def look_again(run: JobRun, sender_id: SenderId, limit: int = 2000) -> None:
+    """Have each letter looked at once more that waits for its sender's next day."""
+    after: UUID | None = None
+    while True:
+        async with write(run.principal) as tx:
+            found = await store.list_postponed(tx, sender_id, after, limit)
+            if found:
+                await upsert_destinations(tx, {(each.lane, each.sender_domain, each.domain) for each in found})
+                await store.update_due(tx, [each.id for each in found])
+                lanes: set[Lane] = {each.lane for each in found}
+                for lane in lanes:
+                    enqueue_delivery(tx, lane)
+        if len(found) < limit:
+            return
+        after = found[-1].id
+        await run.extend()
 
 
 async def follow_zones(caller: Principal, limit: int = 500) -> None:

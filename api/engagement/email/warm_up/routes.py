@@ -32,12 +32,12 @@ async def get_warm_up(caller: Caller, sender_id: SenderId) -> WarmUpView:
 async def set_warm_up(caller: Caller, sender_id: SenderId, new: NewWarmUp) -> WarmUpView:
     """Let a sender warm up: letters beyond the day's number wait for the next day, but those into accounts.
 
-    The same steps again change nothing; others begin today.
+    The same steps again change nothing; others begin today, and what waits for tomorrow is looked at again.
     """
     return WarmUpView.of(await logic.set_warm_up(caller, sender_id, new.steps))
 
 
 @router.delete("/v1/senders/{sender_id}/warm-up", status_code=204, raises=(SenderNotFound,))
 async def end_warm_up(caller: Caller, sender_id: SenderId) -> None:
-    """End a plan. What waits for tomorrow goes tomorrow."""
+    """End a plan. What waits for tomorrow goes now."""
     await logic.end_warm_up(caller, sender_id)

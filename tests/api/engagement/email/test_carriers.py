@@ -1,6 +1,8 @@
 """Several carriers: SES beside a mail server, the next one when the first takes no letters, and one of them per try."""
 
+import asyncio
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -14,12 +16,14 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ses.models import ses_backends
 
 from api.engagement.email.delivery import carriers, store, transport
+from api.engagement.email.delivery import logic as delivery
 from api.engagement.email.delivery.carriers import Breaker, Carriers, breakers
 from api.engagement.email.delivery.ses import reply_of
-from api.engagement.email.delivery.transport import Outgoing, RelayAway
+from api.engagement.email.delivery.transport import CONNECTIONS, Outgoing, RelayAway
 from api.engagement.email.rules import Reply, outcome_of, slows_down
 from api.engagement.email.sender.signing import Signer, make_keys
 from cluster.base.ids import new_id
+from cluster.base.principal import platform
 from cluster.base.settings import settings
 from cluster.data import read
 from tests.api.engagement.email.conftest import Relay, letter, make_due, send, somebody, state_of
@@ -198,6 +202,34 @@ async def test_a_cut_connection_hands_a_letter_to_nobody_else_in_that_try(
 
     assert taken == (1, 0)
     assert await attempts(new.id) == [("deferred", None, relay.url)]
+
+
+async def test_a_carrier_that_dies_repeats_only_what_it_left_unanswered(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    news = [letter(somebody(f"d{number % 5}.example"), "email.news") for number in range(200)]
+    with mail_server() as (second, second_url):
+        with mail_server() as (first, first_url):
+            use(monkeypatch, first_url, second_url)
+            await send(*news)
+            handing_over = asyncio.create_task(delivery.deliver(platform("email"), "bulk"))
+            assert await asyncio.to_thread(first.wait_for, 40)
+        await handing_over
+        async with asyncio.timeout(60):
+            while {await state_of(each.id) for each in news} != {("sent", None)}:
+                for each in news:
+                    if (await state_of(each.id))[0] == "deferred":
+                        await make_due(each.id)
+                await hub.settle()
+
+    times = Counter(each.message["Message-ID"] for each in (*first.taken, *second.taken))
+    twice = {name for name, count in times.items() if count > 1}
+    lost = {each.id for each in news if None in [code for _, code, _ in await attempts(each.id)]}
+    assert len(first.taken) < len(news), "it died while it worked"
+    assert set(times) == {f"<{each.id}@127.0.0.1>" for each in news}
+    assert max(times.values()) <= 2
+    assert twice <= {f"<{id}@127.0.0.1>" for id in lost}, "each is counted as a try without a code"
+    assert len(lost) <= CONNECTIONS
 
 
 async def test_an_account_that_is_paused_is_no_fault_of_a_letter(

@@ -18,6 +18,7 @@ from api.engagement.email.delivery import store
 from api.engagement.email.delivery.gate import pass_gate
 from api.engagement.email.hold import logic
 from api.engagement.email.hold import store as holds
+from api.engagement.email.letter import store as letters
 from cluster.base.ids import OrgId, new_id
 from cluster.base.principal import platform
 from cluster.data import Transaction, read, write
@@ -138,6 +139,24 @@ async def test_held_letters_expire_and_are_stopped_as_others(hub: Hub, relay: Re
     states = [(await state_of(each.id))[0] for each in (late, purged, stopped, kept)]
     assert states == ["expired", "expired", "cancelled", "sent"]
     assert await held(school.org_id) == 0
+
+
+async def test_what_is_being_stopped_is_not_waited_for_and_not_let_go(hub: Hub, relay: Relay) -> None:
+    school = await hub.school()
+    stopped, kept = (letter(somebody(), "email.news", org_id=school.org_id) for _ in range(2))
+    await tell(hub, school.org_id, suspended=True, version=10)
+    await send(stopped, kept)
+    await hub.settle()
+    await tell(hub, school.org_id, suspended=False, version=11)
+
+    async with meanwhile(lambda tx: letters.update_cancelled(tx, [stopped.id])):
+        first = await logic.let_go(platform("email"), school.org_id, 10)
+    second = await logic.let_go(platform("email"), school.org_id, 10)
+    third = await logic.let_go(platform("email"), school.org_id, 10)
+    await hub.settle()
+
+    assert (first, second, third) == (10, 1, 0), "it comes back for the one that was being changed"
+    assert [(await state_of(each.id))[0] for each in (stopped, kept)] == ["cancelled", "sent"]
 
 
 async def test_late_news_of_a_suspension_changes_nothing(hub: Hub, relay: Relay) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -12,6 +13,7 @@ import pytest
 
 from api.engagement.email.delivery import logic as delivery
 from api.engagement.email.sender import dns
+from api.engagement.email.warm_up import logic
 from api.engagement.email.warm_up.rules import Plan
 from cluster.base.principal import platform
 from cluster.base.settings import settings
@@ -163,6 +165,32 @@ async def test_a_plan_keeps_its_beginning_and_ends_by_request(hub: Hub, relay: R
     assert read_there == other
     assert await shown(school, path) is None
     problem(await school.owner.get(f"{path}/warm-up"), 404, "warm-up-not-found")
+
+
+async def test_what_waits_for_tomorrow_goes_when_the_plan_is_changed(
+    hub: Hub, relay: Relay, zone: DnsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logic, "look_again", partial(logic.look_again, limit=2))
+    school = await hub.school()
+    path = await warming(zone, school, "change.example", [1])
+    new = [
+        letter(somebody(f"d{number % 2}.example"), name, org_id=school.org_id)
+        for number in range(4)
+        for name in ("email.news", "email.note")
+    ]
+    await send(*new)
+    await hub.settle()
+    tight = await states(*(each.id for each in new))
+
+    done(await school.owner.put(f"{path}/warm-up", {"steps": [3]}))
+    await hub.settle()
+    wider = await states(*(each.id for each in new))
+    done(await school.owner.delete(f"{path}/warm-up"), 204)
+    await hub.settle()
+
+    assert tight == ["queued"] * 7 + ["sent"]
+    assert wider == ["queued"] * 5 + ["sent"] * 3
+    assert await states(*(each.id for each in new)) == ["sent"] * 8
 
 
 async def test_days_begin_in_the_organizations_time_zone(hub: Hub, zone: DnsServer) -> None:
