@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import NewType, Protocol
+from typing import Literal, NewType, Protocol
 from uuid import UUID
 
 from cluster.base.ids import OrgId, UserId
@@ -55,6 +55,51 @@ class PutLineItem:
     """Of a new one; staff decide later."""
 
 
+ScoreId = NewType("ScoreId", UUID)
+
+ActivityProgress = Literal["Initialized", "Started", "InProgress", "Submitted", "Completed"]
+GradingProgress = Literal["FullyGraded", "Pending", "PendingManual", "Failed", "NotReady"]
+Cause = Literal["entered", "corrected", "excused", "withdrawn", "posted"]
+ResultState = Literal["scored", "pending", "excused", "withdrawn"]
+Outcome = Literal["posted", "repeated", "stale", "unknown_learner", "no_line_item"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewScore:
+    """A score that a service posts.
+
+    Source: 1EdTech LTI Assignment and Grade Services 2.0, score.
+    """
+
+    line_item_id: LineItemId
+    user_id: UserId
+    source_id: UUID
+    """What it was made of. Posting it again changes nothing."""
+    scored_at: datetime
+    """The one with the latest time counts; one from the future counts as of now."""
+    score_given: Decimal | None = None
+    """None: not graded yet."""
+    score_maximum: Decimal | None = None
+    """None: that of the line item."""
+    activity_progress: ActivityProgress = "Completed"
+    grading_progress: GradingProgress = "FullyGraded"
+    """What is not fully graded does not count, and learners do not see it."""
+    comment: str | None = None
+    """For the learner."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostedScore:
+    """What became of a posted score.
+
+    `stale`: kept, but a later one counts. `unknown_learner`: the person does not learn in the run. `no_line_item`: it is not the
+    service's, or deleted.
+    """
+
+    outcome: Outcome
+    score_id: ScoreId | None = None
+
+
 class ProgressCalls(Protocol):
     """What progress answers to higher ranks."""
 
@@ -63,6 +108,14 @@ class ProgressCalls(Protocol):
 
         Raises:
             RunUnknown, TooManyLineItems, ScoreMaximumInvalid
+        """
+        ...
+
+    async def post_scores(self, service: str, scores: list[NewScore]) -> list[PostedScore]:
+        """Post up to 500 scores of a service's line items, and return what became of each. Safe to repeat.
+
+        Raises:
+            ScoreInvalid: names the rows that are none; nothing was posted.
         """
         ...
 
@@ -109,6 +162,49 @@ class LineItemDeleted(LineItemEvent):
     """A line item was deleted."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreEvent:
+    """The fields of every event of a learner's result: the score that counts now."""
+
+    result_id: UUID
+    score_id: ScoreId
+    line_item_id: LineItemId
+    enrollment_id: UUID
+    org_id: OrgId
+    course_id: UUID
+    run_id: UUID
+    user_id: UserId
+    state: ResultState
+    score_given: Decimal | None
+    score_maximum: Decimal | None
+
+
+@event("score.posted", subject="result_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScorePosted(ScoreEvent):
+    """A score counts now that did not before."""
+
+
+@event("score.released", subject="result_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreReleased(ScoreEvent):
+    """The learner sees a score that they did not see before."""
+
+
+@event("score.withdrawn", subject="result_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreWithdrawn(ScoreEvent):
+    """The score that counted was withdrawn; `score_id` is the withdrawal."""
+
+
+@job("progress.release_scores", attempts=20, timeout_s=120)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseScores:
+    """Tells learners of their scores of a line item that is released."""
+
+    line_item_id: UUID
+
+
 @job("progress.flush", attempts=20, timeout_s=120)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flush:
@@ -153,6 +249,26 @@ class NothingToComplete(Conflict):
 
 class LineItemNotFound(NotFound):
     title = "No such line item"
+
+
+class LineItemHasScores(Conflict):
+    title = "Learners have scores for this line item"
+
+
+class ScoreNotFound(NotFound):
+    title = "No such score"
+
+
+class ScoreInvalid(Invalid):
+    title = "This is no score of the line item"
+
+
+class ScoreIsNotCurrent(Conflict):
+    title = "Another score counts"
+
+
+class LearnerUnknown(Invalid):
+    title = "Nobody learns in the run by this enrolment"
 
 
 class RunUnknown(NotFound):

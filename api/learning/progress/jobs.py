@@ -1,12 +1,15 @@
-"""Durable work of progress: write what was watched, and find the learners who have finished."""
+"""Durable work of progress: write what was watched, find the learners who have finished, and tell them of scores."""
 
 from datetime import UTC, datetime
+from functools import partial
 
 from api.learning.enrollment.contract import EnrollmentId
 from api.learning.progress import logic
-from api.learning.progress.contract import Assess, Flush, Reassess
+from api.learning.progress.contract import Assess, Flush, LineItemId, Reassess, ReleaseScores
+from api.learning.progress.line_item import logic as line_items
+from api.learning.progress.score import posting
 from api.learning.progress.watching import logic as watching
-from cluster.jobs import JobRun, cron, perform
+from cluster.jobs import JobRun, cron, in_batches, perform
 
 
 @perform(Flush)
@@ -37,3 +40,15 @@ async def reassess(run: JobRun, args: Reassess) -> None:
             await run.extend()
             if after is None:
                 break
+
+
+@perform(ReleaseScores)
+async def release_scores(run: JobRun, args: ReleaseScores) -> None:
+    while await posting.release(run.principal, LineItemId(args.line_item_id)):
+        await run.extend()
+
+
+@cron("progress.purge", "41 3 * * *", lane="bulk")
+async def purge(run: JobRun) -> None:
+    """Delete line items for good that were deleted 30 days ago."""
+    await in_batches(run, partial(line_items.purge, run.principal))

@@ -13,6 +13,7 @@ from api.learning.progress import logic, rules
 from api.learning.progress.contract import CompletionIsMeasured, NothingToComplete, ProgressNotFound
 from api.learning.progress.line_item import routes as line_items
 from api.learning.progress.rules import BlockState
+from api.learning.progress.score import routes as scores
 from api.learning.progress.watching import logic as watching
 from api.learning.progress.watching import routes as heartbeats
 from api.learning.progress.watching.rules import Watched
@@ -22,6 +23,7 @@ from cluster.http import Body, Caller, Page, Paging, Router, Several, View, once
 router = Router("progress")
 router.include_router(heartbeats.router)
 router.include_router(line_items.router)
+router.include_router(scores.router)
 
 
 class NewCompletion(Body):

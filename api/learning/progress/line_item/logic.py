@@ -1,7 +1,7 @@
 """Use cases of line items: make, change, delete, and keep those of other services."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from api.learning.progress.contract import (
     LineItemCreated,
     LineItemDeleted,
     LineItemEvent,
+    LineItemHasScores,
     LineItemId,
     LineItemNotFound,
     LineItemUpdated,
@@ -21,6 +22,7 @@ from api.learning.progress.contract import (
 )
 from api.learning.progress.line_item import rules, store
 from api.learning.progress.line_item.store import Place
+from api.learning.progress.score.posting import release_later
 from cluster.base.ids import new_id
 from cluster.base.principal import Principal
 from cluster.base.problems import Stale
@@ -29,6 +31,7 @@ from cluster.events import emit
 from cluster.people.access import permit, permitted, reach_of
 from cluster.people.calls import client
 
+_KEPT = timedelta(days=30)
 _BLANK: dict[str, Any] = {
     "extra_credit": False,
     "due_at": None,
@@ -103,16 +106,31 @@ async def change_line_item(
             version = await store.find_version(tx, line_item_id)
             raise LineItemNotFound() if version is None else Stale(version)
         _tell(tx, LineItemUpdated, changed)
+        if changed.released and not item.released:
+            release_later(tx, line_item_id)
     return changed
 
 
 async def delete_line_item(caller: Principal, line_item_id: LineItemId) -> None:
-    """Delete a line item."""
+    """Delete a line item; it and its history go for good after 30 days.
+
+    Raises:
+        LineItemHasScores: learners have scores that are not withdrawn.
+    """
     await _editable(caller, line_item_id)
     async with write(caller, result=line_item_id, status=204) as tx:
         deleted = await store.update_deleted(tx, line_item_id)
+        # Whoever posts a score holds the line item meanwhile, so none is overlooked.
+        if deleted is not None and await store.find_given(tx, line_item_id):
+            raise LineItemHasScores("withdraw them first: POST /v1/scores/{id}/withdraw")
         if deleted is not None:
             _tell(tx, LineItemDeleted, deleted)
+
+
+async def purge(platform: Principal, limit: int) -> int:
+    """Delete for good what was deleted 30 days ago, history first; return how many rows."""
+    async with write(platform) as tx:
+        return await store.delete_purged(tx, tx.now - _KEPT, limit)
 
 
 async def put_line_item(caller: Principal, wanted: PutLineItem) -> LineItem:

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import Response
 from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, PlainSerializer
 
-from api.learning.progress.contract import LineItemId, LineItemNotFound, RunUnknown, TooManyLineItems
+from api.learning.progress.contract import LineItemHasScores, LineItemId, LineItemNotFound, RunUnknown, TooManyLineItems
 from api.learning.progress.line_item import logic, rules
 from cluster.base.problems import Stale
 from cluster.http import Answer, Body, Caller, IfMatch, OrganizationId, Page, Paging, Patch, Router, Several, View
@@ -113,7 +113,7 @@ async def change_line_item(
     return await LINE_ITEM.once(response, caller, work)
 
 
-@router.delete("/v1/line-items/{line_item_id}", status_code=204, raises=(LineItemNotFound,))
+@router.delete("/v1/line-items/{line_item_id}", status_code=204, raises=(LineItemNotFound, LineItemHasScores))
 async def delete_line_item(caller: Caller, line_item_id: LineItemId) -> None:
-    """Delete a line item."""
+    """Delete a line item that nobody has a score for, or only withdrawn ones."""
     await logic.delete_line_item(caller, line_item_id)

@@ -1,6 +1,7 @@
 """The SQL of line items, and of the runs that they stand in."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from api.learning.progress.contract import LineItem, LineItemId, PutLineItem
@@ -154,3 +155,36 @@ UPDATE_DELETED = (
 async def update_deleted(tx: Transaction, line_item_id: LineItemId) -> LineItem | None:
     """Delete a line item; None when it is deleted."""
     return await tx.maybe(LineItem, UPDATE_DELETED, line_item_id=line_item_id)
+
+
+FIND_GIVEN = "SELECT true FROM progress.results WHERE line_item_id = $line_item_id AND state <> 'withdrawn' LIMIT 1"
+
+
+async def find_given(tx: Transaction, line_item_id: LineItemId) -> bool:
+    """Tell whether a learner has a score that is not withdrawn."""
+    return await tx.value(FIND_GIVEN, line_item_id=line_item_id) or False
+
+
+DELETE_SCORES = """
+DELETE FROM progress.scores WHERE id IN (
+    SELECT s.id FROM progress.line_items i JOIN progress.scores s ON s.line_item_id = i.id
+    WHERE i.deleted_at < $before LIMIT $limit)
+"""
+DELETE_RESULTS = """
+DELETE FROM progress.results WHERE id IN (
+    SELECT r.id FROM progress.line_items i JOIN progress.results r ON r.line_item_id = i.id
+    WHERE i.deleted_at < $before LIMIT $limit)
+"""
+DELETE_LINE_ITEMS = """
+DELETE FROM progress.line_items WHERE id IN (
+    SELECT id FROM progress.line_items WHERE deleted_at < $before LIMIT $limit)
+"""
+
+
+async def delete_purged(tx: Transaction, before: datetime, limit: int) -> int:
+    """Delete for good: rows of the history, then results, then the line items, when nothing is left of them."""
+    if await tx.run(DELETE_SCORES, before=before, limit=limit) or await tx.run(
+        DELETE_RESULTS, before=before, limit=limit
+    ):
+        return limit
+    return await tx.run(DELETE_LINE_ITEMS, before=before, limit=limit)
