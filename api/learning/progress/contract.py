@@ -12,6 +12,7 @@ from cluster.events import event
 from cluster.jobs import job
 
 LineItemId = NewType("LineItemId", UUID)
+CategoryId = NewType("CategoryId", UUID)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +33,30 @@ class LineItem:
     due_at: datetime | None
     released: bool
     """Learners see their scores."""
+    category_id: CategoryId | None = None
+    weight: Decimal | None = None
+    """Its share in its category, against the weights of the others; None: its maximum."""
     service: str | None
     resource_id: UUID | None
     """What it grades, with the service that owns it; None: staff made it by hand."""
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Category:
+    """How some of the line items of a run make its total."""
+
+    id: CategoryId
+    org_id: OrgId
+    course_id: UUID
+    run_id: UUID
+    name: str
+    weight: Decimal
+    drop_lowest: int
+    extra_credit: bool
+    missing_as_zero: bool
     version: int
     created_at: datetime
     updated_at: datetime
@@ -163,6 +185,34 @@ class LineItemDeleted(LineItemEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CategoryEvent:
+    """The fields of every event of a category."""
+
+    category_id: CategoryId
+    org_id: OrgId
+    course_id: UUID
+    run_id: UUID
+
+
+@event("grade_category.created", subject="category_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CategoryCreated(CategoryEvent):
+    """A run has a category more."""
+
+
+@event("grade_category.updated", subject="category_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CategoryUpdated(CategoryEvent):
+    """A category was changed."""
+
+
+@event("grade_category.deleted", subject="category_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CategoryDeleted(CategoryEvent):
+    """A category was deleted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreEvent:
     """The fields of every event of a learner's result: the score that counts now."""
 
@@ -203,6 +253,31 @@ class ReleaseScores:
     """Tells learners of their scores of a line item that is released."""
 
     line_item_id: UUID
+
+
+@job("progress.compute_totals", attempts=20, timeout_s=300, lane="bulk")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComputeTotals:
+    """Computes the totals of the learners of a run whose scores changed, or of all."""
+
+    run_id: UUID
+    of_all: bool
+
+
+@job("progress.begin_totals", attempts=20, timeout_s=60)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeginTotals:
+    """Gives a new learner of a graded run totals: what is due already may count as zero."""
+
+    enrollment_id: UUID
+
+
+@job("progress.pass_due", attempts=20, timeout_s=60)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassDue:
+    """Has the totals of a run computed again because a line item is due."""
+
+    run_id: UUID
 
 
 @job("progress.flush", attempts=20, timeout_s=120)
@@ -249,6 +324,22 @@ class NothingToComplete(Conflict):
 
 class LineItemNotFound(NotFound):
     title = "No such line item"
+
+
+class CategoryNotFound(NotFound):
+    title = "No such category"
+
+
+class CategoryUnknown(Invalid):
+    title = "The run has no such category"
+
+
+class CategoryInUse(Conflict):
+    title = "Line items stand in this category"
+
+
+class TooManyCategories(Conflict):
+    title = "The run has as many categories as it may"
 
 
 class LineItemHasScores(Conflict):

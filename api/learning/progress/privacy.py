@@ -84,9 +84,22 @@ PERSONAL_DATA = (
         organization="org_id",
         merge="move",
     ),
+    PersonalData(
+        table="progress.totals",
+        person="user_id",
+        columns=("user_id", "org_id", "course_id", "run_id", "category_id", "percent", "released_percent"),
+        purpose="shows the learner and their teachers what the scores make",
+        kept="as long as the scores that it is made of",
+        erasure="delete",
+        organization="org_id",
+        merge="move",
+    ),
 )
 
-FREE_TEXT = (FreeText(table="progress.line_items", columns=("label",), holds="what a graded thing is called"),)
+FREE_TEXT = (
+    FreeText(table="progress.line_items", columns=("label",), holds="what a graded thing is called"),
+    FreeText(table="progress.categories", columns=("name",), holds="what a category of graded things is called"),
+)
 
 
 async def erase(_: JobRun, request: Erasing) -> None:

@@ -41,8 +41,8 @@ async def find_run(db: Connection, run_id: UUID) -> Place | None:
     return await db.maybe(Place, FIND_RUN, run_id=run_id)
 
 
-_ITEM = """id, org_id, course_id, run_id, label, score_maximum, extra_credit, due_at, released, service, resource_id, version,
-    created_at, updated_at"""
+_ITEM = """id, org_id, course_id, run_id, label, score_maximum, extra_credit, due_at, released, category_id, weight, service,
+    resource_id, version, created_at, updated_at"""
 
 
 def guard(item: LineItem) -> Guarded[LineItem]:
@@ -97,10 +97,10 @@ async def count_of_run(tx: Transaction, run_id: UUID) -> int:
 
 
 INSERT_LINE_ITEM = """
-INSERT INTO progress.line_items (id, org_id, course_id, run_id, label, score_maximum, extra_credit, due_at, released, service,
-                                 resource_id, created_at, updated_at)
-VALUES ($id, $org_id, $course_id, $run_id, $label, $score_maximum, $extra_credit, $due_at, $released, $service,
-        $resource_id, $created_at, $updated_at)
+INSERT INTO progress.line_items (id, org_id, course_id, run_id, label, score_maximum, extra_credit, due_at, released,
+                                 category_id, weight, service, resource_id, created_at, updated_at)
+VALUES ($id, $org_id, $course_id, $run_id, $label, $score_maximum, $extra_credit, $due_at, $released,
+        $category_id, $weight, $service, $resource_id, $created_at, $updated_at)
 """
 
 
@@ -111,7 +111,7 @@ async def insert_line_item(tx: Transaction, item: LineItem) -> None:
 UPDATE_LINE_ITEM = (
     """UPDATE progress.line_items
     SET label = $label, score_maximum = $score_maximum, extra_credit = $extra_credit, due_at = $due_at,
-        released = $released, version = version + 1, updated_at = $now
+        released = $released, category_id = $category_id, weight = $weight, version = version + 1, updated_at = $now
     WHERE id = $id AND version = $expected_version AND deleted_at IS NULL
     RETURNING """
     + _ITEM

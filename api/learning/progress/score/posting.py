@@ -25,6 +25,8 @@ from api.learning.progress.line_item.rules import stored
 from api.learning.progress.score import rules, store
 from api.learning.progress.score.rules import Dated
 from api.learning.progress.score.store import Result, Score
+from api.learning.progress.totals.logic import scores_changed
+from api.learning.progress.totals.store import Place
 from cluster.base.ids import UserId, new_id
 from cluster.base.principal import Principal
 from cluster.data import Transaction, read, write
@@ -172,7 +174,18 @@ async def count(
             _tell(tx, ScorePosted, result)
         if items[result.line_item_id].released and result.state in rules.VISIBLE:
             _tell(tx, ScoreReleased, result)
+    await scores_changed(tx, [_place(result) for result in results])
     return {result.score_id for result in results}
+
+
+def _place(result: Result) -> Place:
+    return Place(
+        enrollment_id=result.enrollment_id,
+        org_id=result.org_id,
+        course_id=result.course_id,
+        run_id=result.run_id,
+        user_id=result.user_id,
+    )
 
 
 async def release(platform: Principal, line_item_id: LineItemId) -> bool:

@@ -133,7 +133,7 @@ async def test_a_batch_takes_as_many_statements_as_one_score(hub: Hub, book: Boo
             await post(*(made(item, learner, "5") for learner in some))
         counts.append(len([sql for sql in counted.sql if " progress." in sql]))
 
-    assert counts == [6, 6]
+    assert counts == [7, 7]
     await hub.settle()
 
 
