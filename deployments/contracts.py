@@ -10,6 +10,7 @@ import types
 import typing
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Literal, NewType, Union, get_args, get_origin, get_type_hints
 from uuid import UUID
 
@@ -160,6 +161,7 @@ def _sample(hint: Any) -> Any:
         bool: True,
         int: 3,
         float: 0.5,
+        Decimal: Decimal("2.50"),
         str: "text",
         Any: 1,
     }

@@ -1,11 +1,17 @@
 """What progress hears: enrolments, runs, and that a course requires something else now."""
 
 from api.learning.course.contract import CoursePublished, RunChanged, RunUpdated
-from api.learning.enrollment.contract import EnrollmentChanged, EnrollmentReactivated, EnrollmentResumed
+from api.learning.enrollment.contract import (
+    EnrollmentChanged,
+    EnrollmentCreated,
+    EnrollmentReactivated,
+    EnrollmentResumed,
+)
 from api.learning.progress import store
-from api.learning.progress.contract import Assess, Reassess
+from api.learning.progress.contract import Assess, BeginTotals, Reassess
 from api.learning.progress.line_item import store as line_items
 from api.learning.progress.store import Learner
+from api.learning.progress.totals import store as totals
 from cluster.data import Transaction
 from cluster.events import Envelope, on
 from cluster.jobs import enqueue
@@ -31,6 +37,13 @@ async def on_enrollment_changed(tx: Transaction, envelope: Envelope, event: Enro
 async def on_run_changed(tx: Transaction, envelope: Envelope, event: RunChanged) -> None:
     place = line_items.Place(run_id=event.run_id, org_id=event.org_id, course_id=event.course_id)
     await line_items.upsert_run(tx, place, envelope.version)
+
+
+@on(EnrollmentCreated)
+async def on_enrollment_created(tx: Transaction, envelope: Envelope, event: EnrollmentCreated) -> None:
+    """Give a new learner totals, by a job: here the rows of several learners would be held in any order."""
+    if await totals.find_scheme(tx, event.run_id) is not None:
+        enqueue(tx, BeginTotals(enrollment_id=event.enrollment_id))
 
 
 @on(EnrollmentReactivated)

@@ -1,12 +1,25 @@
-"""Durable work of progress: write what was watched, and find the learners who have finished."""
+"""Durable work of progress: write what was watched, find who has finished, tell of scores, and compute totals."""
 
 from datetime import UTC, datetime
+from functools import partial
 
 from api.learning.enrollment.contract import EnrollmentId
 from api.learning.progress import logic
-from api.learning.progress.contract import Assess, Flush, Reassess
+from api.learning.progress.contract import (
+    Assess,
+    BeginTotals,
+    ComputeTotals,
+    Flush,
+    LineItemId,
+    PassDue,
+    Reassess,
+    ReleaseScores,
+)
+from api.learning.progress.line_item import logic as line_items
+from api.learning.progress.score import posting
+from api.learning.progress.totals import logic as totals
 from api.learning.progress.watching import logic as watching
-from cluster.jobs import JobRun, cron, perform
+from cluster.jobs import JobRun, cron, in_batches, perform
 
 
 @perform(Flush)
@@ -37,3 +50,37 @@ async def reassess(run: JobRun, args: Reassess) -> None:
             await run.extend()
             if after is None:
                 break
+
+
+@perform(ReleaseScores)
+async def release_scores(run: JobRun, args: ReleaseScores) -> None:
+    while await posting.release(run.principal, LineItemId(args.line_item_id)):
+        await run.extend()
+
+
+@perform(ComputeTotals)
+async def compute_totals(run: JobRun, args: ComputeTotals) -> None:
+    if not args.of_all:
+        while await totals.compute_stale(run.principal, args.run_id):
+            await run.extend()
+        return
+    after = await totals.compute_next(run.principal, args.run_id, None)
+    while after is not None:
+        await run.extend()
+        after = await totals.compute_next(run.principal, args.run_id, after)
+
+
+@perform(BeginTotals)
+async def begin_totals(run: JobRun, args: BeginTotals) -> None:
+    await totals.begin(run.principal, EnrollmentId(args.enrollment_id))
+
+
+@perform(PassDue)
+async def pass_due(run: JobRun, args: PassDue) -> None:
+    await totals.pass_due(run.principal, args.run_id)
+
+
+@cron("progress.purge", "41 3 * * *", lane="bulk")
+async def purge(run: JobRun) -> None:
+    """Delete line items for good that were deleted 30 days ago."""
+    await in_batches(run, partial(line_items.purge, run.principal))

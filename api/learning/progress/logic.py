@@ -161,11 +161,12 @@ async def _progress(learners: Sequence[Learner]) -> list[Progress]:
 
 
 async def _permitted(caller: Principal, permission: str, enrollment_id: EnrollmentId) -> Learner:
-    learner = await _find_learner(enrollment_id)
+    learner = await find_learner(enrollment_id)
     return await permit(caller, permission, None if learner is None else store.guard(learner), missing=ProgressNotFound)
 
 
-async def _find_learner(enrollment_id: EnrollmentId) -> Learner | None:
+async def find_learner(enrollment_id: EnrollmentId) -> Learner | None:
+    """Find who learns by an enrolment, also before enrollment's news has arrived."""
     async with read() as db:
         learner = await store.find_learner(db, enrollment_id)
     if learner is not None:

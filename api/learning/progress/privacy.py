@@ -1,4 +1,4 @@
-"""Personal data that progress keeps: completions and watched ranges."""
+"""Personal data that progress keeps: completions, watched ranges and scores."""
 
 from api.learning.progress.watching import logic as watching
 from cluster.jobs import JobRun
@@ -41,9 +41,65 @@ PERSONAL_DATA = (
         let_go="delete",
         merge="move",
     ),
+    PersonalData(
+        table="progress.scores",
+        person="user_id",
+        columns=(
+            *(
+                "user_id",
+                "org_id",
+                "course_id",
+                "run_id",
+                "line_item_id",
+                "cause",
+                "activity_progress",
+                "grading_progress",
+            ),
+            *("score_given", "score_maximum", "comment", "scored_at", "recorded_at"),
+        ),
+        purpose="shows the learner and their teachers every score, who gave it and why",
+        kept="until the person or the organization erases it, and 30 days after its line item was deleted",
+        erasure="delete",
+        organization="org_id",
+        merge="move",
+    ),
+    PersonalData(
+        table="progress.scores",
+        person="posted_by",
+        columns=("posted_by", "line_item_id", "cause", "recorded_at"),
+        purpose="tells who gave a score",
+        kept="as long as the score",
+        erasure="clear",
+        clear_to={"posted_by": None},
+        organization="org_id",
+        merge="move",
+    ),
+    PersonalData(
+        table="progress.results",
+        person="user_id",
+        columns=("user_id", "org_id", "course_id", "run_id", "line_item_id", "state", "score_given", "score_maximum"),
+        purpose="keeps which score counts",
+        kept="as long as the scores that it is made of",
+        erasure="delete",
+        organization="org_id",
+        merge="move",
+    ),
+    PersonalData(
+        table="progress.totals",
+        person="user_id",
+        columns=("user_id", "org_id", "course_id", "run_id", "category_id", "percent", "released_percent"),
+        purpose="shows the learner and their teachers what the scores make",
+        kept="as long as the scores that it is made of",
+        erasure="delete",
+        organization="org_id",
+        merge="move",
+    ),
 )
 
-FREE_TEXT = (FreeText(table="progress.line_items", columns=("label",), holds="what a graded thing is called"),)
+FREE_TEXT = (
+    FreeText(table="progress.line_items", columns=("label",), holds="what a graded thing is called"),
+    FreeText(table="progress.categories", columns=("name",), holds="what a category of graded things is called"),
+)
 
 
 async def erase(_: JobRun, request: Erasing) -> None:

@@ -10,9 +10,12 @@ from pydantic import AliasPath, AwareDatetime, ConfigDict, Field
 from api.learning.content.contract import BlockId, BlockNotFound, BlockNotReleased, OutlineNotFound
 from api.learning.enrollment.contract import EnrollmentId
 from api.learning.progress import logic, rules
+from api.learning.progress.category import routes as categories
 from api.learning.progress.contract import CompletionIsMeasured, NothingToComplete, ProgressNotFound
+from api.learning.progress.grade_book import routes as grade_books
 from api.learning.progress.line_item import routes as line_items
 from api.learning.progress.rules import BlockState
+from api.learning.progress.score import routes as scores
 from api.learning.progress.watching import logic as watching
 from api.learning.progress.watching import routes as heartbeats
 from api.learning.progress.watching.rules import Watched
@@ -22,6 +25,9 @@ from cluster.http import Body, Caller, Page, Paging, Router, Several, View, once
 router = Router("progress")
 router.include_router(heartbeats.router)
 router.include_router(line_items.router)
+router.include_router(scores.router)
+router.include_router(categories.router)
+router.include_router(grade_books.router)
 
 
 class NewCompletion(Body):

@@ -1,16 +1,20 @@
 """Use cases of line items: make, change, delete, and keep those of other services."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from api.learning.course.contract import CourseCalls, CourseId, RunId
+from api.learning.progress.category.store import lock_category
 from api.learning.progress.contract import (
+    CategoryId,
+    CategoryUnknown,
     LineItem,
     LineItemCreated,
     LineItemDeleted,
     LineItemEvent,
+    LineItemHasScores,
     LineItemId,
     LineItemNotFound,
     LineItemUpdated,
@@ -21,6 +25,8 @@ from api.learning.progress.contract import (
 )
 from api.learning.progress.line_item import rules, store
 from api.learning.progress.line_item.store import Place
+from api.learning.progress.score.posting import release_later
+from api.learning.progress.totals.logic import scheme_changed
 from cluster.base.ids import new_id
 from cluster.base.principal import Principal
 from cluster.base.problems import Stale
@@ -29,10 +35,13 @@ from cluster.events import emit
 from cluster.people.access import permit, permitted, reach_of
 from cluster.people.calls import client
 
+_KEPT = timedelta(days=30)
 _BLANK: dict[str, Any] = {
     "extra_credit": False,
     "due_at": None,
     "released": False,
+    "category_id": None,
+    "weight": None,
     "service": None,
     "resource_id": None,
 }
@@ -44,6 +53,7 @@ async def create_line_item(caller: Principal, run_id: UUID, fields: dict[str, An
     Raises:
         RunUnknown: there is no such run, or the caller may not know of it.
         Forbidden, TooManyLineItems
+        CategoryUnknown: its category is not of the run.
     """
     caller.person()
     place = await permitted_place(caller, "line_item:edit", run_id)
@@ -95,24 +105,41 @@ async def change_line_item(
 
     Raises:
         Stale: somebody changed it since.
+        CategoryUnknown: its category is not of the run.
     """
     item = await _editable(caller, line_item_id)
     async with write(caller, result=line_item_id) as tx:
+        await _hold_category(tx, item.run_id, changes.get("category_id"))
         changed = await store.update_line_item(tx, replace(item, **changes), expected_version)
         if changed is None:
             version = await store.find_version(tx, line_item_id)
             raise LineItemNotFound() if version is None else Stale(version)
-        _tell(tx, LineItemUpdated, changed)
+        await _changed(tx, LineItemUpdated, changed)
+        if changed.released and not item.released:
+            release_later(tx, line_item_id)
     return changed
 
 
 async def delete_line_item(caller: Principal, line_item_id: LineItemId) -> None:
-    """Delete a line item."""
+    """Delete a line item; it and its history go for good after 30 days.
+
+    Raises:
+        LineItemHasScores: learners have scores that are not withdrawn.
+    """
     await _editable(caller, line_item_id)
     async with write(caller, result=line_item_id, status=204) as tx:
         deleted = await store.update_deleted(tx, line_item_id)
+        # Whoever posts a score holds the line item meanwhile, so none is overlooked.
+        if deleted is not None and await store.find_given(tx, line_item_id):
+            raise LineItemHasScores("withdraw them first: POST /v1/scores/{id}/withdraw")
         if deleted is not None:
-            _tell(tx, LineItemDeleted, deleted)
+            await _changed(tx, LineItemDeleted, deleted)
+
+
+async def purge(platform: Principal, limit: int) -> int:
+    """Delete for good what was deleted 30 days ago, history first; return how many rows."""
+    async with write(platform) as tx:
+        return await store.delete_purged(tx, tx.now - _KEPT, limit)
 
 
 async def put_line_item(caller: Principal, wanted: PutLineItem) -> LineItem:
@@ -146,18 +173,19 @@ async def _insert(
         if put is not None:
             changed = await store.update_as_put(tx, put)
             if changed is not None:
-                _tell(tx, LineItemUpdated, changed)
+                await _changed(tx, LineItemUpdated, changed)
                 return changed
             present = await store.find_of_resource(tx, put.run_id, put.service, put.resource_id)
             if present is not None:
                 return present
         if await store.count_of_run(tx, place.run_id) >= rules.MOST_LINE_ITEMS:
             raise TooManyLineItems(f"a run has {rules.MOST_LINE_ITEMS} line items at most: delete one first")
+        await _hold_category(tx, place.run_id, fields.get("category_id"))
         fixed: dict[str, Any] = {"id": id, "version": 1, "created_at": tx.now, "updated_at": tx.now}
         where: dict[str, Any] = {"org_id": place.org_id, "course_id": place.course_id, "run_id": place.run_id}
         item = LineItem(**_BLANK | fields | where | fixed)
         await store.insert_line_item(tx, item)
-        _tell(tx, LineItemCreated, item)
+        await _changed(tx, LineItemCreated, item)
     return item
 
 
@@ -165,6 +193,12 @@ async def _editable(caller: Principal, line_item_id: LineItemId) -> LineItem:
     return await permitted(caller, "line_item:edit", store.find_line_item, line_item_id, missing=LineItemNotFound)
 
 
-def _tell(tx: Transaction, kind: type[LineItemEvent], item: LineItem) -> None:
+async def _hold_category(tx: Transaction, run_id: UUID, category_id: CategoryId | None) -> None:
+    if category_id is not None and not await lock_category(tx, category_id, run_id):
+        raise CategoryUnknown("GET /v1/grade-categories?run_id= lists those of the run", pointer="/category_id")
+
+
+async def _changed(tx: Transaction, kind: type[LineItemEvent], item: LineItem) -> None:
+    await scheme_changed(tx, run_id=item.run_id, org_id=item.org_id, course_id=item.course_id)
     told = kind(line_item_id=item.id, org_id=item.org_id, course_id=item.course_id, run_id=item.run_id)
     emit(tx, told, version=item.version)

@@ -8,7 +8,15 @@ from uuid import UUID
 from fastapi import Response
 from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, PlainSerializer
 
-from api.learning.progress.contract import LineItemId, LineItemNotFound, RunUnknown, TooManyLineItems
+from api.learning.progress.contract import (
+    CategoryId,
+    CategoryUnknown,
+    LineItemHasScores,
+    LineItemId,
+    LineItemNotFound,
+    RunUnknown,
+    TooManyLineItems,
+)
 from api.learning.progress.line_item import logic, rules
 from cluster.base.problems import Stale
 from cluster.http import Answer, Body, Caller, IfMatch, OrganizationId, Page, Paging, Patch, Router, Several, View
@@ -34,6 +42,17 @@ _Released = Annotated[bool, Field(description="Whether learners see their scores
 _ExtraCredit = Annotated[bool, Field(description="Whether a score may pass the maximum")]
 
 
+_Weight = Annotated[
+    Decimal | None,
+    Field(
+        ge=0,
+        le=rules.LARGEST,
+        description="Its share in its category; null: its maximum. Kept with four decimal places",
+    ),
+    AfterValidator(lambda weight: None if weight is None else rules.stored(weight)),
+]
+
+
 class NewLineItem(Body):
     """A line item to make by hand."""
 
@@ -43,6 +62,8 @@ class NewLineItem(Body):
     extra_credit: _ExtraCredit = False
     due_at: AwareDatetime | None = None
     released: _Released = False
+    category_id: CategoryId | None = None
+    weight: _Weight = None
 
 
 class LineItemChanges(Patch):
@@ -53,6 +74,8 @@ class LineItemChanges(Patch):
     extra_credit: _ExtraCredit = False
     due_at: AwareDatetime | None = None
     released: _Released = False
+    category_id: CategoryId | None = None
+    weight: _Weight = None
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"released": True}]})
 
@@ -69,6 +92,9 @@ class LineItemView(View):
     extra_credit: bool
     due_at: datetime | None
     released: bool
+    category_id: CategoryId | None
+    weight: Number | None
+    """Its share in its category, against the weights of the others; null: its maximum."""
     service: str | None
     """The service that grades it; null: staff made it by hand."""
     resource_id: UUID | None
@@ -79,7 +105,7 @@ class LineItemView(View):
 LINE_ITEM = Answer(get=logic.get_line_item, view=LineItemView, etag="version", path="/v1/line-items/{id}")
 
 
-@router.post("/v1/line-items", status_code=201, raises=(RunUnknown, TooManyLineItems))
+@router.post("/v1/line-items", status_code=201, raises=(RunUnknown, TooManyLineItems, CategoryUnknown))
 async def create_line_item(caller: Caller, new: NewLineItem, response: Response) -> LineItemView:
     """Make a line item by hand. Services make their own."""
     fields = new.model_dump(exclude={"run_id"})
@@ -104,7 +130,7 @@ async def get_line_item(caller: Caller, line_item_id: LineItemId, response: Resp
     return LINE_ITEM.show(response, await logic.get_line_item(caller, line_item_id))
 
 
-@router.patch("/v1/line-items/{line_item_id}", raises=(LineItemNotFound, Stale))
+@router.patch("/v1/line-items/{line_item_id}", raises=(LineItemNotFound, CategoryUnknown, Stale))
 async def change_line_item(
     caller: Caller, line_item_id: LineItemId, changes: LineItemChanges, version: IfMatch, response: Response
 ) -> LineItemView:
@@ -113,7 +139,7 @@ async def change_line_item(
     return await LINE_ITEM.once(response, caller, work)
 
 
-@router.delete("/v1/line-items/{line_item_id}", status_code=204, raises=(LineItemNotFound,))
+@router.delete("/v1/line-items/{line_item_id}", status_code=204, raises=(LineItemNotFound, LineItemHasScores))
 async def delete_line_item(caller: Caller, line_item_id: LineItemId) -> None:
-    """Delete a line item."""
+    """Delete a line item that nobody has a score for, or only withdrawn ones."""
     await logic.delete_line_item(caller, line_item_id)

@@ -1,6 +1,7 @@
 """The SQL of line items, and of the runs that they stand in."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from api.learning.progress.contract import LineItem, LineItemId, PutLineItem
@@ -40,8 +41,8 @@ async def find_run(db: Connection, run_id: UUID) -> Place | None:
     return await db.maybe(Place, FIND_RUN, run_id=run_id)
 
 
-_ITEM = """id, org_id, course_id, run_id, label, score_maximum, extra_credit, due_at, released, service, resource_id, version,
-    created_at, updated_at"""
+_ITEM = """id, org_id, course_id, run_id, label, score_maximum, extra_credit, due_at, released, category_id, weight, service,
+    resource_id, version, created_at, updated_at"""
 
 
 def guard(item: LineItem) -> Guarded[LineItem]:
@@ -96,10 +97,10 @@ async def count_of_run(tx: Transaction, run_id: UUID) -> int:
 
 
 INSERT_LINE_ITEM = """
-INSERT INTO progress.line_items (id, org_id, course_id, run_id, label, score_maximum, extra_credit, due_at, released, service,
-                                 resource_id, created_at, updated_at)
-VALUES ($id, $org_id, $course_id, $run_id, $label, $score_maximum, $extra_credit, $due_at, $released, $service,
-        $resource_id, $created_at, $updated_at)
+INSERT INTO progress.line_items (id, org_id, course_id, run_id, label, score_maximum, extra_credit, due_at, released,
+                                 category_id, weight, service, resource_id, created_at, updated_at)
+VALUES ($id, $org_id, $course_id, $run_id, $label, $score_maximum, $extra_credit, $due_at, $released,
+        $category_id, $weight, $service, $resource_id, $created_at, $updated_at)
 """
 
 
@@ -110,7 +111,7 @@ async def insert_line_item(tx: Transaction, item: LineItem) -> None:
 UPDATE_LINE_ITEM = (
     """UPDATE progress.line_items
     SET label = $label, score_maximum = $score_maximum, extra_credit = $extra_credit, due_at = $due_at,
-        released = $released, version = version + 1, updated_at = $now
+        released = $released, category_id = $category_id, weight = $weight, version = version + 1, updated_at = $now
     WHERE id = $id AND version = $expected_version AND deleted_at IS NULL
     RETURNING """
     + _ITEM
@@ -154,3 +155,36 @@ UPDATE_DELETED = (
 async def update_deleted(tx: Transaction, line_item_id: LineItemId) -> LineItem | None:
     """Delete a line item; None when it is deleted."""
     return await tx.maybe(LineItem, UPDATE_DELETED, line_item_id=line_item_id)
+
+
+FIND_GIVEN = "SELECT true FROM progress.results WHERE line_item_id = $line_item_id AND state <> 'withdrawn' LIMIT 1"
+
+
+async def find_given(tx: Transaction, line_item_id: LineItemId) -> bool:
+    """Tell whether a learner has a score that is not withdrawn."""
+    return await tx.value(FIND_GIVEN, line_item_id=line_item_id) or False
+
+
+DELETE_SCORES = """
+DELETE FROM progress.scores WHERE id IN (
+    SELECT s.id FROM progress.line_items i JOIN progress.scores s ON s.line_item_id = i.id
+    WHERE i.deleted_at < $before LIMIT $limit)
+"""
+DELETE_RESULTS = """
+DELETE FROM progress.results WHERE id IN (
+    SELECT r.id FROM progress.line_items i JOIN progress.results r ON r.line_item_id = i.id
+    WHERE i.deleted_at < $before LIMIT $limit)
+"""
+DELETE_LINE_ITEMS = """
+DELETE FROM progress.line_items WHERE id IN (
+    SELECT id FROM progress.line_items WHERE deleted_at < $before LIMIT $limit)
+"""
+
+
+async def delete_purged(tx: Transaction, before: datetime, limit: int) -> int:
+    """Delete for good: rows of the history, then results, then the line items, when nothing is left of them."""
+    if await tx.run(DELETE_SCORES, before=before, limit=limit) or await tx.run(
+        DELETE_RESULTS, before=before, limit=limit
+    ):
+        return limit
+    return await tx.run(DELETE_LINE_ITEMS, before=before, limit=limit)

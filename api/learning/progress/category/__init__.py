@@ -1,0 +1,1 @@
+"""Categories: how the line items of a run make its total."""

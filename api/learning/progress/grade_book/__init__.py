@@ -1,0 +1,1 @@
+"""The grade book: learners by line items, a page at a time."""
