@@ -73,6 +73,16 @@ class Settings:
     """Whether requests are counted against rate plans; what one process takes on at a time is limited all the same."""
     sms_url: str
     """Who sends text messages: `twilio://sid:token@api.twilio.com?from=+15550100`, `sns://region?sender=School`; empty: nobody."""
+    fcm_account_file: str
+    """The service account that sends to Android apps, as Google gives it (JSON); empty: nobody does."""
+    fcm_origin: str
+    apns_key_file: str
+    """The key that signs for Apple apps, as Apple gives it (.p8); empty: nobody sends to them."""
+    apns_key_id: str
+    apns_team_id: str
+    apns_topic: str
+    """The bundle id of the app."""
+    apns_origin: str
     scratch: str
     """A folder for large files while they are worked on; empty: the system's folder for temporary files."""
     outbound_loopback_port: int
@@ -135,6 +145,13 @@ def settings() -> Settings:
         smtp_key=os.environ.get("HUB_SMTP_KEY", ""),
         limits_requests=os.environ.get("HUB_RATE_LIMITS", "on") != "off",
         sms_url=os.environ.get("HUB_SMS_URL", ""),
+        fcm_account_file=os.environ.get("HUB_FCM_ACCOUNT_FILE", ""),
+        fcm_origin=os.environ.get("HUB_FCM_ORIGIN", "https://fcm.googleapis.com"),
+        apns_key_file=os.environ.get("HUB_APNS_KEY_FILE", ""),
+        apns_key_id=os.environ.get("HUB_APNS_KEY_ID", ""),
+        apns_team_id=os.environ.get("HUB_APNS_TEAM_ID", ""),
+        apns_topic=os.environ.get("HUB_APNS_TOPIC", ""),
+        apns_origin=os.environ.get("HUB_APNS_ORIGIN", "https://api.push.apple.com"),
         scratch=os.environ.get("HUB_SCRATCH", ""),
         outbound_loopback_port=int(os.environ.get("HUB_OUTBOUND_LOOPBACK_PORT", "0")),
     )

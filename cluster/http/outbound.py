@@ -81,15 +81,25 @@ async def _read(content: aiohttp.StreamReader) -> bytes:
     return found
 
 
+async def public_addresses(host: str, port: int, family: socket.AddressFamily = socket.AF_UNSPEC) -> list[str]:
+    """Resolve a name to the addresses that a connection may go to.
+
+    Raises:
+        OutboundRefused: there is none.
+        OSError: the name is not known.
+    """
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
+    addresses = {str(address[0]) for *_, address in found}
+    public = sorted(each for each in addresses if _may_connect(each, port))
+    if not public:
+        raise OutboundRefused("its name leads to no public address")
+    return public
+
+
 class _CheckedResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
-        addresses = {str(address[0]) for *_, address in found}
-        public = sorted(each for each in addresses if _may_connect(each, port))
-        if not public:
-            raise OutboundRefused("its name leads to no public address")
         return [
             ResolveResult(
                 hostname=host,
@@ -99,7 +109,7 @@ class _CheckedResolver(AbstractResolver):
                 proto=0,
                 flags=socket.AI_NUMERICHOST,
             )
-            for each in public
+            for each in await public_addresses(host, port, family)
         ]
 
     async def close(self) -> None:

@@ -19,6 +19,8 @@ State = Literal["unread", "read", "archived"]
 AnnouncementState = Literal["draft", "scheduled", "sending", "sent", "stopped", "withdrawn"]
 StopReason = Literal["right_ended"]
 """Why an announcement was stopped that nobody stopped."""
+DeviceKind = Literal["web_push", "fcm", "apns"]
+"""Who brings it: a browser's push service, Google's or Apple's."""
 Category = Literal["learning", "teaching", "community", "account", "security", "announcement", "marketing"]
 AwayChannel = Literal["push", "mail", "sms"]
 """Channels beside the inbox."""
@@ -193,6 +195,14 @@ class TooManyMutes(Conflict):
 
 class EndpointRefused(Invalid):
     title = "This is no address of a push service"
+
+
+class DeviceKindNotOffered(Invalid):
+    title = "Nobody is told in such an app here"
+
+
+class DeviceTokenInvalid(Invalid):
+    title = "This is no token of an app"
 
 
 class PushKeysInvalid(Invalid):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from api.engagement.notification.contract import DeliveryState, Reason
 from api.engagement.notification.delivery.breaker import breaker_of
@@ -23,13 +23,19 @@ class Answer:
     ends: str | None = None
     """Why nothing reaches this device or number any more."""
     asked: bool = True
+    counts: bool = True
+    """It was an attempt; else the other side was away, which is no fault of the message."""
 
 
 class Asking:
-    """Asks providers, a few messages at once to each, and none that does not answer."""
+    """Asks providers, a few messages at once to each, and none that does not answer.
 
-    def __init__(self, limit_s: float) -> None:
+    `replaces`: a message that comes again replaces the first, so that one without an answer is no attempt either.
+    """
+
+    def __init__(self, limit_s: float, *, replaces: bool) -> None:
         self._limit_s = limit_s
+        self._replaces = replaces
         self._places: dict[str, asyncio.Semaphore] = {}
 
     async def __call__(self, host: str, ask: Callable[[], Awaitable[Answer]]) -> Answer:
@@ -37,7 +43,7 @@ class Asking:
         async with self._places.setdefault(host, asyncio.Semaphore(_AT_ONCE_AT_A_HOST)):
             wait_s = breaker.wait_s()
             if wait_s > 0:
-                return Answer("planned", "unreachable", retry_after_s=wait_s, asked=False)
+                return Answer("planned", "unreachable", retry_after_s=wait_s, asked=False, counts=False)
             try:
                 async with asyncio.timeout(self._limit_s):
                     answer = await ask()
@@ -47,4 +53,11 @@ class Asking:
             breaker.answered()
         elif answer.state == "planned":
             breaker.failed()
+        if answer.state == "planned" and self._is_away(answer):
+            answer = replace(answer, counts=False)
         return answer
+
+    def _is_away(self, answer: Answer) -> bool:
+        if not answer.asked:
+            return True
+        return self._replaces if answer.status is None else answer.status == 429 or answer.status in _AWAY

@@ -46,7 +46,6 @@ from cluster.people.org_settings import setting
 
 _ROWS = 500
 """Due rows of which people are taken at once."""
-_LEAST_WAIT_S = 15.0
 _SENDERS = {"push": push.send, "mail": mail.send, "sms": texts.send}
 
 
@@ -307,15 +306,17 @@ def _moves_of(outcome: Outcome, now: datetime) -> list[Move]:
         # The attempt that is noted now was counted when it was claimed.
         attempts = item.waiting.attempts + 1
         state, reason, due_at = outcome.state, outcome.reason, now
-        if state == "planned" and not outcome.counts:
-            due_at = now + timedelta(seconds=max(_LEAST_WAIT_S, outcome.retry_after_s or 0.0))
-            if now - item.waiting.created_at > rules.GIVE_UP_AFTER:
-                state, reason, due_at = "failed", "unreachable", now
+        age = now - item.waiting.created_at
+        uncounted = not outcome.counts and age <= rules.GIVE_UP_AFTER
+        if state == "planned" and uncounted:
+            # Who was not even asked is asked as soon as the breaker lets somebody through.
+            waited = age if reason == "retried" else timedelta()
+            due_at = rules.defer_until(now, waited, outcome.retry_after_s)
         elif state == "planned":
             due_at = rules.retry_at(now, attempts, outcome.retry_after_s)
             if attempts >= rules.MAX_ATTEMPTS:
                 state, reason, due_at = "failed", "unreachable", now
-        moves.append(Move(id=item.waiting.id, state=state, reason=reason, due_at=due_at, uncounted=not outcome.counts))
+        moves.append(Move(id=item.waiting.id, state=state, reason=reason, due_at=due_at, uncounted=uncounted))
     return moves
 
 

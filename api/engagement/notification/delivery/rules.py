@@ -23,7 +23,7 @@ ONE_BY_ONE = 3
 """More messages than this that go to a device at once are one."""
 MAX_ATTEMPTS = 8
 GIVE_UP_AFTER = timedelta(days=1)
-"""How long a message waits for a push service that answers nobody."""
+"""How old a message is from which on it uses attempts too when the other side is away."""
 CLAIM = timedelta(minutes=2)
 """How long somebody who sends may take before it counts as broken off, and is sent again under the same id."""
 
@@ -119,4 +119,10 @@ def _ready_at(channel: AwayChannel, created_at: datetime, wishes: Wishes) -> dat
 def retry_at(now: datetime, attempts: int, retry_after_s: float | None) -> datetime:
     """Return when to try again: after 15 s, 1 min, 4 min, ... at most an hour, and not before the other side wants."""
     own = min(3600.0, 15.0 * 4.0 ** (attempts - 1))
+    return now + timedelta(seconds=max(own, min(retry_after_s or 0.0, 6 * 3600.0)))
+
+
+def defer_until(now: datetime, waited: timedelta, retry_after_s: float | None) -> datetime:
+    """Return when to ask one again who was away: later and later, at most 10 minutes, and not before they want."""
+    own = min(600.0, max(15.0, waited.total_seconds() / 2))
     return now + timedelta(seconds=max(own, min(retry_after_s or 0.0, 6 * 3600.0)))

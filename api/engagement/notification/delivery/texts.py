@@ -35,7 +35,7 @@ async def send(outgoing: list[Outgoing], now: datetime) -> list[Outcome]:
     ]
     month = budget.month_of(now)
     granted = await budget.take(costs, month)
-    asking = Asking(LIMIT_S)
+    asking = Asking(LIMIT_S, replaces=False)
     async with Outbound(connections=AT_ONCE) as outbound:
 
         async def ask(to: str, body: str, *, paid: bool) -> Answer:
@@ -91,7 +91,7 @@ def _outcome(outgoing: Outgoing, answer: Answer) -> Outcome:
         outgoing=outgoing,
         state=answer.state,
         reason=answer.reason,
-        counts=answer.asked,
+        counts=answer.counts,
         retry_after_s=answer.retry_after_s,
         attempts=attempts,
     )

@@ -1,1 +1,1 @@
-"""The browsers that a person is told in."""
+"""The browsers and apps that a person is told in."""

@@ -8,12 +8,16 @@ from pydantic import ConfigDict, Field
 
 from api.engagement.notification.contract import (
     DeviceId,
+    DeviceKind,
+    DeviceKindNotOffered,
     DeviceNotFound,
+    DeviceTokenInvalid,
     EndpointRefused,
     PushKeysInvalid,
     TooManyDevices,
 )
 from api.engagement.notification.device import logic, webpush
+from cluster.base.problems import FieldError
 from cluster.http import Answer, Body, Caller, Page, Paging, Router, Several, View
 
 router = Router("notification")
@@ -29,11 +33,22 @@ class SubscriptionKeys(Body):
 
 
 class NewDevice(Body):
-    """A browser's subscription, as `PushSubscription.toJSON()` gives it, with a name that its person recognizes."""
+    """A browser's subscription, as `PushSubscription.toJSON()` gives it, or the token of an app, with a name for its person."""
 
-    endpoint: Annotated[str, Field(min_length=1, max_length=2000)]
-    keys: SubscriptionKeys
-    key: Annotated[str | None, Field(max_length=200, description="The key subscribed with; null: the newest.")] = None
+    kind: Annotated[DeviceKind, Field(description="`fcm` and `apns`: an app, by its `token`.")] = "web_push"
+    endpoint: Annotated[str | None, Field(min_length=1, max_length=2000, description="Of a browser.")] = None
+    keys: Annotated[SubscriptionKeys | None, Field(description="Of a browser.")] = None
+    key: Annotated[
+        str | None, Field(max_length=200, description="The key that a browser subscribed with; null: the newest.")
+    ] = None
+    token: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=4096,
+            description="Of an app: its registration token (FCM), its device token in hex (APNs).",
+        ),
+    ] = None
     name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")] = "A browser"
 
     model_config = ConfigDict(
@@ -53,9 +68,10 @@ class NewDevice(Body):
 
 
 class DeviceView(View):
-    """A browser in which the caller is told."""
+    """A browser or an app in which the caller is told."""
 
     id: DeviceId
+    kind: DeviceKind
     name: str
     created_at: datetime
     last_delivered_at: datetime | None
@@ -70,23 +86,34 @@ class PushKeyView(View):
 DEVICE = Answer(get=logic.get_device, view=DeviceView, path="/v1/devices/{id}")
 
 
-@router.post("/v1/devices", status_code=201, raises=(EndpointRefused, PushKeysInvalid, TooManyDevices))
+@router.post(
+    "/v1/devices",
+    status_code=201,
+    raises=(EndpointRefused, PushKeysInvalid, DeviceKindNotOffered, DeviceTokenInvalid, TooManyDevices),
+)
 async def add_device(caller: Caller, new: NewDevice, response: Response) -> DeviceView:
-    """Tell the caller in a browser from now on, until they sign out there."""
-    work = logic.add_device(
-        caller,
-        endpoint=new.endpoint,
-        p256dh=new.keys.p256dh,
-        auth=new.keys.auth,
-        key=new.key,
-        name=new.name,
-    )
+    """Tell the caller in a browser or an app from now on, until they sign out there. An app may send its token at each start."""
+    if new.kind == "web_push":
+        work = logic.add_browser(caller, _subscription(new), name=new.name)
+    else:
+        work = logic.add_app(caller, new.kind, new.token or "", name=new.name)
     return await DEVICE.created(response, caller, work)
+
+
+def _subscription(new: NewDevice) -> logic.Subscription:
+    if new.endpoint is None:
+        detail = "send what PushSubscription.toJSON() gives"
+        raise EndpointRefused(errors=(FieldError("/endpoint", "endpoint-missing", detail),))
+    if new.keys is None:
+        raise PushKeysInvalid(
+            errors=(FieldError("/keys", "keys-missing", "send the keys of PushSubscription.toJSON()"),)
+        )
+    return logic.Subscription(endpoint=new.endpoint, p256dh=new.keys.p256dh, auth=new.keys.auth, key=new.key)
 
 
 @router.get("/v1/devices")
 async def list_devices(caller: Caller, paging: Paging, id: Several[DeviceId] = None) -> Page[DeviceView]:
-    """List the browsers in which the caller is told, newest first."""
+    """List the browsers and apps in which the caller is told, newest first."""
     after = paging.after(id=id)
     found = await logic.list_devices(caller, ids=id, before=DeviceId(after[0]) if after else None, limit=paging.rows)
     return paging.page(found, render=DeviceView.of)
@@ -101,11 +128,11 @@ async def get_push_key(caller: Caller) -> PushKeyView:
 
 @router.get("/v1/devices/{device_id}", raises=(DeviceNotFound,))
 async def get_device(caller: Caller, device_id: DeviceId, response: Response) -> DeviceView:
-    """Return one browser in which the caller is told."""
+    """Return one browser or app in which the caller is told."""
     return DEVICE.show(response, await logic.get_device(caller, device_id))
 
 
 @router.delete("/v1/devices/{device_id}", status_code=204, raises=(DeviceNotFound,))
 async def remove_device(caller: Caller, device_id: DeviceId) -> None:
-    """Tell nothing any more in a browser."""
+    """Tell nothing any more in a browser or an app."""
     await logic.remove_device(caller, device_id)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from api.engagement.notification.contract import DeviceId
+from api.engagement.notification.contract import DeviceId, DeviceKind
 from cluster.base.ids import UserId
 from cluster.data import Connection, Transaction
 from cluster.people.access import Guarded
@@ -13,20 +13,26 @@ from cluster.people.access import Guarded
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """A browser's subscription at its push service (RFC 8030)."""
+    """A browser's subscription at its push service (RFC 8030), or an app: then `endpoint` is its kind and its token."""
 
     id: DeviceId
     user_id: UserId
+    kind: DeviceKind
     name: str
     endpoint: str
-    p256dh: bytes
-    auth_secret: bytes
-    vapid_key: str
+    p256dh: bytes | None
+    auth_secret: bytes | None
+    vapid_key: str | None
     created_at: datetime
     last_delivered_at: datetime | None
 
+    @property
+    def token(self) -> str:
+        """Of an app."""
+        return self.endpoint.removeprefix(f"{self.kind}:")
 
-_DEVICE = "id, user_id, name, endpoint, p256dh, auth_secret, vapid_key, created_at, last_delivered_at"
+
+_DEVICE = "id, user_id, kind, name, endpoint, p256dh, auth_secret, vapid_key, created_at, last_delivered_at"
 
 UPDATE_MOVED = """
 UPDATE notification.devices SET ended_at = $now, end_reason = 'moved'
@@ -34,8 +40,8 @@ WHERE endpoint_sha256 = $endpoint_sha256 AND ended_at IS NULL
 """
 INSERT_DEVICE = (
     """INSERT INTO notification.devices
-        (id, user_id, session_id, name, endpoint, endpoint_sha256, p256dh, auth_secret, vapid_key, created_at)
-    VALUES ($device_id, $user_id, $session_id, $name, $endpoint, $endpoint_sha256, $p256dh, $auth_secret, $vapid_key, $now)
+        (id, user_id, session_id, kind, name, endpoint, endpoint_sha256, p256dh, auth_secret, vapid_key, created_at)
+    VALUES ($device_id, $user_id, $session_id, $kind, $name, $endpoint, $endpoint_sha256, $p256dh, $auth_secret, $vapid_key, $now)
     RETURNING """
     + _DEVICE
 )
@@ -47,12 +53,13 @@ async def insert_device(
     user_id: UserId,
     *,
     session_id: UUID | None,
+    kind: DeviceKind,
     name: str,
     endpoint: str,
     endpoint_sha256: bytes,
-    p256dh: bytes,
-    auth_secret: bytes,
-    vapid_key: str,
+    p256dh: bytes | None = None,
+    auth_secret: bytes | None = None,
+    vapid_key: str | None = None,
 ) -> Device:
     """Add a device; a subscription that is known belongs to its newest owner alone."""
     await tx.run(UPDATE_MOVED, endpoint_sha256=endpoint_sha256)
@@ -62,6 +69,7 @@ async def insert_device(
         device_id=device_id,
         user_id=user_id,
         session_id=session_id,
+        kind=kind,
         name=name,
         endpoint=endpoint,
         endpoint_sha256=endpoint_sha256,
@@ -71,11 +79,15 @@ async def insert_device(
     )
 
 
-COUNT_DEVICES = "SELECT count(*) FROM notification.devices WHERE user_id = $user_id AND ended_at IS NULL"
+COUNT_OTHER_DEVICES = """
+SELECT count(*) FROM notification.devices
+WHERE user_id = $user_id AND ended_at IS NULL AND endpoint_sha256 <> $endpoint_sha256
+"""
 
 
-async def count_devices(tx: Transaction, user_id: UserId) -> int:
-    return await tx.value(COUNT_DEVICES, user_id=user_id)
+async def count_other_devices(tx: Transaction, user_id: UserId, endpoint_sha256: bytes) -> int:
+    """Count the devices of a person beside this one, which an app adds at each start."""
+    return await tx.value(COUNT_OTHER_DEVICES, user_id=user_id, endpoint_sha256=endpoint_sha256)
 
 
 FIND_DEVICE = "SELECT " + _DEVICE + " FROM notification.devices WHERE id = $device_id AND ended_at IS NULL"

@@ -6,18 +6,18 @@ Source: RFC 8030 (protocol), RFC 8188 and 8291 (encryption), RFC 8292 (VAPID).
 import base64
 import hashlib
 import time
-from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
+from typing import Any
 
 import http_ece
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from api.engagement.notification.device.message import Message, fitting, topic_of
 from cluster.base.secrets import keys
 from cluster.base.settings import settings
-from cluster.http.outbound_urls import Reply, check_url
+from cluster.http.outbound_urls import check_url
 
 MAX_PLAIN_BYTES = 3800
 """A message of 4096 bytes holds so much beside its header, its tag and its padding. Source: RFC 8291, section 4."""
@@ -63,16 +63,6 @@ def _private_key(key_id: str) -> ec.EllipticCurvePrivateKey:
     return ec.derive_private_key(int.from_bytes(hashlib.sha512(seed).digest()) % (_ORDER - 1) + 1, ec.SECP256R1())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """What a browser gets. A newer message of the same `topic` replaces one that waits at the push service."""
-
-    plain: bytes
-    topic: str
-    ttl_s: int
-    urgency: str
-
-
 def headers(endpoint: str, key_id: str, message: Message) -> dict[str, str]:
     """Return the headers of a message.
 
@@ -87,11 +77,6 @@ def headers(endpoint: str, key_id: str, message: Message) -> dict[str, str]:
         "Topic": topic_of(message.topic),
         "Urgency": message.urgency,
     }
-
-
-def topic_of(text: str) -> str:
-    """Return at most 32 characters of the alphabet that a topic has. Source: RFC 8030, section 5.4."""
-    return _encode(hashlib.sha256(text.encode()).digest())[:32]
 
 
 @lru_cache(maxsize=4096)
@@ -113,15 +98,20 @@ def encrypt(plain: bytes, p256dh: bytes, auth_secret: bytes) -> bytes:
     )
 
 
-def retry_after_s(reply: Reply) -> float | None:
-    """Return how long the push service wants us to wait. Source: RFC 9110, section 10.2.3."""
-    text = reply.headers.get("retry-after", "")
-    if text.isdigit():
-        return float(text[:9])
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except ValueError:
-        return None
+def plain_of(message: Message) -> bytes:
+    """Return what the browser opens."""
+    return fitting(message, _shape, limit_bytes=MAX_PLAIN_BYTES)
+
+
+def _shape(message: Message) -> dict[str, Any]:
+    return {
+        "title": message.title,
+        "body": message.body,
+        "url": message.url,
+        "id": message.id,
+        "seq": message.seq,
+        "tag": message.tag,
+    }
 
 
 def _encode(content: bytes) -> str:

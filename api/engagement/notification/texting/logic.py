@@ -121,7 +121,7 @@ async def _send(provider: Provider, number: str, body: str, now: datetime) -> No
     if not all(await budget.take([cost], month)):
         raise Unavailable("no more text messages are sent this month")
     async with Outbound(connections=1) as outbound:
-        answer = await Asking(5.0)(provider.host, lambda: provider.send(outbound, number, body))
+        answer = await Asking(5.0, replaces=False)(provider.host, lambda: provider.send(outbound, number, body))
     if answer.state == "delivered":
         return
     await budget.give_back([cost], month)

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 import orjson
 
 from api.engagement.notification.delivery.answers import Answer
-from api.engagement.notification.device.webpush import retry_after_s
+from api.engagement.notification.device.replies import retry_after_s
 from cluster.base.settings import settings
 from cluster.http.outbound_urls import Reply
 

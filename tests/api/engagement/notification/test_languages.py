@@ -23,8 +23,10 @@ from tests.api.engagement.notification.conftest import (
     with_browser,
 )
 from tests.api.learning.course.conftest import Draft
+from tests.api.platform.moderation.conftest import Court, court
 from tests.harness import PASSWORD, Hub, Person, done
 
+__all__ = ["court"]
 At = Callable[[datetime], Any]
 LOCALES = ("de",)
 """Beside English."""
@@ -175,3 +177,20 @@ def test_names_of_roles_and_faults_of_films_are_translated() -> None:
 def test_languages_are_looked_for_from_the_nearest() -> None:
     assert fallbacks("zh-Hant-TW") == ["zh-Hant-TW", "zh-Hant", "zh", "en"]
     assert fallbacks("en-GB") == ["en-GB", "en"]
+
+
+async def test_a_decision_of_moderation_is_told_in_german(hub: Hub, court: Court, push: PushService, at: At) -> None:
+    author = court.author
+    profile = await author.get(f"/v1/users/{author.id}")
+    changes = {"locale": "de-AT", "time_zone": "Europe/Vienna"}
+    done(await author.patch(f"/v1/users/{author.id}", changes, headers={"If-Match": profile.headers["ETag"]}))
+    browser = await with_browser(push, author)
+    await court.report()
+    await hub.settle()
+
+    await court.decide("remove")
+
+    told = next(each for each in await inbox(author) if each["title"] == "Über etwas von dir wurde entschieden")
+    assert told["body"].startswith("Es wurde entfernt. Regel: ")
+    assert told["body"].endswith("The summary insults a class. Du kannst dich innerhalb von sechs Monaten beschweren.")
+    assert (told["title"], told["body"][:300]) in [(each["title"], each["body"]) for each in browser.messages]

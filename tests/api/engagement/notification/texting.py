@@ -38,6 +38,8 @@ class Twilio:
         default_factory=dict[str, list[tuple[int, dict[str, str]]]]
     )
     """What it says to the next messages for a number, before it takes them."""
+    loses: set[str] = field(default_factory=set[str])
+    """It takes the next message for a number, and gives no answer."""
     mended: asyncio.Event | None = None
     """It does not answer before."""
     asked: int = 0
@@ -63,6 +65,10 @@ class Twilio:
             if to in numbers:
                 return web.json_response({"code": code, "message": "refused", "status": 400}, status=400)
         self.sent.setdefault(to, []).append(fields["Body"])
+        if to in self.loses:
+            self.loses.discard(to)
+            assert request.transport is not None
+            request.transport.abort()
         return web.json_response({"sid": "SM1", "status": "queued"}, status=201)
 
     def code_of(self, number: str) -> str:

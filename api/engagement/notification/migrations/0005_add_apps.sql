@@ -1,0 +1,10 @@
+-- Apps on phones beside browsers. What a browser's subscription has and an app has not may be missing; an app's endpoint is
+-- "<kind>:<token>", which no request goes to as it stands.
+ALTER TABLE notification.devices
+    ADD COLUMN kind text NOT NULL DEFAULT 'web_push' CHECK (kind IN ('web_push', 'fcm', 'apns')),
+    ALTER COLUMN p256dh DROP NOT NULL,
+    ALTER COLUMN auth_secret DROP NOT NULL,
+    ALTER COLUMN vapid_key DROP NOT NULL,
+    ADD CONSTRAINT devices_keys_check
+        CHECK (kind <> 'web_push' OR (p256dh IS NOT NULL AND auth_secret IS NOT NULL AND vapid_key IS NOT NULL));
+COMMENT ON TABLE notification.devices IS 'person: the browsers and apps in which somebody is told';
