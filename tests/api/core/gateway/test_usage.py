@@ -313,6 +313,16 @@ async def test_what_somebody_asked_is_exported_and_forgotten(hub: Hub) -> None:
     await hub.settle()
 
 
+MUCH_USAGE = """
+INSERT INTO gateway.usage (subject_id, hour, route, subject, calls, units)
+SELECT md5((n % 500)::text)::uuid, timestamptz '2031-01-01' + interval '1 hour' * (n / 500), 'GET /', 'person', 1, 1
+FROM generate_series(0, 49999) AS n;
+INSERT INTO gateway.usage_lots (id, added_at)
+SELECT gen_random_uuid(), timestamptz '2031-01-01' + interval '1 minute' * n FROM generate_series(0, 9999) AS n;
+ANALYZE gateway.usage, gateway.usage_lots
+"""
+
+
 @pytest.mark.parametrize(
     ("sql", "index"),
     [
@@ -335,9 +345,12 @@ async def test_usage_is_found_and_purged_by_an_index(hub: Hub, sql: str, index: 
         "limit": 20,
     }
     named = {name: value for name, value in wanted.items() if re.search(rf"\${name}\b", sql)}
-    async with pool().acquire() as raw, raw.transaction():
-        await raw.execute("SET LOCAL enable_seqscan = off")
+    async with pool().acquire() as raw:
+        transaction = raw.transaction()
+        await transaction.start()
+        await raw.execute(MUCH_USAGE)
         plan = await Connection(raw).rows("EXPLAIN " + sql, **named)
+        await transaction.rollback()
 
     text = "\n".join(row[0] for row in plan)
     assert index in text
