@@ -53,7 +53,7 @@ MEASUREMENTS = {
     "letters": Measurement("letters to a mail server", "bench.letters", ("postgres", "valkey", "s3")),
     "notices": Measurement("from events to inboxes", "bench.notices", ("postgres", "valkey", "s3")),
     "live": Measurement("one message to many connections", "bench.live", ("postgres", "valkey")),
-    "flags": Measurement("deciding by flags", "bench.flags", ()),
+    "flags": Measurement("deciding by flags", "bench.flags", ("postgres", "valkey")),
     "moderation": Measurement("screening a text", "bench.moderation", ("postgres", "valkey", "s3")),
     "up": Measurement("starting, memory and idling", "bench.up", ()),
 }

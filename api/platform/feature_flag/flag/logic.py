@@ -21,7 +21,7 @@ from api.platform.feature_flag.contract import (
     TooManyFlags,
 )
 from api.platform.feature_flag.flag import rules, store
-from api.platform.feature_flag.flag.store import FlagVersion
+from api.platform.feature_flag.flag.store import FlagCount, FlagVersion
 from api.platform.feature_flag.report import logic as reports
 from api.platform.feature_flag.report import store as report_store
 from cluster.base.ids import OrgId, new_id
@@ -34,6 +34,8 @@ from cluster.people import flags
 from cluster.people.access import permit, permitted, reach_of, within
 from cluster.people.flags import Context, declared
 
+_OF_SERVICES = frozenset({"title", "owner", "public", "off_variant"})
+"""What a service says of the flag that it declares."""
 _declared_here: set[str] = set()
 """Flags of services that this process knows to be stored as this release declares them."""
 
@@ -56,8 +58,8 @@ async def create_flag(caller: Principal, org_id: OrgId | None, key: str, fields:
     flag_id = FlagId(new_id())
     async with write(caller, result=flag_id, status=201) as tx:
         seq = await store.update_head(tx)
-        if org_id is not None and await store.count_flags(tx, org_id) >= rules.MOST_FLAGS:
-            raise TooManyFlags(f"it has {rules.MOST_FLAGS}: change one instead")
+        if org_id is not None:
+            _check_count(await store.count_flags(tx, org_id))
         await _check_prerequisites(tx, org_id, key, definition)
         made = await store.insert_flag(
             tx, flag_id, seq=seq, org_id=org_id, key=key, declared_by=None, state="draft", **fields
@@ -121,9 +123,9 @@ async def change_flag(
             raise Stale(present.version)
         if present.state == "archived":
             raise FlagStateConflict("an archived flag decides nothing: make another one")
-        if present.declared_by is not None and not {"title", "owner", "public"}.isdisjoint(changes):
+        if present.declared_by is not None and not _OF_SERVICES.isdisjoint(changes | definition):
             raise FlagIsDeclared(
-                f"{present.declared_by} says this of its flag: change rules, default_variant or expires_at"
+                f"{present.declared_by} says this of its flag: change rules, default_variant, owner_id or expires_at"
             )
         if definition:
             changes["definition"] = {**present.definition, **definition}
@@ -301,6 +303,13 @@ def _changes(stored: FlagEntry, flag: flags.Flag[Any]) -> dict[str, Any]:
         definition["default_variant"] = flag.default
     wanted = {"title": flag.title, "owner": flag.owner, "public": flag.public, "definition": definition}
     return {name: value for name, value in wanted.items() if getattr(stored, name) != value}
+
+
+def _check_count(count: FlagCount) -> None:
+    if count.deciding >= rules.MOST_FLAGS:
+        raise TooManyFlags(f"it has {rules.MOST_FLAGS} that are not archived: archive one first")
+    if count.all >= rules.MOST_EVER:
+        raise TooManyFlags(f"it had {rules.MOST_EVER}: change one instead")
 
 
 async def _check_prerequisites(tx: Transaction, org_id: OrgId | None, key: str, definition: Mapping[str, Any]) -> None:

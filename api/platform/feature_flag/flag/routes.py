@@ -80,7 +80,7 @@ class NewFlag(Body):
 
 
 class FlagPatch(Patch):
-    """Changes of a flag. Of one that a service declares: all but `title`, `owner` and `public`."""
+    """Changes of a flag. Of one that a service declares: not `title`, `owner`, `public` and `off_variant`."""
 
     title: Title = ""
     owner: Owner = ""

@@ -30,7 +30,9 @@ from cluster.people.flags.compiled import MOST_DEPTH, MOST_PREREQUISITES
 
 MOST_BYTES = 64 * 1024
 MOST_FLAGS = 500
-"""Of one organization."""
+"""Of one organization that are not archived."""
+MOST_EVER = 5_000
+"""Of one organization, with those that are archived: their keys stay taken."""
 _CONDITIONS = 500
 """In all rules of a flag."""
 _CHAIN = 3

@@ -141,11 +141,23 @@ async def list_declared(db: Connection, keys: list[str]) -> list[FlagEntry]:
     return await db.all(FlagEntry, LIST_DECLARED, keys=keys)
 
 
-COUNT_FLAGS = "SELECT count(*) FROM feature_flag.flags WHERE org_id = $org_id"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlagCount:
+    """How many flags an organization has."""
+
+    all: int
+    deciding: int
+    """Without those that are archived."""
 
 
-async def count_flags(tx: Transaction, org_id: OrgId) -> int:
-    return await tx.value(COUNT_FLAGS, org_id=org_id)
+COUNT_FLAGS = """
+SELECT count(*) AS "all", count(*) FILTER (WHERE state <> 'archived') AS deciding
+FROM feature_flag.flags WHERE org_id = $org_id
+"""
+
+
+async def count_flags(tx: Transaction, org_id: OrgId) -> FlagCount:
+    return await tx.one(FlagCount, COUNT_FLAGS, org_id=org_id)
 
 
 INSERT_FLAG = (
