@@ -15,10 +15,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from api.engagement.email.delivery.message import LETTER_HEADER
+from api.engagement.email.delivery.store import find_handed_over
 from api.engagement.email.receiving import logic
 from api.engagement.email.receiving.addresses import letter_of_bounce
 from api.engagement.email.receiving.logic import Envelope, Result
 from api.engagement.email.receiving.reading import STATUS, Delivery
+from cluster.data import read
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,8 @@ class _Header(_Told):
 
 class _Mail(_Told):
     source: str = ""
+    message_id: str = ""
+    """The id that SES gave the letter when it took it."""
     headers: list[_Header] = []
 
 
@@ -93,7 +97,7 @@ async def take(text: str) -> Result:
     kind = notice.notification_type or notice.event_type
     if kind == "Received":
         return await _take_mail(notice)
-    letter_id = _letter_of(notice.mail)
+    letter_id = await _letter_of(notice.mail)
     if letter_id is None:
         return Result("ignored", "it is about no letter of ours")
     if kind == "Bounce" and notice.bounce is not None:
@@ -121,15 +125,18 @@ async def _take_bounce(letter_id: UUID, bounce: _Bounce) -> Result:
     return Result("accepted", f"failed {status}")
 
 
-def _letter_of(mail: _Mail) -> UUID | None:
-    """Return which letter of ours it is about: by the address it comes back to, or the Message-ID that we gave it."""
+async def _letter_of(mail: _Mail) -> UUID | None:
+    """Return which letter of ours it is about: by the address it comes back to, our Message-ID, or the id that SES gave it."""
     headers = {each.name.lower(): each.value for each in mail.headers}
     for address in (mail.source, headers.get(LETTER_HEADER.lower(), "")):
         letter_id = letter_of_bounce(address.strip("<> "))
         if letter_id is not None:
             return letter_id
     found = _MESSAGE_ID.fullmatch(headers.get("message-id", "").strip())
-    return None if found is None else UUID(found[1])
+    if found is not None:
+        return UUID(found[1])
+    async with read() as db:
+        return await find_handed_over(db, mail.message_id)
 
 
 async def _take_mail(notice: _Notice) -> Result:

@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from api.engagement.email.receiving import door, sns
 from api.engagement.email.receiving.door import PATH
+from cluster.base.principal import platform
 from cluster.base.settings import settings
-from cluster.data import read
+from cluster.data import read, write
 from tests.api.engagement.email.conftest import PEOPLE, Relay, letter, send, somebody, state_of
 from tests.api.engagement.email.dns_server import DnsServer
 from tests.api.engagement.email.incoming import answer_of, arrived, asked, outcome, report, signed_by
@@ -129,28 +130,36 @@ async def test_notices_record_deliveries_and_complaints(hub: Hub, relay: Relay, 
 
 
 async def test_notices_find_their_letter_by_what_ses_keeps(hub: Hub, relay: Relay, amazon: SnsServer) -> None:
-    letters = [letter(somebody()) for _ in range(4)]
+    letters = [letter(somebody()) for _ in range(5)]
     taken = [await arrived(hub, relay, each) for each in letters]
+    known_as = f"0102018f-{letters[3].id}"
+    async with write(platform("email")) as tx:
+        await tx.run(
+            "INSERT INTO email.handed_over (carrier_id, letter_id) VALUES ($id, $letter_id)",
+            id=known_as,
+            letter_id=letters[3].id,
+        )
     ours = [
         {"name": "X-Letter", "value": taken[1].return_path},
         {"name": "Message-ID", "value": "<0102018f@ses.example>"},
     ]
     by_id = [{"name": "Message-ID", "value": f"<{letters[2].id}@127.0.0.1>"}]
-    forged = taken[3].return_path.replace("bounce+", "bounce+0")[:-1]
+    forged = taken[4].return_path.replace("bounce+", "bounce+0")[:-1]
     texts = [
         bounce(taken[0], headers=[]),
         bounce(taken[1], source="no-reply@school.example", headers=ours),
         bounce(taken[2], source="", headers=by_id),
-        bounce(taken[3], source=forged, headers=[{"name": "Message-ID", "value": f"<{letters[3].id}>"}]),
-        bounce(taken[3], source="bounce+ü@x", headers=[{"name": "X-Letter", "value": "bounce+" + "0" * 32 + ".ü@x"}]),
+        bounce(taken[3], messageId=known_as, source="no-reply@school.example", headers=[]),
+        bounce(taken[4], source=forged, headers=[{"name": "Message-ID", "value": f"<{letters[4].id}>"}]),
+        bounce(taken[4], source="bounce+ü@x", headers=[{"name": "X-Letter", "value": "bounce+" + "0" * 32 + ".ü@x"}]),
     ]
 
     answers = [await outcome(await post(hub, amazon.notice(each))) for each in texts]
     await hub.settle()
 
-    assert answers[:3] == [("accepted", "failed 5.1.1")] * 3
-    assert answers[3:] == [("ignored", "it is about no letter of ours")] * 2
-    assert [(await state_of(each.id))[0] for each in letters] == ["bounced"] * 3 + ["sent"]
+    assert answers[:4] == [("accepted", "failed 5.1.1")] * 4
+    assert answers[4:] == [("ignored", "it is about no letter of ours")] * 2
+    assert [(await state_of(each.id))[0] for each in letters] == ["bounced"] * 4 + ["sent"]
 
 
 async def test_a_notice_waits_for_a_letter_under_way(hub: Hub, relay: Relay, amazon: SnsServer) -> None:
