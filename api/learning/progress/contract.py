@@ -10,6 +10,7 @@ from cluster.base.ids import OrgId, UserId
 from cluster.base.problems import Conflict, Invalid, NotFound
 from cluster.events import event
 from cluster.jobs import job
+from cluster.jobs.bulk import BulkJob
 
 LineItemId = NewType("LineItemId", UUID)
 CategoryId = NewType("CategoryId", UUID)
@@ -262,6 +263,12 @@ class ComputeTotals:
 
     run_id: UUID
     of_all: bool
+
+
+@job("progress.bulk", attempts=10, timeout_s=300, lane="bulk")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkScore(BulkJob):
+    """Enters many scores, or undoes it."""
 
 
 @job("progress.begin_totals", attempts=20, timeout_s=60)

@@ -5,9 +5,11 @@ from functools import partial
 
 from api.learning.enrollment.contract import EnrollmentId
 from api.learning.progress import logic
+from api.learning.progress.bulk.logic import WORK
 from api.learning.progress.contract import (
     Assess,
     BeginTotals,
+    BulkScore,
     ComputeTotals,
     Flush,
     LineItemId,
@@ -19,7 +21,7 @@ from api.learning.progress.line_item import logic as line_items
 from api.learning.progress.score import posting
 from api.learning.progress.totals import logic as totals
 from api.learning.progress.watching import logic as watching
-from cluster.jobs import JobRun, cron, in_batches, perform
+from cluster.jobs import JobRun, bulk, cron, in_batches, perform
 
 
 @perform(Flush)
@@ -56,6 +58,11 @@ async def reassess(run: JobRun, args: Reassess) -> None:
 async def release_scores(run: JobRun, args: ReleaseScores) -> None:
     while await posting.release(run.principal, LineItemId(args.line_item_id)):
         await run.extend()
+
+
+@perform(BulkScore)
+async def bulk_score(run: JobRun, args: BulkScore) -> None:
+    await bulk.advance(run, args.operation_id, WORK)
 
 
 @perform(ComputeTotals)

@@ -10,6 +10,7 @@ from pydantic import AliasPath, AwareDatetime, ConfigDict, Field
 from api.learning.content.contract import BlockId, BlockNotFound, BlockNotReleased, OutlineNotFound
 from api.learning.enrollment.contract import EnrollmentId
 from api.learning.progress import logic, rules
+from api.learning.progress.bulk import routes as bulk
 from api.learning.progress.category import routes as categories
 from api.learning.progress.contract import CompletionIsMeasured, NothingToComplete, ProgressNotFound
 from api.learning.progress.grade_book import routes as grade_books
@@ -26,6 +27,7 @@ router = Router("progress")
 router.include_router(heartbeats.router)
 router.include_router(line_items.router)
 router.include_router(scores.router)
+router.include_router(bulk.router)
 router.include_router(categories.router)
 router.include_router(grade_books.router)
 

@@ -68,7 +68,7 @@ async def list_columns(db: Connection, run_id: UUID, ids: list[LineItemId] | Non
 LIST_CELLS = """
 SELECT enrollment_id, line_item_id, score_id, state, score_given, score_maximum FROM progress.results
 WHERE enrollment_id = ANY($enrollment_ids::uuid[]) AND line_item_id = ANY($line_item_ids::uuid[])
-ORDER BY enrollment_id, line_item_id LIMIT 10201
+ORDER BY enrollment_id, line_item_id LIMIT 100000
 """
 
 

@@ -66,11 +66,12 @@ async def permitted_place(caller: Principal, permission: str, run_id: UUID) -> P
     Raises:
         RunUnknown, Forbidden
     """
-    place = await _find_place(run_id, None)
+    place = await find_place(run_id)
     return await permit(caller, permission, None if place is None else place.guarded(), missing=RunUnknown)
 
 
-async def _find_place(run_id: UUID, course_id: UUID | None) -> Place | None:
+async def find_place(run_id: UUID, course_id: UUID | None = None) -> Place | None:
+    """Find where a run lies, also before course's news has arrived; `course_id` finds runs of drafts then."""
     async with read() as db:
         place = await store.find_run(db, run_id)
     if place is not None:
@@ -146,7 +147,7 @@ async def put_line_item(caller: Principal, wanted: PutLineItem) -> LineItem:
     """Make or change the line item of a thing; see `ProgressCalls.put_line_item`."""
     if not rules.is_maximum(wanted.score_maximum):
         raise ScoreMaximumInvalid(rules.MAXIMUM, pointer="/score_maximum")
-    place = await _find_place(wanted.run_id, wanted.course_id)
+    place = await find_place(wanted.run_id, wanted.course_id)
     if place is None:
         raise RunUnknown("it was deleted, or is not of this course", pointer="/run_id")
     fields: dict[str, Any] = {

@@ -13,7 +13,6 @@ from api.learning.progress.contract import (
     LineItem,
     LineItemId,
     LineItemNotFound,
-    ResultState,
     ScoreId,
     ScoreInvalid,
     ScoreIsNotCurrent,
@@ -102,7 +101,7 @@ async def enter(caller: Principal, entry: Entry) -> Shown:
             scored_at=now,
             recorded_at=tx.now,
         )
-        await _add(tx, score, items, state="excused" if entry.excused else None)
+        await _add(tx, score, items)
     return await get_score(caller, score_id)
 
 
@@ -142,13 +141,13 @@ async def withdraw(caller: Principal, score_id: ScoreId, comment: str | None) ->
             scored_at=now,
             recorded_at=tx.now,
         )
-        await _add(tx, withdrawal, items, state="withdrawn")
+        await _add(tx, withdrawal, items)
     return await get_score(caller, withdrawal_id)
 
 
-async def _add(tx: Transaction, score: Score, items: dict[LineItemId, LineItem], *, state: ResultState | None) -> None:
+async def _add(tx: Transaction, score: Score, items: dict[LineItemId, LineItem]) -> None:
     await store.insert_scores(tx, [score])
-    await posting.count(tx, [score], items, state=state)
+    await posting.count(tx, [score], items)
 
 
 def _check(entry: Entry, item: LineItem) -> None:

@@ -148,13 +148,8 @@ async def _write(caller: Principal, service: str, rows: Sequence[Score]) -> dict
     return found
 
 
-async def count(
-    tx: Transaction, scores: Sequence[Score], items: dict[LineItemId, LineItem], *, state: ResultState | None = None
-) -> set[ScoreId]:
-    """Let new rows of the history count unless a later one does, tell it, and return which of them count.
-
-    `state`: what they make of their results, where the score itself does not say.
-    """
+async def count(tx: Transaction, scores: Sequence[Score], items: dict[LineItemId, LineItem]) -> set[ScoreId]:
+    """Let new rows of the history count unless a later one does, tell it, and return which of them count."""
     if not scores:
         return set()
     newest = rules.newest(
@@ -163,7 +158,7 @@ async def count(
     counting: list[tuple[Score, ResultState, bool]] = []
     for each in scores:
         if each.id in newest:
-            made = state or rules.state_of(each.score_given, each.grading_progress)
+            made = rules.state_of(each.cause, each.score_given, each.grading_progress)
             told = items[each.line_item_id].released and made in rules.VISIBLE
             counting.append((replace(each, scored_at=min(each.scored_at, tx.now)), made, told))
     results = await store.upsert_results(tx, counting)

@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from api.learning.progress.contract import GradingProgress, LineItem, NewScore, ResultState, ScoreId
+from api.learning.progress.contract import Cause, GradingProgress, LineItem, NewScore, ResultState, ScoreId
 from api.learning.progress.line_item.rules import LARGEST, stored
 from cluster.base.problems import FieldError
 
@@ -18,9 +18,13 @@ VISIBLE: tuple[ResultState, ...] = ("scored", "excused")
 MOST_AT_ONCE = 500
 
 
-def state_of(score_given: Decimal | None, grading_progress: GradingProgress) -> ResultState:
+def state_of(cause: Cause, score_given: Decimal | None, grading_progress: GradingProgress) -> ResultState:
     """Return what a score makes of a result: only what is fully graded counts."""
-    return "scored" if score_given is not None and grading_progress == "FullyGraded" else "pending"
+    match cause:
+        case "excused" | "withdrawn":
+            return cause
+        case "entered" | "corrected" | "posted":
+            return "scored" if score_given is not None and grading_progress == "FullyGraded" else "pending"
 
 
 def result_of(score_given: Decimal | None, score_maximum: Decimal | None, maximum: Decimal) -> Decimal | None:

@@ -1,7 +1,9 @@
 """Use cases of totals: note what changes them, compute them again, and show a learner their own."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from api.learning.enrollment.contract import EnrollmentId
@@ -9,7 +11,7 @@ from api.learning.progress.contract import ComputeTotals, PassDue, ProgressNotFo
 from api.learning.progress.logic import find_learner
 from api.learning.progress.store import guard
 from api.learning.progress.totals import rules, store
-from api.learning.progress.totals.rules import WHOLE, Item, Scheme
+from api.learning.progress.totals.rules import WHOLE, Given, Item, Scheme
 from api.learning.progress.totals.store import Place, Total
 from cluster.base.ids import OrgId
 from cluster.base.principal import Principal
@@ -93,16 +95,29 @@ async def _compute(
 ) -> tuple[list[Scheme], list[Item]]:
     """Compute and write the totals of learners whose rows are held."""
     schemes, items = await store.list_scheme(tx, run_id)
-    released = [each for each in items if each.released]
     given = await store.list_given(tx, [each.enrollment_id for each in places])
-    computed: list[tuple[Place, dict[UUID, store.Percents]]] = []
-    for place in places:
-        whole = rules.totals_of(schemes, items, given[place.enrollment_id], tx.now)
-        shown = rules.totals_of(schemes, released, given[place.enrollment_id], tx.now)
-        computed.append((place, {id: (percent, shown[id]) for id, percent in whole.items()}))
+    # Exact fractions take a while: other work of this process goes on meanwhile.
+    computed = await asyncio.to_thread(_computed, places, schemes, items, given, tx.now)
     if computed:
         await store.upsert_totals(tx, computed, version)
     return schemes, items
+
+
+def _computed(
+    places: Sequence[Place],
+    schemes: Sequence[Scheme],
+    items: Sequence[Item],
+    given: Mapping[EnrollmentId, Mapping[UUID, Given]],
+    now: datetime,
+) -> list[tuple[Place, dict[UUID, store.Percents]]]:
+    """Return the totals of each learner: of all scores, and of the released ones."""
+    released = [each for each in items if each.released]
+    computed: list[tuple[Place, dict[UUID, store.Percents]]] = []
+    for place in places:
+        whole = rules.totals_of(schemes, items, given[place.enrollment_id], now)
+        shown = rules.totals_of(schemes, released, given[place.enrollment_id], now)
+        computed.append((place, {id: (percent, shown[id]) for id, percent in whole.items()}))
+    return computed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

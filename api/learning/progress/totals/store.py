@@ -139,7 +139,7 @@ async def lock_totals(tx: Transaction, enrollment_ids: Sequence[EnrollmentId]) -
 
 LIST_GIVEN = """
 SELECT enrollment_id, line_item_id, state, score_given, score_maximum FROM progress.results
-WHERE enrollment_id = ANY($enrollment_ids::uuid[]) LIMIT 100000
+WHERE enrollment_id = ANY($enrollment_ids::uuid[]) LIMIT 1000000
 """
 
 
