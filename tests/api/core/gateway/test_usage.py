@@ -315,10 +315,10 @@ async def test_what_somebody_asked_is_exported_and_forgotten(hub: Hub) -> None:
 
 MUCH_USAGE = """
 INSERT INTO gateway.usage (subject_id, hour, route, subject, calls, units)
-SELECT md5((n % 500)::text)::uuid, timestamptz '2031-01-01' + interval '1 hour' * (n / 500), 'GET /', 'person', 1, 1
+SELECT md5((n % 25)::text)::uuid, timestamptz '2031-05-04 12:00Z' - interval '1 hour' * (n / 25), 'GET /', 'person', 1, 1
 FROM generate_series(0, 49999) AS n;
 INSERT INTO gateway.usage_lots (id, added_at)
-SELECT gen_random_uuid(), timestamptz '2031-01-01' + interval '1 minute' * n FROM generate_series(0, 9999) AS n;
+SELECT gen_random_uuid(), timestamptz '2031-05-04 12:00Z' - interval '15 minutes' * n FROM generate_series(0, 9999) AS n;
 ANALYZE gateway.usage, gateway.usage_lots
 """
 
@@ -337,9 +337,9 @@ async def test_usage_is_found_and_purged_by_an_index(hub: Hub, sql: str, index: 
         "subject_id": new_id(),
         "key_id": new_id(),
         "subjects": ["person"],
-        "since": HOUR,
+        "since": HOUR - timedelta(days=90),
         "until": HOUR,
-        "before": HOUR,
+        "before": HOUR - timedelta(days=90),
         "before_hour": HOUR,
         "before_route": "",
         "limit": 20,
