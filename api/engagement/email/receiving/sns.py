@@ -12,7 +12,6 @@ import time
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-import aiohttp
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -25,7 +24,6 @@ from yarl import URL
 from api.engagement.email.contract import InboundRefused
 from cluster.base.problems import Unavailable
 from cluster.base.settings import settings
-from cluster.http.outbound import Outbound
 from cluster.http.outbound_urls import OutboundRefused
 
 log = logging.getLogger(__name__)
@@ -159,6 +157,10 @@ async def _fetch(url: str) -> bytes:
     Raises:
         Unavailable: nobody answers there, or answers that something is wrong with them.
     """
+    import aiohttp
+
+    from cluster.http.outbound import Outbound
+
     try:
         async with Outbound(connections=1) as outbound:
             reply = await outbound.get(url)

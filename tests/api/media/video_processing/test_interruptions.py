@@ -83,11 +83,12 @@ async def test_a_cancelled_film_can_be_processed_after_all(
 async def test_a_piece_that_fails_is_repeated_and_no_other(
     teacher: Teacher, executor: Counting, film: FilmMaker
 ) -> None:
-    video = await teacher.new_video(await film(**LONG))
+    # Large pictures take long enough to be met at work.
+    video = await teacher.new_video(await film(**LONG, width=1280, height=720))
 
     async def kill_its_encoder(piece: Piece) -> None:
         if piece.number == 2 and executor.began[2] == 1:
-            asyncio.get_running_loop().call_later(0.05, kill_when_it_runs)
+            asyncio.get_running_loop().call_soon(kill_when_it_runs)
 
     def kill_when_it_runs() -> None:
         marked = [each for each in encoders() if any("start_pts" in word for word in each.cmdline())]
