@@ -24,6 +24,7 @@ from api.learning.progress.contract import (
 )
 from api.learning.progress.grade_book import store as books
 from api.learning.progress.line_item.logic import find_place, list_line_items
+from api.learning.progress.line_item.rules import shown
 from api.learning.progress.line_item.store import Place
 from api.learning.progress.score import posting, rules
 from api.learning.progress.score import store as scores
@@ -267,9 +268,9 @@ def _table(
             found = given.get(item.id)
             score = found.result_score if found is not None and found.state == "scored" else None
             excused = "true" if found is not None and found.state == "excused" else ""
-            shown = "" if score is None else f"{score:f}"
+            given_score = "" if score is None else shown(score)
             writer.writerow(
-                [cell(each) for each in (item.id, item.label, row.enrollment_id, row.user_id, shown, excused)]
+                [cell(each) for each in (item.id, item.label, row.enrollment_id, row.user_id, given_score, excused)]
             )
     return table.getvalue()
 

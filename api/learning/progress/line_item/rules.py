@@ -14,6 +14,11 @@ def stored(value: Decimal) -> Decimal:
     return value.quantize(_PLACES, rounding=ROUND_HALF_UP)
 
 
+def shown(value: Decimal) -> str:
+    """Return the value as people write it: without zeros at its end."""
+    return f"{stored(value).normalize():f}"
+
+
 def is_maximum(value: Decimal) -> bool:
     """Tell whether this can be the maximum of a line item."""
     return value.is_finite() and value <= LARGEST and stored(value) > 0

@@ -10,7 +10,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from api.learning.progress.contract import Cause, GradingProgress, LineItem, NewScore, ResultState, ScoreId
-from api.learning.progress.line_item.rules import LARGEST, stored
+from api.learning.progress.line_item.rules import LARGEST, shown, stored
 from cluster.base.problems import FieldError
 
 VISIBLE: tuple[ResultState, ...] = ("scored", "excused")
@@ -46,7 +46,7 @@ def fault_of(score_given: Decimal | None, score_maximum: Decimal | None, item: L
     if not maximum.is_finite() or maximum > LARGEST or stored(maximum) <= 0:
         return f"score_maximum is a number above 0 and at most {LARGEST}"
     if stored(score_given) > stored(maximum) and not item.extra_credit:
-        return f"at most {stored(maximum):f}: only a line item with extra_credit takes more"
+        return f"at most {shown(maximum)}: only a line item with extra_credit takes more"
     return None
 
 
