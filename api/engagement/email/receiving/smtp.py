@@ -34,12 +34,14 @@ _COMMAND_BYTES = 512
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one process takes on. Memory: a message under way takes its size twice, beside what parsing takes."""
+    """What one process takes on. Memory: a message under way takes its size twice, and each of its lines 100 bytes more."""
 
     connections: int = 100
     per_network: int = 10
     messages: int = 4
     most_bytes: int = MOST_BYTES
+    lines: int = 400_000
+    """25 MiB in base64 have fewer."""
     recipients: int = 10
     strangers: int = 10
     """So many addresses that we did not make end a session: somebody guesses."""
@@ -74,6 +76,14 @@ class Reception:
             each.abort()
 
 
+@dataclass(slots=True)
+class _Incoming:
+    """What came of a message that is under way."""
+
+    size: int = 0
+    lines: int = 0
+
+
 class SmtpSession(SMTP):
     """One connection."""
 
@@ -102,6 +112,7 @@ class SmtpSession(SMTP):
         self._network: str | None = None
         self._end: asyncio.TimerHandle | None = None
         self._refused = False
+        self._incoming: _Incoming | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a connection, or refuse it; once more for the same one when it goes on under TLS."""
@@ -126,8 +137,17 @@ class SmtpSession(SMTP):
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        if not self._refused:
-            super().data_received(data)
+        if self._refused:
+            return
+        if (incoming := self._incoming) is not None:
+            incoming.size += len(data)
+            incoming.lines += data.count(b"\n")
+            # The library keeps each line by itself until the message ends, and nothing of one that is too large.
+            limits = self._reception.limits
+            if incoming.lines > limits.lines and incoming.size <= limits.most_bytes:
+                self.leave(f"552 5.3.4 a message has {limits.lines} lines at most")
+                return
+        super().data_received(data)
 
     def eof_received(self) -> bool | None:
         return False if self._refused else super().eof_received()
@@ -175,9 +195,11 @@ class SmtpSession(SMTP):
             return
         reception.messages += 1
         self._reset_timeout(reception.limits.data_s)
+        self._incoming = _Incoming()
         try:
             await super().smtp_DATA(arg)
         finally:
+            self._incoming = None
             reception.messages -= 1
             answered, self.storing = self.storing, None
             if answered is not None:

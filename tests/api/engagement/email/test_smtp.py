@@ -5,7 +5,7 @@ import os
 import smtplib
 import sys
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -226,6 +226,27 @@ async def test_smtp_rejects_a_message_of_50_mb(hub: Hub, relay: Relay, listening
     assert declared[0] == 552
     assert sent[0] == 552
     assert small == {}
+
+
+async def test_smtp_rejects_a_message_of_empty_lines_before_its_end(hub: Hub, relay: Relay, listening: Any) -> None:
+    taken = await arrived(hub, relay, letter(somebody()))
+
+    async with listening(messages=1) as listener:
+        server = await client(listener)
+        await told(server.ehlo)
+        await told(server.mail, "", [])
+        await told(server.rcpt, taken.return_path, ())
+        begun = await told(server.docmd, "DATA")
+        assert server.sock is not None
+        with suppress(ConnectionError):
+            await asyncio.to_thread(server.sock.sendall, b"\r\n" * (5 * MIB // 2))
+        answered = await told(server.getreply)
+        within = await handed_over(listener, taken.return_path, report(taken) + b"\r\n" * 1000, "")
+    await hub.settle()
+
+    assert begun[0] == 354
+    assert answered == (552, b"5.3.4 a message has 400000 lines at most")
+    assert within == {}, "the next one finds room"
 
 
 async def test_smtp_sends_slow_clients_away(hub: Hub, relay: Relay, listening: Any) -> None:
