@@ -39,6 +39,7 @@ class Limits:
     connections: int = 100
     per_network: int = 10
     messages: int = 4
+    messages_per_network: int = 1
     most_bytes: int = MOST_BYTES
     lines: int = 400_000
     """25 MiB in base64 have fewer."""
@@ -47,6 +48,9 @@ class Limits:
     """So many addresses that we did not make end a session: somebody guesses."""
     command_s: float = 60.0
     data_s: float = 300.0
+    slow_s: float = 10.0
+    """So long a message may come in slowly; from then on `bytes_a_second` is asked of all of it."""
+    bytes_a_second: int = 16 * 1024
     session_s: float = 1800.0
 
 
@@ -59,7 +63,8 @@ class Reception:
         self.name = platform_sender().domain
         self.sessions: set[SmtpSession] = set()
         self.networks: Counter[str] = Counter()
-        self.messages = 0
+        self.messages: Counter[str] = Counter()
+        """Under way now, by network."""
 
     def session(self) -> "SmtpSession":
         """Return the protocol of one more connection."""
@@ -80,8 +85,10 @@ class Reception:
 class _Incoming:
     """What came of a message that is under way."""
 
+    begun_s: float
     size: int = 0
     lines: int = 0
+    check: asyncio.TimerHandle | None = None
 
 
 class SmtpSession(SMTP):
@@ -187,20 +194,35 @@ class SmtpSession(SMTP):
         if self.guesses and self.transport is not None:
             self.transport.close()
 
+    def _check_rate(self, incoming: _Incoming) -> None:
+        """End the session when its message comes in slower than mail servers send, and look again in a second."""
+        if self.storing is not None:
+            return
+        least = self._reception.limits.bytes_a_second * (self.loop.time() - incoming.begun_s)
+        if incoming.size < least:
+            self._timeout_cb()
+        else:
+            incoming.check = self.loop.call_later(1.0, self._check_rate, incoming)
+
     async def smtp_DATA(self, arg: str) -> None:
         """Take a message while few others are under way."""
-        reception = self._reception
-        if reception.messages >= reception.limits.messages:
+        reception, network = self._reception, self._network
+        limits, messages = reception.limits, reception.messages
+        assert network is not None
+        if messages.total() >= limits.messages or messages[network] >= limits.messages_per_network:
             await self.push("451 4.3.2 too many messages at once: try again later")
             return
-        reception.messages += 1
-        self._reset_timeout(reception.limits.data_s)
-        self._incoming = _Incoming()
+        messages[network] += 1
+        self._reset_timeout(limits.data_s)
+        self._incoming = incoming = _Incoming(begun_s=self.loop.time())
+        incoming.check = self.loop.call_later(limits.slow_s, self._check_rate, incoming)
         try:
             await super().smtp_DATA(arg)
         finally:
+            incoming.check.cancel()
             self._incoming = None
-            reception.messages -= 1
+            messages[network] -= 1
+            messages += Counter[str]()
             answered, self.storing = self.storing, None
             if answered is not None:
                 answered.set_result(None)

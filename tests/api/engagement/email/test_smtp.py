@@ -56,9 +56,11 @@ def listening(
     return listen
 
 
-async def client(listener: SmtpListener) -> smtplib.SMTP:
+async def client(listener: SmtpListener, of: str = "127.0.0.1") -> smtplib.SMTP:
     assert listener.port is not None
-    return await asyncio.to_thread(smtplib.SMTP, "127.0.0.1", listener.port, "mx.people.example", 30)
+    return await asyncio.to_thread(
+        smtplib.SMTP, "127.0.0.1", listener.port, "mx.people.example", 30, source_address=(of, 0)
+    )
 
 
 async def told(call: Callable[..., T], *args: Any) -> T | tuple[int, str]:
@@ -260,8 +262,10 @@ async def test_smtp_sends_slow_clients_away(hub: Hub, relay: Relay, listening: A
         idle = await spoken(listener, begun.encode() + b".\r\n")
     async with listening(session_s=1.0) as listener:
         busy = await dripping(listener, b"EHLO x\r\n", drop=b"NOOP\r\n")
+    async with listening(slow_s=0.5) as listener:
+        slow = await dripping(listener, begun.encode())
 
-    for answers in (silent, unfinished, in_data, idle, busy):
+    for answers in (silent, unfinished, in_data, idle, busy, slow):
         assert answers[0].startswith("220 ")
         assert answers[-1] == "421 4.4.2 this takes too long"
     assert "250 2.0.0 ignored" in idle
@@ -308,6 +312,28 @@ async def test_smtp_takes_so_many_connections_and_messages_at_once(hub: Hub, rel
 
     assert third == over == two == ["421 4.7.0 too many connections at once: try again later"]
     assert [code for code, _ in (begun, refused, ended, later)] == [354, 451, 250, 354]
+
+
+async def test_smtp_takes_one_message_of_a_network_at_once(hub: Hub, relay: Relay, listening: Any) -> None:
+    taken = await arrived(hub, relay, letter(somebody()))
+
+    async with listening(messages=2) as listener:
+        codes: list[int] = []
+        servers = [await client(listener, f"127.0.0.{each}") for each in (1, 1, 2, 3)]
+        for each in servers:
+            await told(each.ehlo)
+            await told(each.mail, "", [])
+            await told(each.rcpt, taken.return_path, ())
+            codes.append((await told(each.docmd, "DATA"))[0])
+        await told(servers[0].send, b"Subject: x\r\n\r\nx\r\n.\r\n")
+        ended = await told(servers[0].getreply)
+        later = await told(servers[1].docmd, "DATA")
+        for each in servers:
+            await asyncio.to_thread(each.close)
+    await hub.settle()
+
+    assert codes == [354, 451, 354, 451], "its own share first, then what all have"
+    assert (ended[0], later[0]) == (250, 354)
 
 
 async def test_smtp_says_451_while_the_database_is_away(
