@@ -18,7 +18,7 @@ from api.engagement.email.delivery.message import LETTER_HEADER
 from api.engagement.email.delivery.store import find_handed_over
 from api.engagement.email.receiving import logic
 from api.engagement.email.receiving.addresses import letter_of_bounce
-from api.engagement.email.receiving.logic import Envelope, Result
+from api.engagement.email.receiving.logic import Result
 from api.engagement.email.receiving.reading import STATUS, Delivery
 from cluster.data import read
 
@@ -150,10 +150,7 @@ async def _take_mail(notice: _Notice) -> Result:
     except (binascii.Error, ValueError):
         return Result("refused", "its content is not what its encoding says")
     spf = "passed" if receipt.spf_verdict.status == "PASS" else "unknown"
-    results = [
-        await logic.receive(Envelope(mail_from=notice.mail.source, rcpt_to=address, spf=spf), content)
-        for address in receipt.recipients
-    ]
+    results = await logic.receive_for(notice.mail.source, receipt.recipients, content, spf=spf)
     return next((each for each in results if each.state != "refused"), Result("refused", "it is for nobody here"))
 
 

@@ -264,6 +264,8 @@ class _Commands:
             self._strangers += 1
             server.guesses = self._strangers >= self._limits.strangers
             return "421 4.7.0 too many addresses that are not here" if server.guesses else _STRANGER
+        if address.lower() in (each.lower() for each in envelope.rcpt_tos):
+            return "250 2.1.5 OK"
         if len(envelope.rcpt_tos) >= self._limits.recipients:
             return "452 4.5.3 too many recipients: send it to the others again"
         envelope.rcpt_tos.append(address)
@@ -281,13 +283,8 @@ class _Commands:
         content = envelope.content
         assert isinstance(content, bytes)
         try:
-            results = [
-                # Headers that came along vouch for nothing: no mail server of ours wrote one.
-                await logic.receive(
-                    logic.Envelope(mail_from=envelope.mail_from or "", rcpt_to=address, spf="unknown"), content
-                )
-                for address in envelope.rcpt_tos
-            ]
+            # Headers that came along vouch for nothing: no mail server of ours wrote one.
+            results = await logic.receive_for(envelope.mail_from or "", envelope.rcpt_tos, content, spf="unknown")
         except Exception as error:
             if not is_away(error):
                 log.exception("a message could not be taken")
