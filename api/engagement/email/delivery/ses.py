@@ -44,6 +44,7 @@ class Account:
 class Ses:
     """Hands letters to SES, which knows each by an id of its own."""
 
+    ascii_only = True
     keeps_content = False
     rewrites_headers = True
 
@@ -63,8 +64,6 @@ class Ses:
         Raises:
             RelayAway: nothing was handed over.
         """
-        if not outgoing.to.isascii():
-            return Reply(code=550, text="5.6.7 SES takes no such address (RFC 6531)", stage="mail")
         return await asyncio.get_running_loop().run_in_executor(_threads(), self._deliver, outgoing)
 
     def _deliver(self, outgoing: Outgoing) -> Reply:
