@@ -289,12 +289,15 @@ async def test_an_account_that_is_paused_is_no_fault_of_a_letter(
         ("NotFoundException", "Configuration set <x> does not exist.", 404, "deferred", "4.3.5"),
         ("MessageRejected", "Email address is not verified.", 400, "deferred", "4.7.1"),
         ("MessageRejected", "Illegal content", 400, "refused", "5.6.0"),
-        ("BadRequestException", "Missing final '@domain' of an address", 400, "bounced", "5.1.3"),
+        ("BadRequestException", "Illegal address <Ada@people.example>", 400, "bounced", "5.1.3"),
+        ("BadRequestException", "ToAddresses has an illegal address", 400, "bounced", "5.1.3"),
+        ("BadRequestException", "Illegal address in FeedbackForwardingEmailAddress", 400, "refused", "5.6.0"),
+        ("BadRequestException", "Missing final '@domain' of an address", 400, "refused", "5.6.0"),
         ("BadRequestException", "Header too long", 400, "refused", "5.6.0"),
     ],
 )
 def test_what_ses_refuses_reads_as_smtp(code: str, message: str, status: int, outcome: str, enhanced: str) -> None:
-    reply = reply_of(code, message, status)
+    reply = reply_of(code, message, status, OUTGOING.to)
 
     assert (outcome_of(reply), reply.status) == (outcome, enhanced)
     assert slows_down(reply) or status != 429
@@ -303,7 +306,7 @@ def test_what_ses_refuses_reads_as_smtp(code: str, message: str, status: int, ou
 @pytest.mark.parametrize("code", ["AccountSuspendedException", "SignatureDoesNotMatch", "TooManyRequestsException"])
 def test_an_account_that_may_send_nothing_is_away(code: str) -> None:
     with pytest.raises(RelayAway, match=re.escape(code)):
-        reply_of(code, "Daily message quota exceeded", 400)
+        reply_of(code, "Daily message quota exceeded", 400, OUTGOING.to)
 
 
 def test_a_signature_holds_when_ses_writes_its_own_id_and_date() -> None:
