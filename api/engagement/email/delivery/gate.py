@@ -41,15 +41,18 @@ async def _wait_for_tomorrow(tx: Transaction, letters: Sequence[Waiting], lease:
     senders = await find_senders(tx, {letter.sender_domain for letter in letters})
     waiting: set[UUID] = set()
     for plan in plans:
-        day = plan.day_of(tx.now)
+        # Whoever took letters just before may have been on the next day already.
+        day = max(today := plan.day_of(tx.now), plan.counted_on or today)
         room = plan.room(day)
+        if room is None:
+            continue
         # What was tried goes on: it is one of an earlier day, and its receiver asked for it again.
         new = [
             letter
             for letter in letters
             if _writer_of(senders, letter) == plan.org_id and letter.attempts == 0 and letter.counted_on != day
         ]
-        goes, beyond = new[:room], [] if room is None else new[room:]
+        goes, beyond = new[:room], new[room:]
         if goes:
             await warm_ups.update_counted(tx, plan, day, [letter.id for letter in goes])
         if beyond:
