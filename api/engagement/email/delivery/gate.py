@@ -8,6 +8,7 @@ from api.engagement.email.contract import Lane
 from api.engagement.email.delivery import store
 from api.engagement.email.delivery.store import Destination, Waiting
 from api.engagement.email.hold import store as holds
+from api.engagement.email.rules import HELD_FOR
 from api.engagement.email.sender.logic import Senders, find_senders
 from api.engagement.email.warm_up import store as warm_ups
 from cluster.base.ids import OrgId
@@ -76,7 +77,7 @@ async def _hold(tx: Transaction, letters: Sequence[Waiting], lease: UUID) -> set
     held = [letter.id for letter in letters if letter.org_id in stay]
     changing = [letter.id for letter in letters if letter.org_id in change]
     if held:
-        await holds.update_held_back(tx, held, lease)
+        await holds.update_held_back(tx, held, lease, tx.now + HELD_FOR)
     if changing:
         await store.update_postponed(tx, changing, lease, tx.now + _LOOK_AGAIN)
     return {*held, *changing}
