@@ -9,6 +9,8 @@ FIRST_RETRY = timedelta(minutes=1)
 LONGEST_RETRY = timedelta(hours=4)
 TRIED_FOR = timedelta(hours=48)
 """Source: RFC 5321, 4.5.4.1 asks for four to five days; who waits for a letter of a school has given up after two."""
+HELD_FOR = timedelta(days=14)
+"""So long a letter waits for its organization's suspension to end: nobody expects older news, and its words stay until it ends."""
 KEPT_AFTER_END = timedelta(days=7)
 FIRST_PACE = 10
 MOST_AT_ONCE = 200

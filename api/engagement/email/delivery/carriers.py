@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from api.engagement.email.delivery.transport import Outgoing, RelayAway, Transport
+from api.engagement.email.delivery.transport import Outgoing, RelayAway, TakesNoSuchAddress, Transport
 from api.engagement.email.rules import Reply
 
 log = logging.getLogger(__name__)
@@ -57,6 +57,7 @@ breakers: dict[str, Breaker] = {}
 class Carriers:
     """Hands letters to the first carrier that takes them."""
 
+    ascii_only = False
     keeps_content = False
 
     def __init__(self, carriers: Sequence[Transport]) -> None:
@@ -71,7 +72,9 @@ class Carriers:
             RelayAway: none takes letters now; nothing was handed over.
         """
         why = ""
-        for carrier, breaker in self._in_turn():
+        fit = [each for each in self._carriers if outgoing.to.isascii() or not each[0].ascii_only]
+        unfit = len(fit) < len(self._carriers)
+        for carrier, breaker in self._in_turn(fit):
             try:
                 reply = await carrier.deliver(outgoing)
             except RelayAway as away:
@@ -79,17 +82,26 @@ class Carriers:
                 why = f"{why}; {away}" if why else str(away)
                 log.warning("a carrier takes no letters", extra={"carrier": carrier.name, "error": str(away)})
                 continue
+            except TakesNoSuchAddress:
+                breaker.answered()
+                unfit = True
+                continue
             if reply.code is None:
                 breaker.failed()
             else:
                 breaker.answered()
             return replace(reply, carrier=carrier.name)
+        if unfit and why:
+            # This letter waits alone: others have a carrier.
+            return Reply(code=None, text=f"the carriers that may take such an address are away: {why}", stage="connect")
+        if unfit:
+            return Reply(code=550, text="5.6.7 no carrier takes such an address (RFC 6531)", stage="mail")
         raise RelayAway(why)
 
-    def _in_turn(self) -> Iterator[tuple[Transport, Breaker]]:
+    def _in_turn(self, carriers: Sequence[tuple[Transport, Breaker]]) -> Iterator[tuple[Transport, Breaker]]:
         """Yield those that are not left alone; then the others all the same, because letters have no other way."""
         left_alone: list[tuple[Transport, Breaker]] = []
-        for carrier, breaker in self._carriers:
+        for carrier, breaker in carriers:
             # Asked here and not before: it counts as a try, and the one before may have taken the letter.
             if breaker.may_try():
                 yield carrier, breaker

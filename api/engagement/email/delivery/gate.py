@@ -8,6 +8,7 @@ from api.engagement.email.contract import Lane
 from api.engagement.email.delivery import store
 from api.engagement.email.delivery.store import Destination, Waiting
 from api.engagement.email.hold import store as holds
+from api.engagement.email.rules import HELD_FOR
 from api.engagement.email.sender.logic import Senders, find_senders
 from api.engagement.email.warm_up import store as warm_ups
 from cluster.base.ids import OrgId
@@ -41,15 +42,18 @@ async def _wait_for_tomorrow(tx: Transaction, letters: Sequence[Waiting], lease:
     senders = await find_senders(tx, {letter.sender_domain for letter in letters})
     waiting: set[UUID] = set()
     for plan in plans:
-        day = plan.day_of(tx.now)
+        # Whoever took letters just before may have been on the next day already.
+        day = max(today := plan.day_of(tx.now), plan.counted_on or today)
         room = plan.room(day)
+        if room is None:
+            continue
         # What was tried goes on: it is one of an earlier day, and its receiver asked for it again.
         new = [
             letter
             for letter in letters
             if _writer_of(senders, letter) == plan.org_id and letter.attempts == 0 and letter.counted_on != day
         ]
-        goes, beyond = new[:room], [] if room is None else new[room:]
+        goes, beyond = new[:room], new[room:]
         if goes:
             await warm_ups.update_counted(tx, plan, day, [letter.id for letter in goes])
         if beyond:
@@ -73,7 +77,7 @@ async def _hold(tx: Transaction, letters: Sequence[Waiting], lease: UUID) -> set
     held = [letter.id for letter in letters if letter.org_id in stay]
     changing = [letter.id for letter in letters if letter.org_id in change]
     if held:
-        await holds.update_held_back(tx, held, lease)
+        await holds.update_held_back(tx, held, lease, tx.now + HELD_FOR)
     if changing:
         await store.update_postponed(tx, changing, lease, tx.now + _LOOK_AGAIN)
     return {*held, *changing}

@@ -67,7 +67,7 @@ def letter_of_return_path(address: str) -> UUID | None:
     local = address.rpartition("@")[0].lower()
     prefix, _, rest = local.partition("+")
     text, _, code = rest.partition(".")
-    if prefix != "bounce" or len(text) != 32:
+    if prefix != "bounce" or len(text) != 32 or not code.isascii():
         return None
     try:
         letter_id = UUID(hex=text)

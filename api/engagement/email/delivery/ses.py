@@ -44,6 +44,7 @@ class Account:
 class Ses:
     """Hands letters to SES, which knows each by an id of its own."""
 
+    ascii_only = True
     keeps_content = False
     rewrites_headers = True
 
@@ -63,8 +64,6 @@ class Ses:
         Raises:
             RelayAway: nothing was handed over.
         """
-        if not outgoing.to.isascii():
-            return Reply(code=550, text="5.6.7 SES takes no such address (RFC 6531)", stage="mail")
         return await asyncio.get_running_loop().run_in_executor(_threads(), self._deliver, outgoing)
 
     def _deliver(self, outgoing: Outgoing) -> Reply:
@@ -83,7 +82,7 @@ class Ses:
         except failed.ClientError as error:
             response = cast("dict[str, Any]", error.response)
             status = int(response["ResponseMetadata"]["HTTPStatusCode"])
-            return reply_of(response["Error"]["Code"], response["Error"].get("Message", ""), status)
+            return reply_of(response["Error"]["Code"], response["Error"].get("Message", ""), status, outgoing.to)
         except (failed.EndpointConnectionError, failed.ConnectTimeoutError, failed.ProxyConnectionError) as error:
             raise RelayAway(f"{self.name}: {type(error).__name__}") from error
         except (failed.NoCredentialsError, failed.PartialCredentialsError, failed.SSLError) as error:
@@ -97,8 +96,8 @@ class Ses:
         return
 
 
-def reply_of(code: str, message: str, status: int) -> Reply:
-    """Tell what a refusal of SES means, in the words of SMTP.
+def reply_of(code: str, message: str, status: int, to: str) -> Reply:
+    """Tell what a refusal of SES means, in the words of SMTP. One that does not name the reader's address is our fault.
 
     Raises:
         RelayAway: it takes no letters of this account.
@@ -114,7 +113,8 @@ def reply_of(code: str, message: str, status: int) -> Reply:
         return Reply(code=451, text=f"{_SETUP[code]} {words}", stage="data")
     if code == "MessageRejected" and "not verified" in message:
         return Reply(code=451, text=f"4.7.1 {words}", stage="data")
-    if code == "BadRequestException" and "address" in message.lower():
+    named = to.lower() in message.lower() or "toaddresses" in message.lower()
+    if code == "BadRequestException" and "address" in message.lower() and named:
         return Reply(code=553, text=f"5.1.3 {words}", stage="rcpt")
     return Reply(code=554, text=f"5.6.0 {words}", stage="data")
 

@@ -38,7 +38,13 @@ class RelayAway(ConnectionError):
     """No mail server takes a connection: nothing is wrong with the letters."""
 
 
+class TakesNoSuchAddress(Exception):
+    """A mail server takes no address in other letters than those of ASCII (RFC 6531); nothing was handed over."""
+
+
 class Transport(Protocol):
+    ascii_only: bool
+    """It takes no address in other letters."""
     keeps_content: bool
     """What was handed over is shown on a page, so it stays."""
     name: str
@@ -49,7 +55,7 @@ class Transport(Protocol):
         """Hand a message over.
 
         Raises:
-            RelayAway
+            RelayAway, TakesNoSuchAddress
         """
         ...
 
@@ -59,6 +65,7 @@ class Transport(Protocol):
 class Mailbox:
     """Keeps letters for the page of a laptop."""
 
+    ascii_only = False
     keeps_content = True
     name = "mailbox"
     rewrites_headers = False
@@ -73,6 +80,7 @@ class Mailbox:
 class Smtp:
     """Connections to the first mail server of a list that answers, each for many letters."""
 
+    ascii_only = False
     keeps_content = False
     rewrites_headers = False
 
@@ -85,13 +93,10 @@ class Smtp:
 
     async def deliver(self, outgoing: Outgoing) -> Reply:
         line = await self._line()
-        usable = False
         try:
-            reply = await line.hand_over(outgoing)
-            usable = line.usable
-            return reply
+            return await line.hand_over(outgoing)
         finally:
-            if usable:
+            if line.usable:
                 self._idle.append(line)
             else:
                 self._open -= 1
@@ -163,7 +168,11 @@ class _Line:
         return not self._broken and self._client.is_connected and self._letters < LETTERS_PER_CONNECTION
 
     async def hand_over(self, outgoing: Outgoing) -> Reply:
-        """Hand one message over and return what decided: the first refusal, or the answer to its end."""
+        """Hand one message over and return what decided: the first refusal, or the answer to its end.
+
+        Raises:
+            TakesNoSuchAddress
+        """
         self._letters += 1
         self._broken = True
         stage: Literal["mail", "rcpt", "data"] = "mail"
@@ -171,7 +180,7 @@ class _Line:
             options = [] if outgoing.to.isascii() else ["SMTPUTF8"]
             if options and not self._client.supports_extension("smtputf8"):
                 self._broken = False
-                return Reply(code=550, text="5.6.7 the mail server takes no such address (RFC 6531)", stage="mail")
+                raise TakesNoSuchAddress
             encoding = "utf-8" if options else "ascii"
             await self._client.mail(outgoing.return_path, options=options, encoding=encoding)
             stage = "rcpt"

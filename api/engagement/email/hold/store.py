@@ -6,6 +6,7 @@ while holding a lock: whoever changes it may hold several.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from api.engagement.email.contract import Lane, LetterId
@@ -61,14 +62,15 @@ WITH held AS (
     UPDATE email.letters SET state = 'held', lease = NULL, version = version + 1
     WHERE id = ANY($ids::uuid[]) AND lease = $lease AND state = 'sending' RETURNING id, org_id, expires_at
 )
-INSERT INTO email.held_letters (letter_id, org_id, expires_at) SELECT id, org_id, expires_at FROM held
+INSERT INTO email.held_letters (letter_id, org_id, expires_at)
+SELECT id, org_id, least(expires_at, $until::timestamptz) FROM held
 ON CONFLICT (letter_id) DO NOTHING
 """
 
 
-async def update_held_back(tx: Transaction, ids: Sequence[LetterId], lease: UUID) -> None:
-    """Have letters wait that were taken under a lease and not tried."""
-    await tx.run(UPDATE_HELD_BACK, ids=list(ids), lease=lease)
+async def update_held_back(tx: Transaction, ids: Sequence[LetterId], lease: UUID, until: datetime) -> None:
+    """Have letters wait that were taken under a lease and not tried, until their time is over or the one given."""
+    await tx.run(UPDATE_HELD_BACK, ids=list(ids), lease=lease, until=until)
 
 
 FIND_HELD = "SELECT letter_id FROM email.held_letters WHERE org_id = $org_id LIMIT 1"

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
@@ -64,10 +65,24 @@ async def receive(envelope: Envelope, content: bytes) -> Result:
     Raises:
         Unavailable: DNS is away, or the letter it is about is being handed over: try again.
     """
+    [result] = await receive_for(envelope.mail_from, [envelope.rcpt_to], content, spf=envelope.spf)
+    return result
+
+
+async def receive_for(mail_from: str, recipients: Sequence[str], content: bytes, *, spf: Spf) -> list[Result]:
+    """Take one message in for several addresses, and return what became of it for each.
+
+    Raises:
+        Unavailable: as `receive` does.
+    """
     try:
-        mail = await asyncio.to_thread(reading.read, content, envelope.mail_from)
+        mail = await asyncio.to_thread(reading.read, content, mail_from)
     except Unreadable as error:
-        return Result("refused", str(error))
+        return [Result("refused", str(error)) for _ in recipients]
+    return [await _receive(Envelope(mail_from=mail_from, rcpt_to=each, spf=spf), mail, content) for each in recipients]
+
+
+async def _receive(envelope: Envelope, mail: Mail, content: bytes) -> Result:
     bounced_id = letter_of_bounce(envelope.rcpt_to)
     if bounced_id is not None and mail.delivery is not None:
         await note_delivery(bounced_id, mail.delivery)

@@ -8,24 +8,30 @@ import base64
 import binascii
 import logging
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from api.engagement.email.delivery.message import LETTER_HEADER
 from api.engagement.email.delivery.store import find_handed_over
 from api.engagement.email.receiving import logic
 from api.engagement.email.receiving.addresses import letter_of_bounce
-from api.engagement.email.receiving.logic import Envelope, Result
+from api.engagement.email.receiving.logic import Result
 from api.engagement.email.receiving.reading import STATUS, Delivery
+from cluster.base.problems import Unavailable
 from cluster.data import read
 
 log = logging.getLogger(__name__)
 
 _MESSAGE_ID = re.compile(r"<?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})@[^<>@\s]{1,255}>?")
 _MOST_RECIPIENTS = 50
+_FOLLOWED = ("Bounce", "Complaint", "Delivery")
+_RECORDED_WITHIN = timedelta(minutes=5)
+"""So long after SES took a letter its id may not be recorded yet."""
+_AGAIN_S = 15
 
 
 class _Told(BaseModel):
@@ -41,7 +47,15 @@ class _Mail(_Told):
     source: str = ""
     message_id: str = ""
     """The id that SES gave the letter when it took it."""
+    timestamp: AwareDatetime | None = None
+    """When SES took it."""
     headers: list[_Header] = []
+
+    @property
+    def is_new(self) -> bool:
+        """Tell whether whoever handed the letter over may not have recorded yet by which id SES knows it."""
+        age = None if self.timestamp is None or not self.message_id else datetime.now(UTC) - self.timestamp
+        return age is not None and abs(age) < _RECORDED_WITHIN
 
 
 class _Recipient(_Told):
@@ -87,7 +101,7 @@ async def take(text: str) -> Result:
     """Take what SES tells. The same again changes nothing: each letter and each answer knows what it was told.
 
     Raises:
-        Unavailable: as `logic.receive` does.
+        Unavailable: as `logic.receive` does, or SES took the letter just now and its id is not known here yet.
     """
     try:
         notice = _Notice.model_validate_json(text)
@@ -98,6 +112,8 @@ async def take(text: str) -> Result:
     if kind == "Received":
         return await _take_mail(notice)
     letter_id = await _letter_of(notice.mail)
+    if letter_id is None and kind in _FOLLOWED and notice.mail.is_new:
+        raise Unavailable("the letter may be under way: report this again", retry_after_s=_AGAIN_S)
     if letter_id is None:
         return Result("ignored", "it is about no letter of ours")
     if kind == "Bounce" and notice.bounce is not None:
@@ -150,10 +166,7 @@ async def _take_mail(notice: _Notice) -> Result:
     except (binascii.Error, ValueError):
         return Result("refused", "its content is not what its encoding says")
     spf = "passed" if receipt.spf_verdict.status == "PASS" else "unknown"
-    results = [
-        await logic.receive(Envelope(mail_from=notice.mail.source, rcpt_to=address, spf=spf), content)
-        for address in receipt.recipients
-    ]
+    results = await logic.receive_for(notice.mail.source, receipt.recipients, content, spf=spf)
     return next((each for each in results if each.state != "refused"), Result("refused", "it is for nobody here"))
 
 

@@ -34,17 +34,23 @@ _COMMAND_BYTES = 512
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one process takes on. Memory: a message under way takes its size twice, beside what parsing takes."""
+    """What one process takes on. Memory: a message under way takes its size twice, and each of its lines 100 bytes more."""
 
     connections: int = 100
     per_network: int = 10
     messages: int = 4
+    messages_per_network: int = 1
     most_bytes: int = MOST_BYTES
+    lines: int = 400_000
+    """25 MiB in base64 have fewer."""
     recipients: int = 10
     strangers: int = 10
     """So many addresses that we did not make end a session: somebody guesses."""
     command_s: float = 60.0
     data_s: float = 300.0
+    slow_s: float = 10.0
+    """So long a message may come in slowly; from then on `bytes_a_second` is asked of all of it."""
+    bytes_a_second: int = 16 * 1024
     session_s: float = 1800.0
 
 
@@ -57,7 +63,8 @@ class Reception:
         self.name = platform_sender().domain
         self.sessions: set[SmtpSession] = set()
         self.networks: Counter[str] = Counter()
-        self.messages = 0
+        self.messages: Counter[str] = Counter()
+        """Under way now, by network."""
 
     def session(self) -> "SmtpSession":
         """Return the protocol of one more connection."""
@@ -72,6 +79,16 @@ class Reception:
             await asyncio.wait(storing, timeout=within_s)
         for each in list(self.sessions):
             each.abort()
+
+
+@dataclass(slots=True)
+class _Incoming:
+    """What came of a message that is under way."""
+
+    begun_s: float
+    size: int = 0
+    lines: int = 0
+    check: asyncio.TimerHandle | None = None
 
 
 class SmtpSession(SMTP):
@@ -102,6 +119,7 @@ class SmtpSession(SMTP):
         self._network: str | None = None
         self._end: asyncio.TimerHandle | None = None
         self._refused = False
+        self._incoming: _Incoming | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a connection, or refuse it; once more for the same one when it goes on under TLS."""
@@ -126,8 +144,17 @@ class SmtpSession(SMTP):
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        if not self._refused:
-            super().data_received(data)
+        if self._refused:
+            return
+        if (incoming := self._incoming) is not None:
+            incoming.size += len(data)
+            incoming.lines += data.count(b"\n")
+            # The library keeps each line by itself until the message ends, and nothing of one that is too large.
+            limits = self._reception.limits
+            if incoming.lines > limits.lines and incoming.size <= limits.most_bytes:
+                self.leave(f"552 5.3.4 a message has {limits.lines} lines at most")
+                return
+        super().data_received(data)
 
     def eof_received(self) -> bool | None:
         return False if self._refused else super().eof_received()
@@ -167,18 +194,35 @@ class SmtpSession(SMTP):
         if self.guesses and self.transport is not None:
             self.transport.close()
 
+    def _check_rate(self, incoming: _Incoming) -> None:
+        """End the session when its message comes in slower than mail servers send, and look again in a second."""
+        if self.storing is not None:
+            return
+        least = self._reception.limits.bytes_a_second * (self.loop.time() - incoming.begun_s)
+        if incoming.size < least:
+            self._timeout_cb()
+        else:
+            incoming.check = self.loop.call_later(1.0, self._check_rate, incoming)
+
     async def smtp_DATA(self, arg: str) -> None:
         """Take a message while few others are under way."""
-        reception = self._reception
-        if reception.messages >= reception.limits.messages:
+        reception, network = self._reception, self._network
+        limits, messages = reception.limits, reception.messages
+        assert network is not None
+        if messages.total() >= limits.messages or messages[network] >= limits.messages_per_network:
             await self.push("451 4.3.2 too many messages at once: try again later")
             return
-        reception.messages += 1
-        self._reset_timeout(reception.limits.data_s)
+        messages[network] += 1
+        self._reset_timeout(limits.data_s)
+        self._incoming = incoming = _Incoming(begun_s=self.loop.time())
+        incoming.check = self.loop.call_later(limits.slow_s, self._check_rate, incoming)
         try:
             await super().smtp_DATA(arg)
         finally:
-            reception.messages -= 1
+            incoming.check.cancel()
+            self._incoming = None
+            messages[network] -= 1
+            messages += Counter[str]()
             answered, self.storing = self.storing, None
             if answered is not None:
                 answered.set_result(None)
@@ -220,6 +264,8 @@ class _Commands:
             self._strangers += 1
             server.guesses = self._strangers >= self._limits.strangers
             return "421 4.7.0 too many addresses that are not here" if server.guesses else _STRANGER
+        if address.lower() in (each.lower() for each in envelope.rcpt_tos):
+            return "250 2.1.5 OK"
         if len(envelope.rcpt_tos) >= self._limits.recipients:
             return "452 4.5.3 too many recipients: send it to the others again"
         envelope.rcpt_tos.append(address)
@@ -237,13 +283,8 @@ class _Commands:
         content = envelope.content
         assert isinstance(content, bytes)
         try:
-            results = [
-                # Headers that came along vouch for nothing: no mail server of ours wrote one.
-                await logic.receive(
-                    logic.Envelope(mail_from=envelope.mail_from or "", rcpt_to=address, spf="unknown"), content
-                )
-                for address in envelope.rcpt_tos
-            ]
+            # Headers that came along vouch for nothing: no mail server of ours wrote one.
+            results = await logic.receive_for(envelope.mail_from or "", envelope.rcpt_tos, content, spf="unknown")
         except Exception as error:
             if not is_away(error):
                 log.exception("a message could not be taken")

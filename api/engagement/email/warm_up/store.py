@@ -55,13 +55,17 @@ class SenderPlan(Plan):
 LOCK_PLANS = """
 SELECT w.sender_id, s.org_id, s.domain, w.steps, w.started_on, w.time_zone, w.counted_on, w.letters
 FROM email.warm_ups w JOIN email.senders s ON s.id = w.sender_id
-WHERE s.org_id = ANY($org_ids::uuid[]) AND s.state = 'verified' OR s.org_id IS NULL
+WHERE (s.org_id = ANY($org_ids::uuid[]) AND s.state = 'verified' OR s.org_id IS NULL)
+    AND w.started_on + cardinality(w.steps) >= ($now::timestamptz AT TIME ZONE 'UTC')::date
 ORDER BY w.sender_id LIMIT 10000 FOR UPDATE OF w
 """
 
 
 async def lock_plans(tx: Transaction, org_ids: set[OrgId]) -> list[SenderPlan]:
-    """Lock and return the plans of the platform and of these organizations, if they write themselves."""
+    """Lock and return the plans of the platform and of these organizations, if they write themselves.
+
+    Not those that are over; of these some for one day more, in whatever time zone they count.
+    """
     return await tx.all(SenderPlan, LOCK_PLANS, org_ids=sorted(org_ids))
 
 

@@ -1,7 +1,8 @@
 """What tests of email share: a mail server, DNS, and templates of each lane."""
 
 import base64
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -11,9 +12,12 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from actors import smtp
+from actors.smtp import SmtpListener
 from api.engagement.email.contract import EmailCalls, LetterState, LetterTemplate, NewLetter, ReplyRoute
 from api.engagement.email.delivery import transport
 from api.engagement.email.receiving import addresses, door, proof
+from api.engagement.email.receiving import smtp as sessions
 from api.engagement.email.sender import dns
 from api.engagement.email.template import sources, texts
 from cluster.base.ids import OrgId, UserId, new_id
@@ -135,3 +139,24 @@ def zone(monkeypatch: pytest.MonkeyPatch, key: tuple[bytes, str]) -> Iterator[Dn
         monkeypatch.setattr("api.engagement.email.receiving.logic.routes", addresses.routes)
         monkeypatch.setattr("api.engagement.email.letter.logic.routes", addresses.routes)
         yield server
+
+
+@pytest.fixture
+def listening(
+    hub: Hub, zone: DnsServer, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., AbstractAsyncContextManager[SmtpListener]]:
+    """Listen on a free port of this machine."""
+    named = replace(settings(), smtp_listen=("127.0.0.1", 0))
+    monkeypatch.setattr(smtp, "settings", lambda: named)
+    monkeypatch.setattr(sessions, "routes", addresses.routes)
+
+    @asynccontextmanager
+    async def listen(**limits: Any) -> AsyncGenerator[SmtpListener]:
+        listener = SmtpListener(sessions.Limits(**limits))
+        await listener.step()
+        try:
+            yield listener
+        finally:
+            await listener.stop()
+
+    return listen

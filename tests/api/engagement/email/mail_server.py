@@ -120,10 +120,10 @@ class MailServer:
 
 
 @contextmanager
-def mail_server() -> Generator[tuple[MailServer, str]]:
+def mail_server(*, utf8: bool = True) -> Generator[tuple[MailServer, str]]:
     """Run a server in a thread of its own; yield it with its URL."""
     server = MailServer()
-    controller = Controller(server, hostname="127.0.0.1", port=0, decode_data=False, enable_SMTPUTF8=True)
+    controller = Controller(server, hostname="127.0.0.1", port=0, decode_data=False, enable_SMTPUTF8=utf8)
     controller.port = _free_port()
     controller.start()
     try:

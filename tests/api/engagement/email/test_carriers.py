@@ -90,6 +90,7 @@ async def endpoint() -> AsyncIterator[Endpoint]:
 class Answers:
     """A carrier that takes every letter, or none."""
 
+    ascii_only = False
     keeps_content = False
     rewrites_headers = False
 
@@ -164,6 +165,33 @@ async def test_a_second_carrier_takes_what_the_first_is_away_for(
     assert [await attempts(each.id) for each in first] == [[("sent", 250, f"ses://{REGION}")]] * 4
     assert opened > 0, "it is left alone for a while"
     assert await attempts(second.id) == [("sent", 250, relay.url)]
+
+
+async def test_an_address_goes_to_the_carrier_that_takes_it(
+    hub: Hub, relay: Relay, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    news = [letter(f"{new_id().hex}ü@people.example") for _ in range(4)]
+    with mail_server(utf8=False) as (plain, plain_url):
+        for new, urls in zip(
+            news,
+            (
+                (endpoint.url, plain_url, relay.url),
+                (endpoint.url, plain_url),
+                (endpoint.url,),
+                (endpoint.url, NOBODY),
+            ),
+            strict=True,
+        ):
+            use(monkeypatch, *urls)
+            await send(new)
+            await hub.settle()
+
+    outcomes = [await attempts(each.id) for each in news]
+    assert outcomes[0] == [("sent", 250, relay.url)]
+    assert outcomes[1:3] == [[("refused", 550, None)]] * 2
+    assert outcomes[3] == [("deferred", None, None)], "the one that is away may take it"
+    assert (endpoint.asked, plain.taken) == (0, [])
+    assert [each.failures for name, each in breakers.items() if name != NOBODY] == [0, 0, 0]
 
 
 async def test_a_lost_answer_hands_a_letter_to_nobody_else_in_that_try(
@@ -261,12 +289,15 @@ async def test_an_account_that_is_paused_is_no_fault_of_a_letter(
         ("NotFoundException", "Configuration set <x> does not exist.", 404, "deferred", "4.3.5"),
         ("MessageRejected", "Email address is not verified.", 400, "deferred", "4.7.1"),
         ("MessageRejected", "Illegal content", 400, "refused", "5.6.0"),
-        ("BadRequestException", "Missing final '@domain' of an address", 400, "bounced", "5.1.3"),
+        ("BadRequestException", "Illegal address <Ada@people.example>", 400, "bounced", "5.1.3"),
+        ("BadRequestException", "ToAddresses has an illegal address", 400, "bounced", "5.1.3"),
+        ("BadRequestException", "Illegal address in FeedbackForwardingEmailAddress", 400, "refused", "5.6.0"),
+        ("BadRequestException", "Missing final '@domain' of an address", 400, "refused", "5.6.0"),
         ("BadRequestException", "Header too long", 400, "refused", "5.6.0"),
     ],
 )
 def test_what_ses_refuses_reads_as_smtp(code: str, message: str, status: int, outcome: str, enhanced: str) -> None:
-    reply = reply_of(code, message, status)
+    reply = reply_of(code, message, status, OUTGOING.to)
 
     assert (outcome_of(reply), reply.status) == (outcome, enhanced)
     assert slows_down(reply) or status != 429
@@ -275,7 +306,7 @@ def test_what_ses_refuses_reads_as_smtp(code: str, message: str, status: int, ou
 @pytest.mark.parametrize("code", ["AccountSuspendedException", "SignatureDoesNotMatch", "TooManyRequestsException"])
 def test_an_account_that_may_send_nothing_is_away(code: str) -> None:
     with pytest.raises(RelayAway, match=re.escape(code)):
-        reply_of(code, "Daily message quota exceeded", 400)
+        reply_of(code, "Daily message quota exceeded", 400, OUTGOING.to)
 
 
 def test_a_signature_holds_when_ses_writes_its_own_id_and_date() -> None:

@@ -50,6 +50,7 @@ async def test_a_letter_arrives_as_html_and_text_with_one_id(hub: Hub, relay: Re
     assert "Dear Ada &lt;b&gt;&amp;" in taken.html
     assert letter_of_return_path(taken.return_path) == new.id
     assert letter_of_return_path(taken.return_path.replace("bounce+", "bounce+0")) is None
+    assert letter_of_return_path(taken.return_path.replace("@", "ü@")) is None
 
 
 async def test_sending_again_changes_nothing(hub: Hub, relay: Relay) -> None:

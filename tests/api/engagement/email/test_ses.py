@@ -3,6 +3,7 @@
 import base64
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from email.policy import SMTP
 from typing import Any
 
@@ -175,6 +176,37 @@ async def test_a_notice_waits_for_a_letter_under_way(hub: Hub, relay: Relay, ama
     problem(early, 503)
     assert await outcome(await post(hub, amazon.notice(bounce(taken)))) == ("accepted", "failed 5.1.1")
     await hub.settle()
+
+
+async def test_a_notice_by_an_id_waits_until_that_is_recorded(hub: Hub, relay: Relay, amazon: SnsServer) -> None:
+    new = letter(somebody())
+    taken = await arrived(hub, relay, new)
+    now = datetime.now(UTC)
+    known_as = f"0102018f-{new.id}"
+
+    def told_at(at: datetime | None, **mail: Any) -> bytes:
+        timestamp = {} if at is None else {"timestamp": at.isoformat().replace("+00:00", "Z")}
+        known: dict[str, Any] = {"messageId": known_as, "source": "no-reply@school.example", "headers": []}
+        return amazon.notice(bounce(taken, **(known | timestamp | mail)))
+
+    early = await post(hub, told_at(now))
+    others = [
+        await outcome(await post(hub, each))
+        for each in (told_at(now - timedelta(minutes=6)), told_at(None), told_at(now, messageId=""))
+    ]
+    async with write(platform("email")) as tx:
+        await tx.run(
+            "INSERT INTO email.handed_over (carrier_id, letter_id) VALUES ($id, $letter_id)",
+            id=known_as,
+            letter_id=new.id,
+        )
+    later = await outcome(await post(hub, told_at(now)))
+    await hub.settle()
+
+    problem(early, 503)
+    assert early.headers["Retry-After"] == "15"
+    assert others == [("ignored", "it is about no letter of ours")] * 3
+    assert later == ("accepted", "failed 5.1.1")
 
 
 def received(to: list[str], content: bytes, *, spf: str = "PASS", encoding: str = "BASE64") -> str:

@@ -4,95 +4,28 @@ import asyncio
 import os
 import smtplib
 import sys
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
-from actors import smtp
-from actors.smtp import SmtpListener
-from api.engagement.email.receiving import addresses, proof
-from api.engagement.email.receiving import smtp as sessions
+from api.engagement.email.receiving import proof, reading
 from api.engagement.email.receiving.addresses import reply_address
-from api.engagement.email.receiving.smtp import Limits
+from api.engagement.email.receiving.reading import Mail
 from cluster.base.ids import new_id
 from cluster.base.principal import PLATFORM
-from cluster.base.settings import REPOSITORY, settings
+from cluster.base.settings import REPOSITORY
 from cluster.data import write
 from tests.api.engagement.email.conftest import Relay, letter, somebody, state_of
 from tests.api.engagement.email.dns_server import DnsServer
 from tests.api.engagement.email.incoming import answer_of, arrived, asked, feedback, report, signed_by
+from tests.api.engagement.email.smtp_client import client, handed_over, spoken, told
 from tests.harness import Hub
 
-T = TypeVar("T")
-MIB = 1024 * 1024
 _WAITS_FOR_US = """
 SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid)))
 """
-
-
-@pytest.fixture
-def listening(
-    hub: Hub, zone: DnsServer, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., AbstractAsyncContextManager[SmtpListener]]:
-    """Listen on a free port of this machine."""
-    named = replace(settings(), smtp_listen=("127.0.0.1", 0))
-    monkeypatch.setattr(smtp, "settings", lambda: named)
-    monkeypatch.setattr(sessions, "routes", addresses.routes)
-
-    @asynccontextmanager
-    async def listen(**limits: Any) -> AsyncGenerator[SmtpListener]:
-        listener = SmtpListener(Limits(**limits))
-        await listener.step()
-        try:
-            yield listener
-        finally:
-            await listener.stop()
-
-    return listen
-
-
-async def client(listener: SmtpListener) -> smtplib.SMTP:
-    assert listener.port is not None
-    return await asyncio.to_thread(smtplib.SMTP, "127.0.0.1", listener.port, "mx.people.example", 30)
-
-
-async def told(call: Callable[..., T], *args: Any) -> T | tuple[int, str]:
-    """Return what a call of the client returns, or how it was refused."""
-    try:
-        return await asyncio.to_thread(call, *args)
-    except smtplib.SMTPRecipientsRefused as error:
-        [(code, text)] = error.recipients.values()
-        return code, text.decode()
-    except smtplib.SMTPServerDisconnected:
-        return -1, ""
-    except smtplib.SMTPResponseException as error:
-        return error.smtp_code, error.smtp_error.decode() if isinstance(error.smtp_error, bytes) else error.smtp_error
-
-
-async def handed_over(listener: SmtpListener, to: str, content: bytes, mail_from: str = "ada@people.example") -> Any:
-    """Hand a message over as a mail server does; {}: it was taken."""
-    server = await client(listener)
-    try:
-        return await told(server.sendmail, mail_from, [to], content)
-    finally:
-        await asyncio.to_thread(server.close)
-
-
-async def spoken(listener: SmtpListener, *parts: bytes) -> list[str]:
-    """Send parts without waiting for answers, and return every line until the end."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
-    for part in parts:
-        writer.write(part)
-        await writer.drain()
-    async with asyncio.timeout(60):
-        answers = (await reader.read(-1)).decode().splitlines()
-    writer.close()
-    return answers
 
 
 async def test_an_answer_and_a_bounce_come_in_by_smtp(
@@ -163,6 +96,32 @@ async def test_smtp_rejects_addresses_that_we_did_not_make(hub: Hub, relay: Rela
     assert (over[0], ended[0]) == (421, -1)
 
 
+async def test_smtp_reads_a_message_once_for_all_its_addresses(
+    hub: Hub, relay: Relay, listening: Any, key: tuple[bytes, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken, _ = await asked(hub, relay)
+    address, back = str(taken.message["Reply-To"]), taken.return_path
+    read, sizes = reading.read, list[int]()
+
+    def counted(content: bytes, mail_from: str) -> Mail:
+        sizes.append(len(content))
+        return read(content, mail_from)
+
+    monkeypatch.setattr(reading, "read", counted)
+
+    async with listening(recipients=2) as listener:
+        server = await client(listener)
+        await told(server.ehlo)
+        await told(server.mail, taken.to, [])
+        codes = [(await told(server.rcpt, each, ()))[0] for each in (address, address.upper(), address, back)]
+        ended = await told(server.data, signed_by(key, answer_of(taken)))
+    heard = await hub.events("email.received")
+    await hub.settle()
+
+    assert codes == [250] * 4
+    assert (ended[0], len(sizes), len(heard)) == (250, 1, 1)
+
+
 async def test_smtp_says_why_an_answer_is_refused(
     hub: Hub, relay: Relay, listening: Any, key: tuple[bytes, str]
 ) -> None:
@@ -206,87 +165,6 @@ async def test_smtp_takes_commands_that_come_at_once(
     assert not [each for each in answers if "AUTH" in each or "STARTTLS" in each]
     assert [each[:3] for each in answers[-7:]] == ["250", "550", "250", "354", "250", "250", "221"]
     assert len(heard) == 1
-
-
-async def test_smtp_rejects_a_message_of_50_mb(hub: Hub, relay: Relay, listening: Any) -> None:
-    taken = await arrived(hub, relay, letter(somebody()))
-    line = b"x" * 70 + b"\r\n"
-    large = line * (50 * MIB // len(line))
-
-    async with listening() as listener:
-        server = await client(listener)
-        await told(server.ehlo)
-        declared = await told(server.mail, "ada@people.example", [f"size={len(large)}"])
-        await told(server.mail, "ada@people.example", [])
-        await told(server.rcpt, taken.return_path, ())
-        sent = await told(server.data, large)
-        small = await told(server.sendmail, "", [taken.return_path], report(taken))
-    await hub.settle()
-
-    assert declared[0] == 552
-    assert sent[0] == 552
-    assert small == {}
-
-
-async def test_smtp_sends_slow_clients_away(hub: Hub, relay: Relay, listening: Any) -> None:
-    taken = await arrived(hub, relay, letter(somebody()))
-    begun = f"EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<{taken.return_path}>\r\nDATA\r\nSubject: x\r\n"
-
-    async with listening(command_s=0.5, data_s=1.0) as listener:
-        silent = await spoken(listener)
-        unfinished = await spoken(listener, b"EHLO x")
-        in_data = await dripping(listener, begun.encode())
-        idle = await spoken(listener, begun.encode() + b".\r\n")
-    async with listening(session_s=1.0) as listener:
-        busy = await dripping(listener, b"EHLO x\r\n", drop=b"NOOP\r\n")
-
-    for answers in (silent, unfinished, in_data, idle, busy):
-        assert answers[0].startswith("220 ")
-        assert answers[-1] == "421 4.4.2 this takes too long"
-    assert "250 2.0.0 ignored" in idle
-
-
-async def dripping(listener: SmtpListener, begin: bytes, drop: bytes = b"x\r\n") -> list[str]:
-    """Send a little again and again until the server ends it; return its answers."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
-    writer.write(begin)
-    reading = asyncio.create_task(reader.read(-1))
-    async with asyncio.timeout(60):
-        while not reading.done():
-            writer.write(drop)
-            await asyncio.wait([reading], timeout=0.05)
-        answers = (await reading).decode().splitlines()
-    writer.close()
-    return answers
-
-
-async def test_smtp_takes_so_many_connections_and_messages_at_once(hub: Hub, relay: Relay, listening: Any) -> None:
-    taken = await arrived(hub, relay, letter(somebody()))
-    async with listening(per_network=2, messages=1) as listener:
-        first, second = await client(listener), await client(listener)
-        third = await spoken(listener)
-        for each in (first, second):
-            await told(each.ehlo)
-            await told(each.mail, "", [])
-            await told(each.rcpt, taken.return_path, ())
-
-        begun = await told(first.docmd, "DATA")
-        refused = await told(second.docmd, "DATA")
-        await told(first.send, b"Subject: x\r\n\r\nx\r\n.\r\n")
-        ended = await told(first.getreply)
-        later = await told(second.docmd, "DATA")
-        await told(first.quit)
-        fourth = await client(listener)
-        over = await spoken(listener)
-        await asyncio.to_thread(fourth.close)
-        await asyncio.to_thread(second.close)
-    async with listening(connections=1) as listener:
-        one = await client(listener)
-        two = await spoken(listener)
-        await asyncio.to_thread(one.close)
-
-    assert third == over == two == ["421 4.7.0 too many connections at once: try again later"]
-    assert [code for code, _ in (begun, refused, ended, later)] == [354, 451, 250, 354]
 
 
 async def test_smtp_says_451_while_the_database_is_away(

@@ -141,6 +141,30 @@ async def test_held_letters_expire_and_are_stopped_as_others(hub: Hub, relay: Re
     assert await held(school.org_id) == 0
 
 
+async def test_letters_without_an_end_are_held_for_14_days(hub: Hub, relay: Relay) -> None:
+    school = await hub.school()
+    in_a_year = datetime.now(UTC) + timedelta(days=365)
+    new = [letter(somebody(), "email.news", org_id=school.org_id, expires_at=each) for each in (None, in_a_year, None)]
+    await tell(hub, school.org_id, suspended=True, version=10)
+    await send(*new)
+    await hub.settle()
+    async with read() as db:
+        ends = await db.rows("SELECT expires_at FROM email.held_letters WHERE org_id = $1", school.org_id)
+        for each in new[:2]:
+            await db.run(
+                "UPDATE email.held_letters SET expires_at = expires_at - interval '14 days' WHERE letter_id = $1",
+                each.id,
+            )
+
+    await hub.run_cron("email.purge")
+    await tell(hub, school.org_id, suspended=False, version=11)
+    await hub.settle()
+
+    assert {(row["expires_at"] - datetime.now(UTC)).days for row in ends} <= {13, 14}
+    assert [(await state_of(each.id))[0] for each in new] == ["expired", "expired", "sent"]
+    assert relay.server.to(new[0].to) == []
+
+
 async def test_what_is_being_stopped_is_not_waited_for_and_not_let_go(hub: Hub, relay: Relay) -> None:
     school = await hub.school()
     stopped, kept = (letter(somebody(), "email.news", org_id=school.org_id) for _ in range(2))

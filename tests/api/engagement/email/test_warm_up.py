@@ -13,11 +13,11 @@ import pytest
 
 from api.engagement.email.delivery import logic as delivery
 from api.engagement.email.sender import dns
-from api.engagement.email.warm_up import logic
+from api.engagement.email.warm_up import logic, store
 from api.engagement.email.warm_up.rules import Plan
 from cluster.base.principal import platform
 from cluster.base.settings import settings
-from cluster.data import read
+from cluster.data import read, write
 from tests.api.engagement.email.conftest import Relay, letter, make_due, send, somebody, state_of
 from tests.api.engagement.email.dns_server import DnsServer, dns_server
 from tests.api.engagement.email.test_senders import check, publish, sender_of
@@ -209,6 +209,52 @@ async def test_days_begin_in_the_organizations_time_zone(hub: Hub, zone: DnsServ
     assert (east["time_zone"], west["time_zone"]) == ("Pacific/Kiritimati", "Pacific/Pago_Pago")
     assert date.fromisoformat(east["started_on"]) == datetime.now(KIRITIMATI).date()
     problem(await change(school.owner, chosen, {"email.time_zone": "Middle/Nowhere"}), 422)
+
+
+async def test_a_taker_behind_midnight_counts_on_the_day_that_has_begun(
+    hub: Hub, relay: Relay, zone: DnsServer
+) -> None:
+    """Another one, whose clock says tomorrow, has counted as many letters as that day has."""
+    school = await hub.school()
+    path = await warming(zone, school, "midnight.example", [1, 2])
+    sender_id = UUID(path.rpartition("/")[2])
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    async with read() as db:
+        await db.run("UPDATE email.warm_ups SET counted_on = $1, letters = 2 WHERE sender_id = $2", tomorrow, sender_id)
+    new = letter(somebody(), org_id=school.org_id)
+
+    await send(new)
+    await hub.settle()
+
+    async with read() as db:
+        [row] = await db.rows("SELECT counted_on, letters FROM email.warm_ups WHERE sender_id = $1", sender_id)
+    assert (await state_of(new.id))[0] == "queued"
+    assert tuple(row) == (tomorrow, 2)
+
+
+async def test_a_plan_that_is_over_is_neither_locked_nor_counted(hub: Hub, relay: Relay, zone: DnsServer) -> None:
+    school = await hub.school()
+    path = await warming(zone, school, "over.example", [1, 2])
+    sender_id = UUID(path.rpartition("/")[2])
+    new = [letter(somebody(), org_id=school.org_id) for _ in range(3)]
+    locked: list[bool] = []
+    for days in (1, 4):
+        async with write(platform("email")) as tx:
+            await tx.run(
+                "UPDATE email.warm_ups SET started_on = $day WHERE sender_id = $sender_id",
+                day=datetime.now(UTC).date() - timedelta(days=days),
+                sender_id=sender_id,
+            )
+            locked.append(sender_id in {each.sender_id for each in await store.lock_plans(tx, {school.org_id})})
+
+    await send(*new)
+    await hub.settle()
+
+    async with read() as db:
+        counted = await db.value("SELECT counted_on FROM email.warm_ups WHERE sender_id = $1", sender_id)
+    assert locked == [True, False]
+    assert await states(*(each.id for each in new)) == ["sent"] * 3
+    assert counted is None
 
 
 def test_a_day_of_a_plan_ends_when_its_clock_says_so() -> None:
