@@ -118,7 +118,9 @@ class Tokens:
         found = json_of(reply)
         if reply.status != 200 or not isinstance(found.get("access_token"), str):
             raise NoToken(f"the answer is {reply.status}")
-        self._text, self._renew_at = found["access_token"], now + float(found.get("expires_in", 3600)) - _EARLIER_S
+        lasts_s = found.get("expires_in")
+        lasts_s = lasts_s if isinstance(lasts_s, int | float) else 3600
+        self._text, self._renew_at = found["access_token"], now + lasts_s - _EARLIER_S
 
 
 def _noted(exchange: asyncio.Task[None]) -> None:
@@ -193,5 +195,8 @@ def _fault(found: dict[str, Any]) -> tuple[str, set[str]]:
         if isinstance(each, dict):
             detail = cast("dict[str, Any]", each)
             code = str(detail.get("errorCode") or code)
-            fields |= {str(violation.get("field")) for violation in detail.get("fieldViolations") or []}
+            violations: Any = detail.get("fieldViolations")
+            for violation in cast("list[Any]", violations) if isinstance(violations, list) else []:
+                if isinstance(violation, dict):
+                    fields.add(str(cast("dict[str, Any]", violation).get("field")))
     return code, fields
