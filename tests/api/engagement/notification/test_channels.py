@@ -1,5 +1,6 @@
 """What every way out of the platform keeps to, against servers that check what the vendors' check, and that fail as they do."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from api.engagement.notification.delivery import breaker, push, rules, texts
+from api.engagement.notification.device import keys
 from api.engagement.notification.texting import providers
 from cluster.base.settings import settings
 from cluster.data import read
@@ -17,6 +19,7 @@ from tests.api.engagement.notification.vendors.apps import (
     fcm_fault,
     generate_ec,
     generate_rsa,
+    pem,
 )
 from tests.api.engagement.notification.vendors.channels import Channel
 from tests.api.engagement.notification.vendors.everybody import Vendors, enrol, state, vendors
@@ -240,6 +243,53 @@ async def test_a_key_that_is_not_ours_loses_nothing(hub: Hub, published: Draft, 
     await at(datetime.now(UTC) + timedelta(minutes=2))
 
     assert [channel.shown(address) for channel, address in zip(phones, addresses, strict=True)] == [[ENROLLED]] * 2
+
+
+@pytest.mark.parametrize(
+    "content", [None, "", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "other"]
+)
+async def test_a_key_file_that_is_none_stops_no_browser(
+    hub: Hub,
+    published: Draft,
+    vendors: Vendors,
+    at: At,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    content: str | None,
+) -> None:
+    monkeypatch.setattr(rules, "SHARDS", 1)
+    monkeypatch.setattr(keys, "_told", {})
+    names = ("fcm", "apns", "web_push")
+    people = [await hub.person(name) for name in names]
+    channels = [vendors.channel(name) for name in names]
+    addresses = [await channel.reach(person) for channel, person in zip(channels, people, strict=True)]
+    files = {vendors.fcm.account: vendors.fcm.account.read_text(), vendors.apns.key_file: pem(vendors.apns.key)}
+    account = json.loads(files[vendors.fcm.account])
+    # The key of the other one is a key, but none that signs here.
+    swapped = {vendors.fcm.account: pem(vendors.apns.key), vendors.apns.key_file: pem(vendors.fcm.key)}
+    for path, other in swapped.items():
+        wrong = other if content == "other" else content
+        if wrong is None:
+            path.unlink()
+        else:
+            path.write_text(json.dumps(account | {"private_key": wrong}) if path == vendors.fcm.account else wrong)
+
+    for person in people:
+        await enrol(person, published)
+    await hub.settle()
+
+    assert vendors.browsers.shown(addresses[2]) == [ENROLLED]
+    for person, channel in zip(people[:2], channels, strict=False):
+        assert (await state(person, channel), await attempts(person, channel)) == (("planned", "unreachable"), [0])
+    told = [record.message for record in caplog.records if record.name == keys.log.name]
+    assert sorted(text.split()[0] for text in told) == ["HUB_APNS_KEY_FILE", "HUB_FCM_ACCOUNT_FILE"]
+
+    # Nobody has to start anything again once it is mended.
+    for path, right in files.items():
+        path.write_text(right)
+    await at(datetime.now(UTC) + timedelta(minutes=2))
+
+    assert [channel.shown(each) for channel, each in zip(channels, addresses, strict=True)] == [[ENROLLED]] * 3
 
 
 async def test_an_old_farewell_ends_no_app_that_came_back(hub: Hub, published: Draft, vendors: Vendors, at: At) -> None:
