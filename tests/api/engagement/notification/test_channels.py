@@ -357,6 +357,19 @@ async def test_a_device_without_its_parts_is_refused(
     assert problem(refused, 422, slug)["errors"][0]["pointer"] == pointer
 
 
+async def test_rules_of_apps_hold_for_devices_of_before(hub: Hub) -> None:
+    async with read() as db:
+        found = await db.rows(
+            """SELECT conname, convalidated FROM pg_constraint
+            WHERE conrelid = 'notification.devices'::regclass AND conname IN ('devices_kind_check', 'devices_keys_check')"""
+        )
+
+    assert {row["conname"]: row["convalidated"] for row in found} == {
+        "devices_keys_check": True,
+        "devices_kind_check": True,
+    }
+
+
 @pytest.mark.parametrize("kind", ["fcm", "apns"])
 async def test_a_kind_that_is_not_set_up_is_refused(hub: Hub, kind: str) -> None:
     refused = await (await hub.person("tariq")).post("/v1/devices", {"kind": kind, "token": "0" * 64})
