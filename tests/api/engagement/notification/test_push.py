@@ -137,13 +137,14 @@ async def test_a_message_is_tried_again_and_a_gone_browser_ends(
     browser, gone = await with_browser(push, person), await with_browser(push, person)
     push.answers[browser.endpoint.removeprefix(push.url)] = [(503, {"Retry-After": "120"})]
     push.answers[gone.endpoint.removeprefix(push.url)] = [(410, {})]
+    before = datetime.now(UTC)
     done(await person.post("/v1/enrollments", {"run_id": published.course["default_run_id"]}), 201)
     await hub.settle()
     [told] = await inbox(person)
     assert (await deliveries(person, told))["push"] == ("planned", "retried")
     assert [device["id"] for device in done(await person.get("/v1/devices"))["items"]] == [browser.device["id"]]
 
-    await at(datetime.now(UTC) + timedelta(seconds=100))
+    await at(before + timedelta(seconds=100))
     assert browser.messages == []
     await at(datetime.now(UTC) + timedelta(seconds=130))
 
