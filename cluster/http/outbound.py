@@ -85,10 +85,14 @@ async def public_addresses(host: str, port: int, family: socket.AddressFamily = 
     """Resolve a name to the addresses that a connection may go to.
 
     Raises:
-        OutboundRefused: there is none.
+        OutboundRefused: there is none, or this is no name.
         OSError: the name is not known.
     """
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
+    except ValueError as error:
+        # An empty or a long part, or a character that no name has: UnicodeError is one of them.
+        raise OutboundRefused("its host is written in a form that no name has") from error
     addresses = {str(address[0]) for *_, address in found}
     public = sorted(each for each in addresses if _may_connect(each, port))
     if not public:

@@ -37,10 +37,10 @@ def check_url(text: str) -> URL:
     """
     try:
         url = URL(text)
-        port = url.port
+        port, host = url.port, url.host
     except ValueError as error:
         raise OutboundRefused("this is no URL") from error
-    if url.host is None or url.user is not None or url.password is not None:
+    if host is None or url.user is not None or url.password is not None:
         raise OutboundRefused("it must be a URL with a host, and without a user")
     if _is_allowed_loopback(url):
         return url
@@ -48,8 +48,10 @@ def check_url(text: str) -> URL:
         raise OutboundRefused("it must begin with https://")
     if port != _HTTPS and (port is None or port < 1024):
         raise OutboundRefused("its port must be 443, or above 1023")
+    if not _is_name(url.raw_host or ""):
+        raise OutboundRefused("each part of its host must have 1 to 63 characters")
     try:
-        literal = ipaddress.ip_address(url.host)
+        literal = ipaddress.ip_address(host)
     except ValueError:
         return url
     if not is_public(literal):
@@ -65,6 +67,15 @@ def is_public(address: Address) -> bool:
         if any(address in carrier for carrier in _CARRIERS):
             return False
     return address.is_global and not address.is_multicast and not address.is_reserved
+
+
+def _is_name(host: str) -> bool:
+    """Tell whether a host is written so that it can be resolved: `getaddrinfo` encodes it so."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def _is_allowed_loopback(url: URL) -> bool:

@@ -11,7 +11,14 @@ import pytest
 from aiohttp import web
 
 from cluster.base.settings import settings
-from cluster.http.outbound import MAX_ANSWER_BYTES, Outbound, OutboundRefused, check_url, is_public
+from cluster.http.outbound import (
+    MAX_ANSWER_BYTES,
+    Outbound,
+    OutboundRefused,
+    check_url,
+    is_public,
+    public_addresses,
+)
 
 
 @pytest.fixture
@@ -77,6 +84,7 @@ def test_public_addresses_are_let_through() -> None:
             "https:///a",
             "http://127.0.0.1:1/a",
         ),
+        *("https://a..example/a", "https://.example/a", f"https://{'a' * 64}.example/a", "https://xn--a/a"),
     ],
 )
 def test_an_address_that_leads_elsewhere_is_refused_before_any_look(servers: None, url: str) -> None:
@@ -90,6 +98,12 @@ async def test_a_name_of_our_own_network_is_refused_at_the_connection(servers: N
         for host in ("localhost", "2130706433", "0x7f.1"):
             with pytest.raises(OutboundRefused):
                 await outbound.post(f"https://{host}:5432/a", body=b"", headers={})
+
+
+async def test_a_host_that_no_name_can_be_is_refused_by_the_resolver(servers: None) -> None:
+    for host in ("a..example", f"{'a' * 64}.example"):
+        with pytest.raises(OutboundRefused):
+            await public_addresses(host, 443)
 
 
 async def test_a_name_that_changes_is_connected_where_it_was_checked(

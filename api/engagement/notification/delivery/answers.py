@@ -1,12 +1,14 @@
 """What a provider said of one message, and asking providers so that one that hangs takes no places from others."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from api.engagement.notification.contract import DeliveryState, Reason
 from api.engagement.notification.delivery.breaker import breaker_of
 
+log = logging.getLogger(__name__)
 AT_ONCE = 32
 _AT_ONCE_AT_A_HOST = 8
 _AWAY = frozenset((500, 502, 503, 504))
@@ -49,6 +51,10 @@ class Asking:
                     answer = await ask()
             except TimeoutError:
                 answer = Answer("planned", "retried")
+            except Exception as error:
+                # It says nothing of the host, and must not reach those who are told beside this one: an attempt, and no more.
+                log.error("a message could not be sent", extra={"host": host}, exc_info=error)
+                return Answer("planned", "retried")
         if answer.status is not None and answer.status not in _AWAY:
             breaker.answered()
         elif answer.state == "planned":

@@ -14,8 +14,10 @@ from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 import jwt
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 from api.engagement.notification.delivery.answers import Answer
+from api.engagement.notification.device.keys import WAIT_S, KeyUnusable, private_key, tell_unusable
 from api.engagement.notification.device.message import Message, fitting, topic_of
 from api.engagement.notification.device.replies import json_of, retry_after_s
 from cluster.base.settings import settings
@@ -24,7 +26,6 @@ from cluster.http.outbound_http2 import OutboundHttp2
 MAX_BYTES = 4096
 TOKEN_S = 40 * 60
 """Apple refuses a token after an hour, and whoever makes new ones within 20 minutes. All processes sign for the same window."""
-_WAIT_S = 60.0
 _PRIORITIES = {"low": "5", "normal": "10", "high": "10"}
 clock = time.time
 _lines: WeakKeyDictionary[asyncio.AbstractEventLoop, OutboundHttp2] = WeakKeyDictionary()
@@ -45,11 +46,15 @@ def _line() -> OutboundHttp2:
 
 
 @lru_cache(maxsize=4)
-def _key(path: str) -> str:
+def _key(path: str) -> EllipticCurvePrivateKey:
     try:
-        return Path(path).read_text("ascii")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RuntimeError("HUB_APNS_KEY_FILE is the .p8 of a key for APNs") from error
+        key = private_key(Path(path).read_bytes(), EllipticCurvePrivateKey)
+        if key.curve.name != "secp256r1":
+            raise ValueError("it is a key of another curve")
+    except (OSError, ValueError) as error:
+        raise KeyUnusable("HUB_APNS_KEY_FILE is the .p8 of a key for APNs") from error
+    else:
+        return key
 
 
 @lru_cache(maxsize=8)
@@ -60,7 +65,11 @@ def _bearer(path: str, key_id: str, team_id: str, window: int) -> str:
 async def post(token: str, since: datetime, message: Message) -> Answer:
     """Hand over one message to the app that registered `since`."""
     now = settings()
-    bearer = _bearer(now.apns_key_file, now.apns_key_id, now.apns_team_id, int(clock()) // TOKEN_S)
+    try:
+        bearer = _bearer(now.apns_key_file, now.apns_key_id, now.apns_team_id, int(clock()) // TOKEN_S)
+    except KeyUnusable as error:
+        tell_unusable(error)
+        return Answer("planned", "unreachable", retry_after_s=WAIT_S, asked=False)
     headers = {
         "authorization": f"bearer {bearer}",
         "apns-topic": now.apns_topic,
@@ -97,7 +106,7 @@ def _answer(status: int, found: dict[str, Any], wait_s: float | None, since: dat
         return Answer("skipped", "no_device", status=status, ends="gone")
     if status == 403:
         # What is wrong is our key or our clock: it is nobody's message that fails.
-        return Answer("planned", "unreachable", status=status, retry_after_s=_WAIT_S, asked=False)
+        return Answer("planned", "unreachable", status=status, retry_after_s=WAIT_S, asked=False)
     if status == 429 or status >= 500:
-        return Answer("planned", "retried", status=status, retry_after_s=wait_s or (_WAIT_S if status == 429 else None))
+        return Answer("planned", "retried", status=status, retry_after_s=wait_s or (WAIT_S if status == 429 else None))
     return Answer("failed", "refused", status=status)

@@ -15,8 +15,10 @@ from urllib.parse import urlencode, urlsplit
 import aiohttp
 import jwt
 import orjson
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from api.engagement.notification.delivery.answers import Answer
+from api.engagement.notification.device.keys import WAIT_S, KeyUnusable, private_key, tell_unusable
 from api.engagement.notification.device.message import Message, fitting, topic_of
 from api.engagement.notification.device.replies import json_of, retry_after_s
 from cluster.base.settings import settings
@@ -28,8 +30,6 @@ _SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _EARLIER_S = 300.0
 """A token is renewed so long before it ends."""
-_WAIT_S = 60.0
-"""How long to wait when a refusal does not say. Source: Firebase, "Throttling and quotas"."""
 _GONE = frozenset(("UNREGISTERED", "SENDER_ID_MISMATCH"))
 clock = time.time
 
@@ -60,13 +60,16 @@ def read_account(path: str) -> Account:
     """Read the file of a service account.
 
     Raises:
-        RuntimeError: it is none.
+        KeyUnusable: it is none.
     """
     try:
         found = cast("dict[str, Any]", orjson.loads(Path(path).read_bytes()))
-        return Account(**{name: str(found[name]) for name in Account.__dataclass_fields__})
-    except (OSError, orjson.JSONDecodeError, KeyError, TypeError) as error:
-        raise RuntimeError("HUB_FCM_ACCOUNT_FILE is the JSON of a service account, with its private key") from error
+        account = Account(**{name: str(found[name]) for name in Account.__dataclass_fields__})
+        private_key(account.private_key.encode(), RSAPrivateKey)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise KeyUnusable("HUB_FCM_ACCOUNT_FILE is the JSON of a service account, with its private key") from error
+    else:
+        return account
 
 
 @dataclass(slots=True)
@@ -118,7 +121,9 @@ class Tokens:
         found = json_of(reply)
         if reply.status != 200 or not isinstance(found.get("access_token"), str):
             raise NoToken(f"the answer is {reply.status}")
-        self._text, self._renew_at = found["access_token"], now + float(found.get("expires_in", 3600)) - _EARLIER_S
+        lasts_s = found.get("expires_in")
+        lasts_s = lasts_s if isinstance(lasts_s, int | float) else 3600
+        self._text, self._renew_at = found["access_token"], now + lasts_s - _EARLIER_S
 
 
 def _noted(exchange: asyncio.Task[None]) -> None:
@@ -133,7 +138,11 @@ def _tokens_of(account: Account) -> Tokens:
 
 async def post(outbound: Outbound, token: str, message: Message) -> Answer:
     """Hand over one message to one app."""
-    account = read_account(settings().fcm_account_file)
+    try:
+        account = read_account(settings().fcm_account_file)
+    except KeyUnusable as error:
+        tell_unusable(error)
+        return Answer("planned", "unreachable", retry_after_s=WAIT_S, asked=False)
     url = f"{settings().fcm_origin}/v1/projects/{account.project_id}/messages:send"
     limit = MAX_BYTES + len(token)
     body = fitting(message, lambda made: _shape(made, token), limit_bytes=limit)
@@ -145,7 +154,7 @@ async def post(outbound: Outbound, token: str, message: Message) -> Answer:
             tokens.drop(bearer)
             reply = await outbound.post(url, body=body, headers=_headers(await tokens.get()))
     except NoToken:
-        return Answer("planned", "unreachable", retry_after_s=_WAIT_S, asked=False)
+        return Answer("planned", "unreachable", retry_after_s=WAIT_S, asked=False)
     return _answer(reply.status, json_of(reply), retry_after_s(reply))
 
 
@@ -178,9 +187,9 @@ def _answer(status: int, found: dict[str, Any], wait_s: float | None) -> Answer:
         return Answer("skipped", "no_device", status=status, ends="gone")
     if status in (401, 403):
         # What is wrong is our account: it is nobody's message that fails.
-        return Answer("planned", "unreachable", status=status, retry_after_s=_WAIT_S, asked=False)
+        return Answer("planned", "unreachable", status=status, retry_after_s=WAIT_S, asked=False)
     if status == 429 or status >= 500:
-        return Answer("planned", "retried", status=status, retry_after_s=wait_s or (_WAIT_S if status == 429 else None))
+        return Answer("planned", "retried", status=status, retry_after_s=wait_s or (WAIT_S if status == 429 else None))
     return Answer("failed", "refused", status=status)
 
 
@@ -193,5 +202,8 @@ def _fault(found: dict[str, Any]) -> tuple[str, set[str]]:
         if isinstance(each, dict):
             detail = cast("dict[str, Any]", each)
             code = str(detail.get("errorCode") or code)
-            fields |= {str(violation.get("field")) for violation in detail.get("fieldViolations") or []}
+            violations: Any = detail.get("fieldViolations")
+            for violation in cast("list[Any]", violations) if isinstance(violations, list) else []:
+                if isinstance(violation, dict):
+                    fields.add(str(cast("dict[str, Any]", violation).get("field")))
     return code, fields

@@ -12,11 +12,12 @@ from cluster.http.outbound_urls import Reply
 def retry_after_s(reply: Reply) -> float | None:
     """Return how long the push service wants us to wait. Source: RFC 9110, section 10.2.3."""
     text = reply.headers.get("retry-after", "")
-    if text.isdigit():
+    if text.isascii() and text.isdigit():
         return float(text[:9])
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, OverflowError, OSError):
+        # No date, or one that no calendar has.
         return None
 
 

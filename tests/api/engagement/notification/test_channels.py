@@ -1,5 +1,6 @@
 """What every way out of the platform keeps to, against servers that check what the vendors' check, and that fail as they do."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from api.engagement.notification.delivery import breaker, push, rules, texts
+from api.engagement.notification.device import keys
 from api.engagement.notification.texting import providers
 from cluster.base.settings import settings
 from cluster.data import read
@@ -17,6 +19,7 @@ from tests.api.engagement.notification.vendors.apps import (
     fcm_fault,
     generate_ec,
     generate_rsa,
+    pem,
 )
 from tests.api.engagement.notification.vendors.channels import Channel
 from tests.api.engagement.notification.vendors.everybody import Vendors, enrol, state, vendors
@@ -48,7 +51,7 @@ async def attempts(person: Person, channel: Channel) -> list[int]:
 
 
 def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """Let breakers think that it is later."""
+    """Let breakers think that it is later, and stays so."""
     moment = breaker.clock() + seconds
     monkeypatch.setattr(breaker, "clock", lambda: moment)
 
@@ -152,8 +155,11 @@ async def test_a_service_that_hangs_holds_nobody_else_up(
     addresses = [await channel.reach(person) for person in unlucky]
     browser = await vendors.elsewhere.reach(lucky)
     for module in (push, texts):
-        monkeypatch.setattr(module, "LIMIT_S", 1.5)
+        # Long enough for the service that answers, on a busy machine too.
+        monkeypatch.setattr(module, "LIMIT_S", 4.0)
     monkeypatch.setattr(breaker, "FAILURES", 1)
+    # The breaker stays open however long this takes.
+    later(monkeypatch, 0)
     channel.hang()
 
     for person in (*unlucky, lucky):
@@ -167,6 +173,8 @@ async def test_a_service_that_hangs_holds_nobody_else_up(
     assert channel.asked() == asked
 
     channel.mend()
+    for module in (push, texts):
+        monkeypatch.setattr(module, "LIMIT_S", 15.0)
     later(monkeypatch, 3600)
     for minutes in (60, 90, 120):
         await at(datetime.now(UTC) + timedelta(minutes=minutes))
@@ -242,6 +250,53 @@ async def test_a_key_that_is_not_ours_loses_nothing(hub: Hub, published: Draft, 
     assert [channel.shown(address) for channel, address in zip(phones, addresses, strict=True)] == [[ENROLLED]] * 2
 
 
+@pytest.mark.parametrize(
+    "content", [None, "", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "other"]
+)
+async def test_a_key_file_that_is_none_stops_no_browser(
+    hub: Hub,
+    published: Draft,
+    vendors: Vendors,
+    at: At,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    content: str | None,
+) -> None:
+    monkeypatch.setattr(rules, "SHARDS", 1)
+    monkeypatch.setattr(keys, "_told", {})
+    names = ("fcm", "apns", "web_push")
+    people = [await hub.person(name) for name in names]
+    channels = [vendors.channel(name) for name in names]
+    addresses = [await channel.reach(person) for channel, person in zip(channels, people, strict=True)]
+    files = {vendors.fcm.account: vendors.fcm.account.read_text(), vendors.apns.key_file: pem(vendors.apns.key)}
+    account = json.loads(files[vendors.fcm.account])
+    # The key of the other one is a key, but none that signs here.
+    swapped = {vendors.fcm.account: pem(vendors.apns.key), vendors.apns.key_file: pem(vendors.fcm.key)}
+    for path, other in swapped.items():
+        wrong = other if content == "other" else content
+        if wrong is None:
+            path.unlink()
+        else:
+            path.write_text(json.dumps(account | {"private_key": wrong}) if path == vendors.fcm.account else wrong)
+
+    for person in people:
+        await enrol(person, published)
+    await hub.settle()
+
+    assert vendors.browsers.shown(addresses[2]) == [ENROLLED]
+    for person, channel in zip(people[:2], channels, strict=False):
+        assert (await state(person, channel), await attempts(person, channel)) == (("planned", "unreachable"), [0])
+    told = [record.message for record in caplog.records if record.name == keys.log.name]
+    assert sorted(text.split()[0] for text in told) == ["HUB_APNS_KEY_FILE", "HUB_FCM_ACCOUNT_FILE"]
+
+    # Nobody has to start anything again once it is mended.
+    for path, right in files.items():
+        path.write_text(right)
+    await at(datetime.now(UTC) + timedelta(minutes=2))
+
+    assert [channel.shown(each) for channel, each in zip(channels, addresses, strict=True)] == [[ENROLLED]] * 3
+
+
 async def test_an_old_farewell_ends_no_app_that_came_back(hub: Hub, published: Draft, vendors: Vendors, at: At) -> None:
     person, phones = await hub.person("tariq"), vendors.channel("apns")
     address = await phones.reach(person)
@@ -263,11 +318,12 @@ async def test_who_is_told_to_wait_waits(hub: Hub, published: Draft, vendors: Ve
     addresses = [await channel.reach(person) for channel, person in zip(phones, people, strict=True)]
     vendors.fcm.mood.says[addresses[0]] = [fcm_fault(429, "QUOTA_EXCEEDED", Retry_After="300")]
     vendors.apns.mood.says[addresses[1]] = [apns_fault(429, "TooManyRequests", headers=(("retry-after", "300"),))]
+    before = datetime.now(UTC)
     for person in people:
         await enrol(person, published)
     await hub.settle()
 
-    await at(datetime.now(UTC) + timedelta(seconds=280))
+    await at(before + timedelta(seconds=280))
     assert [channel.got(address) for channel, address in zip(phones, addresses, strict=True)] == [0, 0]
     await at(datetime.now(UTC) + timedelta(seconds=310))
 
@@ -305,6 +361,19 @@ async def test_a_device_without_its_parts_is_refused(
     refused = await (await hub.person("hostile")).post("/v1/devices", body)
 
     assert problem(refused, 422, slug)["errors"][0]["pointer"] == pointer
+
+
+async def test_rules_of_apps_hold_for_devices_of_before(hub: Hub) -> None:
+    async with read() as db:
+        found = await db.rows(
+            """SELECT conname, convalidated FROM pg_constraint
+            WHERE conrelid = 'notification.devices'::regclass AND conname IN ('devices_kind_check', 'devices_keys_check')"""
+        )
+
+    assert {row["conname"]: row["convalidated"] for row in found} == {
+        "devices_keys_check": True,
+        "devices_kind_check": True,
+    }
 
 
 @pytest.mark.parametrize("kind", ["fcm", "apns"])

@@ -4,9 +4,11 @@ import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from api.engagement.notification.delivery import rules
 from cluster.data import read
 from tests.api.engagement.notification.conftest import (
     PushService,
@@ -135,13 +137,14 @@ async def test_a_message_is_tried_again_and_a_gone_browser_ends(
     browser, gone = await with_browser(push, person), await with_browser(push, person)
     push.answers[browser.endpoint.removeprefix(push.url)] = [(503, {"Retry-After": "120"})]
     push.answers[gone.endpoint.removeprefix(push.url)] = [(410, {})]
+    before = datetime.now(UTC)
     done(await person.post("/v1/enrollments", {"run_id": published.course["default_run_id"]}), 201)
     await hub.settle()
     [told] = await inbox(person)
     assert (await deliveries(person, told))["push"] == ("planned", "retried")
     assert [device["id"] for device in done(await person.get("/v1/devices"))["items"]] == [browser.device["id"]]
 
-    await at(datetime.now(UTC) + timedelta(seconds=100))
+    await at(before + timedelta(seconds=100))
     assert browser.messages == []
     await at(datetime.now(UTC) + timedelta(seconds=130))
 
@@ -204,6 +207,7 @@ async def test_what_is_gone_at_its_source_is_withdrawn_before_it_is_sent(
             "https://u:p@push.example/",
             "file:///etc/passwd",
         ),
+        *("https://a..example/x", f"https://{'a' * 64}.example/x", "https://xn--a/x"),
     ],
 )
 async def test_an_endpoint_that_is_no_push_service_is_refused(hub: Hub, push: PushService, endpoint: str) -> None:
@@ -229,6 +233,43 @@ async def test_a_name_that_leads_inside_is_refused_when_it_is_sent(
     [told] = await inbox(person)
     assert (await deliveries(person, told))["push"] in {("failed", "refused"), ("planned", "retried")}
     assert sent_on.messages == []
+
+
+async def test_one_who_breaks_a_message_stops_none_of_others(
+    hub: Hub, published: Draft, push: PushService, at: At, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rules, "SHARDS", 1)
+    monkeypatch.setattr(rules, "MAX_ATTEMPTS", 2)
+    hostile = [await hub.person(f"hostile-{number}") for number in range(4)]
+    waits, dates, unnamed, unkeyed = [await with_browser(push, person) for person in hostile]
+    others = [await hub.person(f"other-{number}") for number in range(3)]
+    browsers = [await with_browser(push, person) for person in others]
+    push.answers[waits.endpoint.removeprefix(push.url)] = [(503, {"Retry-After": "²"})]
+    late = "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"
+    push.answers[dates.endpoint.removeprefix(push.url)] = [(503, {"Retry-After": late})]
+    async with read() as db:
+        # An endpoint that an earlier release took, and a key that no message can be encrypted for.
+        await db.run(
+            "UPDATE notification.devices SET endpoint = 'https://a..example/x' WHERE id = $1",
+            UUID(unnamed.device["id"]),
+        )
+        await db.run("UPDATE notification.devices SET p256dh = 'x' WHERE id = $1", UUID(unkeyed.device["id"]))
+
+    for person in (*hostile, *others):
+        done(await person.post("/v1/enrollments", {"run_id": published.course["default_run_id"]}), 201)
+    await hub.settle()
+
+    told = [(await inbox(person))[0] for person in hostile]
+    states = [(await deliveries(person, each))["push"] for person, each in zip(hostile, told, strict=True)]
+    retried = ("planned", "retried")
+    assert states == [retried, retried, ("failed", "refused"), retried]
+    assert [len(browser.messages) for browser in browsers] == [1, 1, 1]
+
+    # Not even when somebody looks for senders that broke off.
+    await at(datetime.now(UTC) + timedelta(minutes=5))
+
+    assert [len(browser.messages) for browser in (*browsers, waits, dates)] == [1] * 5
+    assert (await deliveries(hostile[3], told[3]))["push"] == ("failed", "unreachable")
 
 
 async def test_keys_that_are_none_are_refused(hub: Hub, push: PushService) -> None:
