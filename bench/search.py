@@ -7,6 +7,7 @@ The peer is the full text search of PostgreSQL over the same documents, with tit
 import asyncio
 import random
 import time
+from bisect import bisect_right
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -83,7 +84,7 @@ class Source:
 
     async def document_page(self, kind: str, after: UUID | None, limit: int) -> list[Document]:  # noqa: ARG002
         self.ordered = self.ordered or sorted(self.kept)
-        first = 0 if after is None else self.ordered.index(after) + 1
+        first = 0 if after is None else bisect_right(self.ordered, after)
         return [self.kept[id] for id in self.ordered[first : first + limit]]
 
 
