@@ -226,6 +226,35 @@ async def test_an_answer_that_is_lost_adds_nothing_twice(hub: Hub, monkeypatch: 
     assert await stored(UUID(str(caller.id))) == {"GET /v1/walked": (1, 1)}
 
 
+async def test_handing_over_ends_while_requests_go_on(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    process, caller, lots = Usage(), person(), list[UUID]()
+    keeper = client(UsageKeeper)
+
+    class Busy(UsageKeeper):
+        async def add_usage(self, lot_id: UUID, used: list[Used]) -> None:
+            lots.append(lot_id)
+            if len(lots) == 1:
+                raise TimeoutError
+            if len(lots) < 20:
+                process.count(caller, (), f"GET /v1/meanwhile-{len(lots)}", 1)
+            await keeper.add_usage(lot_id, used)
+
+    process.count(caller, (), "GET /v1/first", 1)
+    with monkeypatch.context() as busy:
+        busy.setattr(usage, "client", lambda _protocol: Busy())  # pyright: ignore[reportUnknownLambdaType]
+        with pytest.raises(TimeoutError):
+            await process.hand_over()
+        process.count(caller, (), "GET /v1/second", 1)
+        await process.hand_over()
+    handed_over = await stored(UUID(str(caller.id)))
+    await process.hand_over()
+
+    # The lot that got no answer, and one more: what was counted during the first goes with it, the rest waits.
+    assert len(lots) == 3
+    assert handed_over.keys() == {"GET /v1/first", "GET /v1/second", "GET /v1/meanwhile-2"}
+    assert await stored(UUID(str(caller.id))) == handed_over | {"GET /v1/meanwhile-3": (1, 1)}
+
+
 async def test_a_process_that_ends_hands_over_what_is_left(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     caller = person()
     monkeypatch.setattr(usage, "_usage", usage.current())
