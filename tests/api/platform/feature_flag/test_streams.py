@@ -21,6 +21,7 @@ from cluster.base.principal import GUEST, Principal
 from cluster.base.settings import REPOSITORY
 from cluster.people import flags, live
 from cluster.people.calls import client
+from cluster.people.flags import keeper as keeping
 from tests.api.platform.feature_flag.conftest import change
 from tests.api.platform.feature_flag.following import Following, following, where
 from tests.api.platform.feature_flag.test_evaluation import school, url
@@ -357,3 +358,49 @@ async def test_a_replica_that_is_late_answers_by_what_was_heard(
     assert {each["key"]: each["value"] for each in heard["flags"]}["heard-elsewhere"] is False
     done(nonsense)
     await hub.settle()
+
+
+async def test_who_heard_of_a_change_gets_it_right_after_another(
+    hub: Hub, school: School, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "_CATCH_UP_EVERY_S", 1.0)
+    monkeypatch.setattr(keeping, "_ASK_S", 30.0)
+    late = keeping.Keeper()
+    flag = await launched(school, "heard-right-after", default_variant="on")
+    await late.catch_up(2**40)
+    before = late.seq
+
+    done(await school.owner.post(f"/v1/flags/{flag['id']}/kill"))
+    keeper = flags.current()
+    assert keeper is not None
+    await hub.at_once(*(late.catch_up(keeper.seq) for _ in range(3)))
+
+    assert before < keeper.seq
+    assert late.seq >= keeper.seq
+    assert late.of(school.org_id)["heard-right-after"].row.state == "killed"
+    await hub.settle()
+
+
+@pytest.mark.parametrize("answers", ["never", "with an error"])
+async def test_those_who_heard_share_an_attempt_that_fails(
+    hub: Hub, answers: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+
+    class Away:
+        async def flag_changes(self, after: int, limit: int) -> list[Any]:
+            nonlocal asked
+            asked += 1
+            if answers == "never":
+                await asyncio.Event().wait()
+            await asyncio.sleep(0)
+            raise OSError("the server is gone")
+
+    monkeypatch.setattr(keeping, "_ASK_S", 0.2)
+    monkeypatch.setattr(keeping, "client", lambda _protocol: Away())  # pyright: ignore[reportUnknownLambdaType]
+    late = keeping.Keeper()
+
+    await hub.at_once(*(late.catch_up(2**40) for _ in range(20)))
+    await late.stop()
+
+    assert asked == 1
