@@ -238,6 +238,22 @@ async def test_a_person_has_so_many_streams_and_no_more(hub: Hub, url: str, monk
     problem(refused, 429)
 
 
+async def test_a_process_has_so_many_guests_and_no_more(hub: Hub, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "MOST_OF_GUESTS", 2)
+    path, person = await where(hub.guest), await hub.person()
+
+    async with AsyncExitStack() as stack:
+        for _ in range(2):
+            await told(await stack.enter_async_context(following(url, path)))
+        refused = await hub.guest.get(path)
+        await told(await stack.enter_async_context(following(url, await where(person))))
+    await until(lambda: streams_here() == 0)
+    async with following(url, path) as again:
+        await told(again)
+
+    problem(refused, 503)
+
+
 async def test_a_silent_stream_is_kept_alive(hub: Hub, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "PING_S", 0.1)
     path = await where(hub.guest)
@@ -379,28 +395,3 @@ async def test_who_heard_of_a_change_gets_it_right_after_another(
     assert late.seq >= keeper.seq
     assert late.of(school.org_id)["heard-right-after"].row.state == "killed"
     await hub.settle()
-
-
-@pytest.mark.parametrize("answers", ["never", "with an error"])
-async def test_those_who_heard_share_an_attempt_that_fails(
-    hub: Hub, answers: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = 0
-
-    class Away:
-        async def flag_changes(self, after: int, limit: int) -> list[Any]:
-            nonlocal asked
-            asked += 1
-            if answers == "never":
-                await asyncio.Event().wait()
-            await asyncio.sleep(0)
-            raise OSError("the server is gone")
-
-    monkeypatch.setattr(keeping, "_ASK_S", 0.2)
-    monkeypatch.setattr(keeping, "client", lambda _protocol: Away())  # pyright: ignore[reportUnknownLambdaType]
-    late = keeping.Keeper()
-
-    await hub.at_once(*(late.catch_up(2**40) for _ in range(20)))
-    await late.stop()
-
-    assert asked == 1
