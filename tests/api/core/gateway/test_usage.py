@@ -311,18 +311,27 @@ async def test_a_bound_key_counts_for_its_organization_too(hub: Hub) -> None:
 
 
 async def test_old_hours_and_lots_are_purged_and_others_kept(hub: Hub) -> None:
-    caller, old, new = new_id(), new_id(), new_id()
+    caller, key, org, old, new = new_id(), new_id(), OrgId(new_id()), new_id(), new_id()
     now = datetime.now(UTC)
     keeper = client(UsageKeeper)
-    await keeper.add_usage(old, [used(caller, hour=now - timedelta(days=91), route="GET /v1/old")])
-    await keeper.add_usage(new, [used(caller, hour=now - timedelta(days=89), route="GET /v1/new")])
+
+    def of_all(days: int, days_of_person: int, route: str) -> list[Used]:
+        hour = now - timedelta(days=days)
+        return [
+            used(caller, hour=now - timedelta(days=days_of_person), route=route),
+            used(key, hour=hour, route=route, of="key", org_id=org),
+            used(org, hour=hour, route=route, of="organization", org_id=org),
+        ]
+
+    await keeper.add_usage(old, of_all(91, 31, "GET /v1/old"))
+    await keeper.add_usage(new, of_all(89, 29, "GET /v1/new"))
     async with pool().acquire() as raw:
         aged = "UPDATE gateway.usage_lots SET added_at = now() - interval '2 days' WHERE id = $1"
         await Connection(raw).run(aged, old)
 
     await hub.run_cron("gateway.purge_usage")
 
-    assert list(await stored(caller)) == ["GET /v1/new"]
+    assert [list(await stored(each)) for each in (caller, key, org)] == [["GET /v1/new"]] * 3
     async with read() as db:
         left = await db.rows("SELECT id FROM gateway.usage_lots WHERE id = ANY($1::uuid[])", [old, new])
     assert [row["id"] for row in left] == [new]
@@ -344,7 +353,8 @@ async def test_what_somebody_asked_is_exported_and_forgotten(hub: Hub) -> None:
 
 MUCH_USAGE = """
 INSERT INTO gateway.usage (subject_id, hour, route, subject, calls, units)
-SELECT md5((n % 25)::text)::uuid, timestamptz '2031-05-04 12:00Z' - interval '1 hour' * (n / 25), 'GET /', 'person', 1, 1
+SELECT md5((n % 25)::text)::uuid, timestamptz '2031-05-04 12:00Z' - interval '1 hour' * (n / 25), 'GET /',
+    CASE WHEN n % 5 = 0 THEN 'person' ELSE 'key' END, 1, 1
 FROM generate_series(0, 49999) AS n;
 INSERT INTO gateway.usage_lots (id, added_at)
 SELECT gen_random_uuid(), timestamptz '2031-05-04 12:00Z' - interval '15 minutes' * n FROM generate_series(0, 9999) AS n;
@@ -358,6 +368,7 @@ ANALYZE gateway.usage, gateway.usage_lots
         (store.LIST_USAGE, "usage_pkey"),
         (store.FIND_ORGANIZATION_OF_KEY, "usage_pkey"),
         (store.DELETE_OLD_USAGE, "usage_hour"),
+        (store.DELETE_OLD_USAGE_OF_PEOPLE, "usage_hour_of_person"),
         (store.DELETE_OLD_LOTS, "usage_lots_added"),
     ],
 )
