@@ -23,7 +23,6 @@ from api.platform.feature_flag.evaluation.channel import Channel
 from api.platform.feature_flag.evaluation.seen import Rules, Seen, rules_of, seen_by
 from cluster.base.ids import OrgId
 from cluster.base.networks import network_of
-from cluster.base.principal import Principal
 from cluster.base.problems import TooManyRequests, Unavailable
 from cluster.http.asgi import Message, Receive, Scope, Send
 from cluster.people import flags, identity, live
@@ -194,7 +193,7 @@ class Streams:
             seen = await seen_by(principal, channel.org_id)
             stream = Stream(self, channel, seen, caller, last_event_id)
         except BaseException:
-            self._uncount(caller, principal)
+            self._uncount(caller, guest=principal.id is None)
             raise
         self._streams.add(stream)
         self._followers[seen] += 1
@@ -206,7 +205,7 @@ class Streams:
         """Count a stream out."""
         if stream in self._streams:
             self._streams.discard(stream)
-            self._uncount(stream.caller, stream.channel.principal)
+            self._uncount(stream.caller, guest=stream.channel.principal.id is None)
             self._unfollow(stream.seen)
 
     def sees(self, stream: Stream, seen: Seen) -> None:
@@ -247,8 +246,8 @@ class Streams:
             del self._followers[seen]
             self._rules.pop(seen, None)
 
-    def _uncount(self, caller: str, principal: Principal) -> None:
-        self._guests -= principal.id is None
+    def _uncount(self, caller: str, *, guest: bool) -> None:
+        self._guests -= guest
         self._count[caller] -= 1
         if self._count[caller] <= 0:
             del self._count[caller]
