@@ -7,6 +7,7 @@ The peer is the full text search of PostgreSQL over the same documents, with tit
 import asyncio
 import random
 import time
+from bisect import bisect_right
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from actors.job_worker import JobWorker
 from api.analytics.search import logic, store
 from api.analytics.search.contract import IndexMarked
 from api.analytics.search.engine import languages
+from api.analytics.search.engine.indexes import alias_of
 from api.analytics.search.engine.question import Filters
 from api.analytics.search.indexing import process
 from api.analytics.search.kinds import Kind, kinds
@@ -34,6 +36,7 @@ from cluster.base.services import table
 from cluster.base.settings import settings
 from cluster.data import write
 from cluster.data.migrations import migrate
+from cluster.data.opensearch import opensearch
 from cluster.host import ServiceHost
 from cluster.jobs import enqueue
 from cluster.people.documents import Document, Documents, SearchDocument
@@ -43,6 +46,10 @@ _DOCUMENTS = 1_000 if quick() else 5_000
 _QUESTIONS_ASKED = 100 if quick() else 500
 _CHANGES = 3 if quick() else 10
 _SIDE_BY_SIDE = 4
+_PUBLISHED_PER_S = 200
+_PUBLISHED_FOR_S = 5 if quick() else 30
+_PUBLISHED_AT_ONCE = 10
+_MOST_LOOKED_FOR = 5_000
 _KIND = "bench"
 _PLATFORM = platform("search")
 _NOW = datetime(2031, 5, 4, tzinfo=UTC)
@@ -83,7 +90,7 @@ class Source:
 
     async def document_page(self, kind: str, after: UUID | None, limit: int) -> list[Document]:  # noqa: ARG002
         self.ordered = self.ordered or sorted(self.kept)
-        first = 0 if after is None else self.ordered.index(after) + 1
+        first = 0 if after is None else bisect_right(self.ordered, after)
         return [self.kept[id] for id in self.ordered[first : first + limit]]
 
 
@@ -125,6 +132,8 @@ async def _measure(source: Source, peer: Any) -> list[Figure]:
     await _fill_peer(peer, source)
     progress(f"{_CHANGES} changes until each is found")
     waits = [await _change(source, source.put(f"Fresh unseen{number}", "")) for number in range(_CHANGES)]
+    progress(f"{_PUBLISHED_PER_S} documents published each second, for {_PUBLISHED_FOR_S} s")
+    published, reached_per_s = await _published(source)
     progress(f"{_QUESTIONS_ASKED:,} questions, {_SIDE_BY_SIDE} at a time")
     asked_per_s, p95_ms = await _load(_ask)
 
@@ -138,6 +147,8 @@ async def _measure(source: Source, peer: Any) -> list[Figure]:
         Figure(name="documents indexed", value=per_s, unit="/s"),
         Figure(name="from the change to being found, median", value=median(waits), unit="s", goal=2, better="less"),
         Figure(name="from the change to being found, longest", value=max(waits), unit="s", goal=2, better="less"),
+        Figure(name="documents published", value=reached_per_s, unit="/s", goal=_PUBLISHED_PER_S * 0.95),
+        Figure(name="from publishing to being found meanwhile, p99", value=published, unit="s", goal=2, better="less"),
         Figure(name=f"questions, {_SIDE_BY_SIDE} at a time", value=asked_per_s, unit="/s"),
         Figure(name="a question, p95", value=p95_ms, unit="ms", goal=50, better="less"),
         Figure(name="NDCG@10, against PostgreSQL full text", value=ours, unit="", peer=theirs, goal=1.2),
@@ -180,6 +191,40 @@ async def _change(source: Source, id: UUID) -> float:
         enqueue(tx, IndexMarked(), dedupe=IndexMarked.dedupe())
     await _until(lambda: _finds(word, id), 30)
     return time.perf_counter() - begun
+
+
+async def _published(source: Source) -> tuple[float, float]:
+    """Publish at a steady rate; return the 99th percentile of the times until a search finds each, and the rate reached."""
+    waiting: dict[UUID, float] = {}
+    waits: list[float] = []
+    total = _PUBLISHED_PER_S * _PUBLISHED_FOR_S
+    begun = time.perf_counter()
+    done_after_s = 0.0
+
+    async def publish() -> None:
+        nonlocal done_after_s
+        for number in range(0, total, _PUBLISHED_AT_ONCE):
+            await asyncio.sleep(max(0.0, begun + number / _PUBLISHED_PER_S - time.perf_counter()))
+            ids = [source.put(f"Published {number}", "soon to be found") for _ in range(_PUBLISHED_AT_ONCE)]
+            waiting.update(dict.fromkeys(ids, time.perf_counter()))
+            async with write(_PLATFORM) as tx:
+                await store.upsert_marks(tx, _KIND, ids)
+                enqueue(tx, IndexMarked(), dedupe=IndexMarked.dedupe())
+        done_after_s = time.perf_counter() - begun
+
+    async def look() -> None:
+        while len(waits) < total:
+            ids = [str(id) for id in list(waiting)[:_MOST_LOOKED_FOR]]
+            body = {"query": {"terms": {"id": ids}}, "size": len(ids), "_source": ["id"]}
+            answer: Any = await opensearch().search(index=alias_of(_KIND), body=body) if ids else None
+            now = time.perf_counter()
+            hits = answer["hits"]["hits"] if answer else ()
+            waits.extend(now - waiting.pop(UUID(hit["_source"]["id"])) for hit in hits)
+            await asyncio.sleep(0.05)
+
+    async with asyncio.timeout(_PUBLISHED_FOR_S * 10 + 60):
+        await asyncio.gather(publish(), look())
+    return quantiles(waits, n=100)[-1], total / done_after_s
 
 
 async def _finds(word: str, id: UUID) -> bool:

@@ -13,6 +13,7 @@ from contextvars import Context
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
+from math import ceil
 from time import time
 from typing import Literal, Protocol
 from uuid import UUID
@@ -107,13 +108,14 @@ class Usage:
             self.full.set()
 
     async def hand_over(self) -> None:
-        """Give gateway what was counted, first what it did not take before.
+        """Give gateway what was counted until now, first what it did not take before. What is counted meanwhile goes the next time.
 
         Raises:
             RemoteUnavailable, TimeoutError, OSError, asyncpg.PostgresError: it does not answer; the counts are kept.
         """
         async with self._turn:
-            while self._lot is not None or self._counts:
+            lots = ceil(len(self._counts) / LOT) + (self._lot is not None)
+            for _ in range(lots):
                 # It may have been added already: it goes again as it is, under its id.
                 lot = self._lot = self._lot or self._next_lot()
                 try:

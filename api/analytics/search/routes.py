@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from api.analytics.search import logic
 from api.analytics.search.contract import BuildsAlready, FacetUnknown, KindNotFound, KindUnknown, Named, NothingAsked
 from api.analytics.search.engine.question import Filters
+from api.analytics.search.pin.routes import LANGUAGE
 from api.analytics.search.pin.routes import router as pins
 from api.analytics.search.statistic import logic as statistic
 from api.analytics.search.statistic.routes import router as statistics
@@ -30,7 +31,7 @@ Text = Annotated[
         examples=['linear algebra -"part two"'],
     ),
 ]
-Language = Annotated[str | None, Query(max_length=35, description="BCP 47")]
+Language = Annotated[str | None, Query(pattern=LANGUAGE, max_length=35, description="BCP 47", examples=["de"])]
 Facet = Annotated[
     list[Annotated[str, Field(pattern=r"^[a-z_]{1,40}:.{1,256}$")]] | None,
     Query(max_length=20, description="`<facet>:<value>`; several values of one facet: any of them."),
@@ -131,7 +132,8 @@ async def search(
     facets = {name: [CountView.of(count) for count in counts] for name, counts in found.facets.items()}
     items = [*map(HitView.of, found.pinned), *page.items]
     answer_id = None
-    if after is None:
+    # What a filter leaves out was not asked in vain.
+    if after is None and kind is None and not facet:
         shown = [Named(item.kind, item.id) for item in items]
         answer_id = await statistic.note(caller, organization_id or caller.bound_org, q, language or reads, shown)
     return Results(

@@ -17,4 +17,5 @@ async def turn_window(run: JobRun, args: TurnWindow) -> None:
 async def purge_usage(run: JobRun) -> None:
     """Delete the usage of hours that are kept no longer."""
     await in_batches(run, partial(usage.purge_usage, run.principal))
+    await in_batches(run, partial(usage.purge_usage_of_people, run.principal))
     await in_batches(run, partial(usage.purge_lots, run.principal))

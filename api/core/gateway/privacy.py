@@ -8,7 +8,7 @@ PERSONAL_DATA = (
         person="subject_id",
         columns=("subject_id", "hour", "route", "calls", "units"),
         purpose="shows people and operators how much was asked, and what limits should be",
-        kept="90 days",
+        kept="30 days",
         erasure="delete",
         merge="delete",
     ),

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from contextvars import Context
 from datetime import UTC, datetime
 from typing import Any
@@ -51,8 +50,10 @@ class Keeper:
         self._seen: set[tuple[str, str]] = set()
         self._dirty = asyncio.Event()
         self._refreshing = asyncio.Lock()
-        self._catching_up = asyncio.Lock()
+        self._catching_up: asyncio.Task[bool] | None = None
+        self._asked_at = float("-inf")
         self._caught_up_at = float("-inf")
+        """When the last refresh for a client began that succeeded."""
         self._watchers: list[Callable[[set[OrgId | None]], None]] = []
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -77,6 +78,8 @@ class Keeper:
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             await wake.end(task)
+        if self._catching_up is not None:
+            self._catching_up.cancel()
 
     def wake(self) -> None:
         """Something has changed, or may have."""
@@ -109,16 +112,30 @@ class Keeper:
     async def catch_up(self, seq: int) -> None:
         """Take over the changes up to this one, of which a client heard from another process, if feature_flag answers.
 
-        The client may be wrong: those who ask together cost one statement, and whoever asks again and again five a second.
+        The client may be wrong: feature_flag is asked five times a second at most, for all of them together. A client that came
+        after it was asked waits for the next time; all wait for some 2 s at most, and for an attempt that fails no second one.
         """
-        if seq <= self.seq:
-            return
-        async with self._catching_up:
-            if seq <= self.seq or time.monotonic() - self._caught_up_at < _CATCH_UP_EVERY_S:
+        arrived = time.monotonic()
+        while seq > self.seq and self._caught_up_at < arrived:
+            if self._catching_up is None or self._catching_up.done():
+                self._catching_up = asyncio.create_task(self._catch_up(), name="flags heard of", context=Context())
+            attempt = self._catching_up
+            left_s = arrived + _ASK_S - time.monotonic()
+            await asyncio.wait([attempt], timeout=max(0.0, left_s))
+            if not attempt.done() or attempt.cancelled() or not attempt.result():
                 return
-            self._caught_up_at = time.monotonic()
-            with suppress(Exception):
-                await self.refresh()
+
+    async def _catch_up(self) -> bool:
+        """Ask feature_flag when it may be asked again; False: it does not answer."""
+        await asyncio.sleep(self._asked_at + _CATCH_UP_EVERY_S - time.monotonic())
+        began = self._asked_at = time.monotonic()
+        try:
+            await self.refresh()
+        except Exception as error:
+            log.debug("flags cannot be read", extra={"error": repr(error)})
+            return False
+        self._caught_up_at = began
+        return True
 
     def take(self, row: FlagRow) -> None:
         """Decide by this row from now on."""

@@ -22,6 +22,8 @@ from cluster.base.problems import Stale
 from cluster.http import Answer, Body, Caller, IfMatch, OrganizationId, Patch, Router, View
 
 router = Router("search")
+LANGUAGE = r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$"
+"""BCP 47, as far as its form goes."""
 
 
 class PinnedDocument(Body):
@@ -33,7 +35,7 @@ Question = Annotated[str, Field(min_length=1, max_length=200, description="The q
 OfLanguage = Annotated[
     str | None,
     Field(
-        pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$",
+        pattern=LANGUAGE,
         max_length=35,
         description="For those who read this one (BCP 47; its region does not count); null: for all who have none.",
         examples=["de"],

@@ -16,6 +16,8 @@ from cluster.people.usage import EVERYBODY, UsageOf, Used
 
 READ = "usage:read"
 KEPT = timedelta(days=90)
+KEPT_OF_PEOPLE = timedelta(days=30)
+"""They are many, and each has rows of their own."""
 _LOTS_KEPT = timedelta(days=1)
 """Longer than a process goes on trying to hand one over."""
 _EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
@@ -83,6 +85,12 @@ async def purge_usage(platform: Principal, limit: int) -> int:
     """Delete what is older than it is kept, at most `limit` rows."""
     async with write(platform) as tx:
         return await store.delete_old_usage(tx, tx.now - KEPT, limit)
+
+
+async def purge_usage_of_people(platform: Principal, limit: int) -> int:
+    """Delete what people asked that is older than it is kept, at most `limit` rows."""
+    async with write(platform) as tx:
+        return await store.delete_old_usage_of_people(tx, tx.now - KEPT_OF_PEOPLE, limit)
 
 
 async def purge_lots(platform: Principal, limit: int) -> int:

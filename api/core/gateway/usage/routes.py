@@ -37,7 +37,8 @@ async def list_usage(
     """List how much was asked, by hour and route, the last hour first. Without a filter: what the caller asked.
 
     Administrators of an organization see what was asked in it and by its keys, the platform's administrators everything. A request
-    counts within some 10 seconds after its end; what was refused with 429 does not count. Hours are kept for 90 days.
+    counts within some 10 seconds after its end; what was refused with 429 does not count. Hours of people are kept for 30
+    days, others for 90.
     """
     after = paging.after(
         datetime, str, sort="-hour", org=organization_id, caller=caller_id, all=everybody, since=since, until=until

@@ -105,6 +105,17 @@ async def delete_old_usage(tx: Transaction, before: datetime, limit: int) -> int
     return await tx.run(DELETE_OLD_USAGE, before=before, limit=limit)
 
 
+DELETE_OLD_USAGE_OF_PEOPLE = """
+DELETE FROM gateway.usage WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM gateway.usage WHERE subject = 'person' AND hour < $before ORDER BY hour LIMIT $limit
+))
+"""
+
+
+async def delete_old_usage_of_people(tx: Transaction, before: datetime, limit: int) -> int:
+    return await tx.run(DELETE_OLD_USAGE_OF_PEOPLE, before=before, limit=limit)
+
+
 DELETE_OLD_LOTS = """
 DELETE FROM gateway.usage_lots WHERE id = ANY(ARRAY(
     SELECT id FROM gateway.usage_lots WHERE added_at < $before ORDER BY added_at LIMIT $limit

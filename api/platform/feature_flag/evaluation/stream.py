@@ -36,9 +36,13 @@ INACTIVITY_DELAY_S = 120
 MOST_OF_PERSON = 20
 MOST_OF_NETWORK = 500
 """Of guests at one address: a school has one."""
+MOST_OF_GUESTS = 5_000
+"""Of all guests in one process."""
 PING_S = 15.0
 UNWRITABLE_S = 10.0
 RIGHTS_EVERY_S = 300.0
+_RIGHTS_AGAIN_S = 5.0
+"""After nobody could say."""
 RETRY_MS = 2000
 _GAP_S = 30.0
 _LOOK_S = 0.25
@@ -95,10 +99,12 @@ class Stream(Response):
     async def check(self) -> None:
         """Look again what its client may ask for."""
         try:
-            self.seen = await seen_by(self.channel.principal, self.channel.org_id)
+            seen = await seen_by(self.channel.principal, self.channel.org_id)
+            self._streams.sees(self, seen)
             self.wake.set()
         except Exception as error:
             # As it was, for now.
+            self.check_at = min(self.check_at, monotonic() + _RIGHTS_AGAIN_S)
             log.debug("rights of a stream wait", extra={"error": repr(error)})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 (ASGI)
@@ -147,7 +153,10 @@ class Streams:
         self.keeper = keeper
         self._streams: set[Stream] = set()
         self._count: Counter[str] = Counter()
+        self._followers: Counter[Seen] = Counter()
+        self._guests = 0
         self._rules: dict[Seen, Rules] = {}
+        """Of what is followed, and of nothing else: anybody may name an organization that there is none of."""
         self._looking: asyncio.Task[None] | None = None
         self._checks: set[asyncio.Task[None]] = set()
         keeper.watch(self._changed)
@@ -162,7 +171,7 @@ class Streams:
         Raises:
             ChannelNotFound: its session is over.
             TooManyRequests: this caller has too many.
-            Unavailable: this process is about to end, or nobody can say what the caller may see.
+            Unavailable: this process is about to end or has too many guests, or nobody can say what the caller may see.
         """
         if live.current().draining:
             raise Unavailable("this server is about to restart; connect again", retry_after_s=1)
@@ -171,7 +180,10 @@ class Streams:
         most = MOST_OF_NETWORK if principal.id is None else MOST_OF_PERSON
         if self._count[caller] >= most:
             raise TooManyRequests(f"close one of your {most} event streams", retry_after_s=15)
+        if principal.id is None and self._guests >= MOST_OF_GUESTS:
+            raise Unavailable("too many guests follow flags here; ask for them without a stream", retry_after_s=15)
         self._count[caller] += 1
+        self._guests += principal.id is None
         try:
             if principal.id is not None:
                 try:
@@ -181,9 +193,10 @@ class Streams:
             seen = await seen_by(principal, channel.org_id)
             stream = Stream(self, channel, seen, caller, last_event_id)
         except BaseException:
-            self._uncount(caller)
+            self._uncount(caller, guest=principal.id is None)
             raise
         self._streams.add(stream)
+        self._followers[seen] += 1
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look(), name="flag streams", context=Context())
         return stream
@@ -192,13 +205,23 @@ class Streams:
         """Count a stream out."""
         if stream in self._streams:
             self._streams.discard(stream)
-            self._uncount(stream.caller)
+            self._uncount(stream.caller, guest=stream.channel.principal.id is None)
+            self._unfollow(stream.seen)
+
+    def sees(self, stream: Stream, seen: Seen) -> None:
+        """Let a stream tell of other flags from now on."""
+        if stream in self._streams:
+            self._followers[seen] += 1
+            self._unfollow(stream.seen)
+            stream.seen = seen
 
     def rules(self, seen: Seen) -> Rules:
         """Return the rules that hold now for these flags, worked out once for all who see the same."""
         found, now_s = self._rules.get(seen), time()
         if found is None or found.until <= now_s:
-            found = self._rules[seen] = rules_of(self.keeper, seen, now_s)
+            found = rules_of(self.keeper, seen, now_s)
+            if seen in self._followers:
+                self._rules[seen] = found
         return found
 
     def hear_access(self, message: dict[str, Any]) -> None:
@@ -217,7 +240,14 @@ class Streams:
         for stream in self._streams:
             stream.check_at = monotonic() + random.uniform(0, _GAP_S)  # noqa: S311 (no secret)
 
-    def _uncount(self, caller: str) -> None:
+    def _unfollow(self, seen: Seen) -> None:
+        self._followers[seen] -= 1
+        if self._followers[seen] <= 0:
+            del self._followers[seen]
+            self._rules.pop(seen, None)
+
+    def _uncount(self, caller: str, *, guest: bool) -> None:
+        self._guests -= guest
         self._count[caller] -= 1
         if self._count[caller] <= 0:
             del self._count[caller]

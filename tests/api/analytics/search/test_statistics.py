@@ -123,6 +123,31 @@ async def test_what_five_members_ask_is_reported_and_nothing_else(hub: Hub, foun
     assert len(algebra) == 2
 
 
+async def test_what_a_filter_left_out_is_not_counted(hub: Hub, found: Found) -> None:
+    school = await hub.school()
+    org = {"organization_id": str(school.org_id)}
+    await publish(found, school, title="Botany")
+    (ada,) = await members(hub, school, 1)
+
+    filtered = [
+        await found.ask(ada, "botany", kind="person", **org),
+        await found.ask(ada, "botany", facet="category:zoology", **org),
+    ]
+    plain = await found.ask(ada, "botany", **org)
+    await recorder.recorder.flush()
+
+    assert [(each["items"], each["answer_id"]) for each in filtered] == [([], None)] * 2
+    assert plain["answer_id"] is not None
+    assert [(row.query, row.asked, row.unanswered) for row in await rows_of(school)] == [("botany", 1, 0)]
+
+
+@pytest.mark.parametrize("language", ["", "x", "de_DE", "en-", "en-" + "x" * 9])
+async def test_a_search_rejects_a_language_that_can_be_none(hub: Hub, language: str) -> None:
+    refused = problem(await hub.guest.get("/v1/search", params={"q": "botany", "language": language}), 422)
+
+    assert [each["pointer"] for each in refused["errors"]] == ["/query/language"]
+
+
 async def test_a_click_counts_once_for_each_answer_at_its_best(hub: Hub, found: Found) -> None:
     school = await hub.school()
     org = {"organization_id": str(school.org_id)}

@@ -226,6 +226,35 @@ async def test_an_answer_that_is_lost_adds_nothing_twice(hub: Hub, monkeypatch: 
     assert await stored(UUID(str(caller.id))) == {"GET /v1/walked": (1, 1)}
 
 
+async def test_handing_over_ends_while_requests_go_on(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    process, caller, lots = Usage(), person(), list[UUID]()
+    keeper = client(UsageKeeper)
+
+    class Busy(UsageKeeper):
+        async def add_usage(self, lot_id: UUID, used: list[Used]) -> None:
+            lots.append(lot_id)
+            if len(lots) == 1:
+                raise TimeoutError
+            if len(lots) < 20:
+                process.count(caller, (), f"GET /v1/meanwhile-{len(lots)}", 1)
+            await keeper.add_usage(lot_id, used)
+
+    process.count(caller, (), "GET /v1/first", 1)
+    with monkeypatch.context() as busy:
+        busy.setattr(usage, "client", lambda _protocol: Busy())  # pyright: ignore[reportUnknownLambdaType]
+        with pytest.raises(TimeoutError):
+            await process.hand_over()
+        process.count(caller, (), "GET /v1/second", 1)
+        await process.hand_over()
+    handed_over = await stored(UUID(str(caller.id)))
+    await process.hand_over()
+
+    # The lot that got no answer, and one more: what was counted during the first goes with it, the rest waits.
+    assert len(lots) == 3
+    assert handed_over.keys() == {"GET /v1/first", "GET /v1/second", "GET /v1/meanwhile-2"}
+    assert await stored(UUID(str(caller.id))) == handed_over | {"GET /v1/meanwhile-3": (1, 1)}
+
+
 async def test_a_process_that_ends_hands_over_what_is_left(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     caller = person()
     monkeypatch.setattr(usage, "_usage", usage.current())
@@ -282,18 +311,27 @@ async def test_a_bound_key_counts_for_its_organization_too(hub: Hub) -> None:
 
 
 async def test_old_hours_and_lots_are_purged_and_others_kept(hub: Hub) -> None:
-    caller, old, new = new_id(), new_id(), new_id()
+    caller, key, org, old, new = new_id(), new_id(), OrgId(new_id()), new_id(), new_id()
     now = datetime.now(UTC)
     keeper = client(UsageKeeper)
-    await keeper.add_usage(old, [used(caller, hour=now - timedelta(days=91), route="GET /v1/old")])
-    await keeper.add_usage(new, [used(caller, hour=now - timedelta(days=89), route="GET /v1/new")])
+
+    def of_all(days: int, days_of_person: int, route: str) -> list[Used]:
+        hour = now - timedelta(days=days)
+        return [
+            used(caller, hour=now - timedelta(days=days_of_person), route=route),
+            used(key, hour=hour, route=route, of="key", org_id=org),
+            used(org, hour=hour, route=route, of="organization", org_id=org),
+        ]
+
+    await keeper.add_usage(old, of_all(91, 31, "GET /v1/old"))
+    await keeper.add_usage(new, of_all(89, 29, "GET /v1/new"))
     async with pool().acquire() as raw:
         aged = "UPDATE gateway.usage_lots SET added_at = now() - interval '2 days' WHERE id = $1"
         await Connection(raw).run(aged, old)
 
     await hub.run_cron("gateway.purge_usage")
 
-    assert list(await stored(caller)) == ["GET /v1/new"]
+    assert [list(await stored(each)) for each in (caller, key, org)] == [["GET /v1/new"]] * 3
     async with read() as db:
         left = await db.rows("SELECT id FROM gateway.usage_lots WHERE id = ANY($1::uuid[])", [old, new])
     assert [row["id"] for row in left] == [new]
@@ -315,7 +353,8 @@ async def test_what_somebody_asked_is_exported_and_forgotten(hub: Hub) -> None:
 
 MUCH_USAGE = """
 INSERT INTO gateway.usage (subject_id, hour, route, subject, calls, units)
-SELECT md5((n % 25)::text)::uuid, timestamptz '2031-05-04 12:00Z' - interval '1 hour' * (n / 25), 'GET /', 'person', 1, 1
+SELECT md5((n % 25)::text)::uuid, timestamptz '2031-05-04 12:00Z' - interval '1 hour' * (n / 25), 'GET /',
+    CASE WHEN n % 5 = 0 THEN 'person' ELSE 'key' END, 1, 1
 FROM generate_series(0, 49999) AS n;
 INSERT INTO gateway.usage_lots (id, added_at)
 SELECT gen_random_uuid(), timestamptz '2031-05-04 12:00Z' - interval '15 minutes' * n FROM generate_series(0, 9999) AS n;
@@ -329,6 +368,7 @@ ANALYZE gateway.usage, gateway.usage_lots
         (store.LIST_USAGE, "usage_pkey"),
         (store.FIND_ORGANIZATION_OF_KEY, "usage_pkey"),
         (store.DELETE_OLD_USAGE, "usage_hour"),
+        (store.DELETE_OLD_USAGE_OF_PEOPLE, "usage_hour_of_person"),
         (store.DELETE_OLD_LOTS, "usage_lots_added"),
     ],
 )

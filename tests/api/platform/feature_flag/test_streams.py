@@ -21,6 +21,7 @@ from cluster.base.principal import GUEST, Principal
 from cluster.base.settings import REPOSITORY
 from cluster.people import flags, live
 from cluster.people.calls import client
+from cluster.people.flags import keeper as keeping
 from tests.api.platform.feature_flag.conftest import change
 from tests.api.platform.feature_flag.following import Following, following, where
 from tests.api.platform.feature_flag.test_evaluation import school, url
@@ -237,6 +238,22 @@ async def test_a_person_has_so_many_streams_and_no_more(hub: Hub, url: str, monk
     problem(refused, 429)
 
 
+async def test_a_process_has_so_many_guests_and_no_more(hub: Hub, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "MOST_OF_GUESTS", 2)
+    path, person = await where(hub.guest), await hub.person()
+
+    async with AsyncExitStack() as stack:
+        for _ in range(2):
+            await told(await stack.enter_async_context(following(url, path)))
+        refused = await hub.guest.get(path)
+        await told(await stack.enter_async_context(following(url, await where(person))))
+    await until(lambda: streams_here() == 0)
+    async with following(url, path) as again:
+        await told(again)
+
+    problem(refused, 503)
+
+
 async def test_a_silent_stream_is_kept_alive(hub: Hub, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "PING_S", 0.1)
     path = await where(hub.guest)
@@ -356,4 +373,25 @@ async def test_a_replica_that_is_late_answers_by_what_was_heard(
 
     assert {each["key"]: each["value"] for each in heard["flags"]}["heard-elsewhere"] is False
     done(nonsense)
+    await hub.settle()
+
+
+async def test_who_heard_of_a_change_gets_it_right_after_another(
+    hub: Hub, school: School, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "_CATCH_UP_EVERY_S", 1.0)
+    monkeypatch.setattr(keeping, "_ASK_S", 30.0)
+    late = keeping.Keeper()
+    flag = await launched(school, "heard-right-after", default_variant="on")
+    await late.catch_up(2**40)
+    before = late.seq
+
+    done(await school.owner.post(f"/v1/flags/{flag['id']}/kill"))
+    keeper = flags.current()
+    assert keeper is not None
+    await hub.at_once(*(late.catch_up(keeper.seq) for _ in range(3)))
+
+    assert before < keeper.seq
+    assert late.seq >= keeper.seq
+    assert late.of(school.org_id)["heard-right-after"].row.state == "killed"
     await hub.settle()
