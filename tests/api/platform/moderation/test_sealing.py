@@ -4,6 +4,8 @@ from typing import Any
 from uuid import UUID
 
 from cluster.data import read
+from cluster.people.calls import client
+from cluster.people.notices import NoticeSource
 from tests.api.platform.moderation.conftest import HARASSMENT, Court, court, draft, moderator, published, school
 from tests.harness import Hub, Person, done, problem
 
@@ -125,6 +127,34 @@ async def test_decisions_of_sealed_cases_are_shown_to_author_and_few(hub: Hub, c
     done(await court.author.get(path))
     by = str(court.author.id)
     assert (await readings(hub, case_id))[-2:] == [(by, "second_review"), (by, "decision")]
+    await hub.settle()
+
+
+async def told_of(case_id: str, court: Court) -> list[UUID]:
+    """Return who is told that a sealed case waits."""
+    event = {"case_id": case_id, "org_id": court.org_id, "sealed": True}
+    return [*await client(NoticeSource, of="moderation").recipients("moderation.case_opened", event, None, 10)]
+
+
+async def test_author_who_judges_sealed_cases_sees_not_their_own(hub: Hub, court: Court) -> None:
+    judge = await trusted(hub, court)
+    await court.report(clause_id=DANGER)
+    case_id = await case_id_of(court)
+    path = f"/v1/moderation-cases/{case_id}"
+    done(await judge.post(f"{path}/lease"))
+    new: Any = {"case_id": case_id, "actions": [], "clause_id": DANGER, "facts": "None."}
+    done(await judge.post("/v1/moderation-decisions", new), 201)
+    told = await told_of(case_id, court)
+    async with read() as db:
+        # As if the judge had written the thing.
+        await db.run("UPDATE moderation.cases SET user_id = $1, state = 'open' WHERE id = $2", judge.id, UUID(case_id))
+
+    for request in (judge.get(path), judge.get(f"{path}/reports"), judge.post(f"{path}/lease")):
+        problem(await request, 404, "case-not-found")
+
+    waiting = done(await judge.get("/v1/moderation-cases", params={"organization_id": court.org_id}))["items"]
+    assert (waiting, await queue(judge, court), await queue(court.author, court)) == ([], [], [case_id])
+    assert (told, await told_of(case_id, court)) == ([judge.id], [])
     await hub.settle()
 
 
