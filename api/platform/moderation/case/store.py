@@ -144,7 +144,7 @@ ON CONFLICT (kind, thing_id) DO UPDATE SET
     user_id = excluded.user_id, url = excluded.url, reach = excluded.reach, course_id = excluded.course_id,
     sealed = c.sealed OR excluded.sealed, version = c.version + 1, updated_at = excluded.updated_at
 WHERE c.state <> 'decided' OR c.decided_sha256 IS DISTINCT FROM $sha256
-RETURNING id, version, severity, sealed, opened_at = $now AS is_opened
+RETURNING id, version, severity, sealed, opened_at = $now OR (sealed AND NOT coalesce(old.sealed, true)) AS is_opened
 """
 
 
@@ -155,7 +155,7 @@ class Opened:
     severity: int
     sealed: bool
     is_opened: bool
-    """Now, for the first time or again."""
+    """Now, for the first time or again, or for those who see what is sealed, as it is from now on."""
 
 
 async def upsert_case(

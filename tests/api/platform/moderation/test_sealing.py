@@ -87,6 +87,8 @@ async def test_a_case_is_sealed_by_a_later_report_and_stays_so(hub: Hub, court: 
     await court.report(await hub.person("witness"), clause_id=DANGER)
     await court.report(await hub.person("another"), clause_id=HARASSMENT)
 
+    told = [each.payload for each in await hub.events("moderation.case_opened") if each.subject == before[0]]
+    assert [each["sealed"] for each in told] == [False, True]
     assert (len(before), await queue(court.first, court)) == (1, [])
     decision: Any = {"case_id": before[0], "actions": [], "clause_id": HARASSMENT, "facts": "None."}
     problem(await court.first.post("/v1/moderation-decisions", decision), 404, "case-not-found")
@@ -110,7 +112,11 @@ async def test_decisions_of_sealed_cases_are_shown_to_author_and_few(hub: Hub, c
     appeal = {"decision_id": decision_id, "text": "It is my own."}
     appeal_id = done(await writer.post("/v1/appeals", appeal), 201)["id"]
     path, seen = f"/v1/moderation-decisions/{decision_id}", {"organization_id": court.org_id}
+    filed = [each for each in await hub.events("moderation.appeal_filed") if each.subject == appeal_id]
+    notices = client(NoticeSource, of="moderation")
+    told = await notices.recipients("moderation.appeal_filed", filed[0].payload, None, 10)
 
+    assert (filed[0].payload["sealed"], told) == (True, [judge.id])
     problem(await court.first.get(path), 404, "decision-not-found")
     problem(await court.first.get(f"/v1/appeals/{appeal_id}"), 404, "appeal-not-found")
     problem(await court.first.post(f"/v1/appeals/{appeal_id}/hear"), 404, "appeal-not-found")
