@@ -8,9 +8,10 @@ from uuid import UUID
 import pytest
 
 from api.core.rbac.contract import RbacCalls
+from api.core.rbac.suspension import logic as suspensions
 from api.platform.moderation.contract import CaseId, Decided, DecisionId
-from cluster.base.ids import UserId, new_id
-from cluster.base.principal import PLATFORM
+from cluster.base.ids import OrgId, UserId, new_id
+from cluster.base.principal import PLATFORM, Principal
 from cluster.data import write
 from cluster.people.calls import client
 from tests.api.core.organization.test_members import accept, invite, join, roles_of
@@ -122,6 +123,23 @@ async def test_staff_cannot_reactivate_who_is_banned(banned: Banned) -> None:
 
     assert problem(refused, 409, "member-is-banned")["until"] is None
     assert await banned.state() == "suspended"
+
+
+async def test_a_ban_during_a_reactivation_keeps_out(banned: Banned, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, resume = f"/v1/members/{banned.member_id}", suspensions.resume
+    done(await banned.school.owner.post(f"{path}/suspend"))
+
+    async def resume_and_ban(caller: Principal, org_id: OrgId, user_id: UserId | None) -> None:
+        await resume(caller, org_id, user_id)
+        await banned.hear(banned.news("ban"))
+        await resume(caller, org_id, user_id)
+
+    monkeypatch.setattr(suspensions, "resume", resume_and_ban)
+
+    refused = await banned.school.owner.post(f"{path}/reactivate")
+
+    problem(refused, 409, "member-is-banned")
+    assert (await banned.state(), await banned.may_manage()) == ("suspended", False)
 
 
 async def test_a_ban_ends_at_its_time(hub: Hub, banned: Banned) -> None:
