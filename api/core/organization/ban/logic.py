@@ -5,9 +5,10 @@ by a job, because rbac is asked.
 """
 
 from dataclasses import replace
+from datetime import timedelta
 
 from api.core.organization.ban import store
-from api.core.organization.ban.check import take_turns
+from api.core.organization.ban.check import take_turns, try_again
 from api.core.organization.contract import CarryOutBans, MemberBanRefused, MemberState
 from api.core.organization.member import store as members
 from api.core.organization.member.logic import tell_state
@@ -21,6 +22,8 @@ from cluster.events import emit
 from cluster.jobs import enqueue
 from cluster.people.calls import client
 from cluster.signals.broadcast import announce
+
+_AGAIN_AFTER = timedelta(minutes=1)
 
 
 async def follow_decision(tx: Transaction, event: Decided) -> None:
@@ -78,6 +81,9 @@ async def _change(caller: Principal, seen: Member, *, banned: bool) -> bool:
         member = await members.lock_member(tx, seen.id)
         if standing.banned != banned or member.state != seen.state:
             return member.state == wanted
+        if not banned:
+            # An owner who is back lets go of one whose ban waits.
+            await try_again(tx, seen.org_id)
         changed = await members.update_member(tx, replace(member, state=wanted))
         await store.update_carried_out(tx, seen.org_id, seen.user_id, suspends=banned)
         tell_state(tx, changed)
@@ -91,3 +97,7 @@ async def _refuse(caller: Principal, seen: Member) -> None:
         await store.update_carried_out(tx, seen.org_id, seen.user_id, refused=True)
         told = MemberBanRefused(member_id=member.id, org_id=member.org_id, user_id=member.user_id)
         emit(tx, told, version=member.version)
+        # News of another owner may have come before this was noted, and found nothing that waits.
+        again = CarryOutBans(org_id=seen.org_id, user_id=seen.user_id)
+        dedupe = f"ban again:{seen.org_id}:{seen.user_id}"
+        enqueue(tx, again, at=tx.now + _AGAIN_AFTER, dedupe=dedupe)

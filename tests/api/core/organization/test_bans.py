@@ -156,25 +156,65 @@ async def test_a_ban_ends_at_its_time(hub: Hub, banned: Banned) -> None:
     assert (await banned.state(), await banned.may_manage()) == ("active", True)
 
 
-async def test_the_last_owner_stays_until_there_is_another(hub: Hub, banned: Banned) -> None:
-    owner = banned.school.owner
-    wanted = {"organization_id": str(banned.school.org_id), "user_id": str(owner.id)}
-    [member] = done(await owner.get("/v1/members", params=wanted))["items"]
+async def test_the_last_owner_stays_until_there_is_another(banned: Banned) -> None:
+    owner, member_id = banned.school.owner, await owner_member_id(banned)
 
     await banned.hear(banned.news("ban", user_id=owner.id))
-    stayed = await banned.state(member["id"])
+    stayed = await banned.state(member_id)
+    await make_owner(banned)
+
+    assert stayed == "active"
+    assert done(await banned.person.get(f"/v1/members/{member_id}"))["state"] == "suspended"
+    assert await client(RbacCalls).owned_alone(banned.person.id) == [banned.school.org_id]
+
+
+async def make_owner(banned: Banned) -> None:
     grant = {
         "user_id": str(banned.person.id),
         "role": "org_owner",
         "scope": "organization",
         "organization_id": str(banned.school.org_id),
     }
-    done(await owner.post("/v1/grants", grant), 201)
+    done(await banned.school.owner.post("/v1/grants", grant), 201)
+    await banned.hub.settle()
+
+
+async def owner_member_id(banned: Banned) -> str:
+    owner = banned.school.owner
+    wanted = {"organization_id": str(banned.school.org_id), "user_id": str(owner.id)}
+    [member] = done(await owner.get("/v1/members", params=wanted))["items"]
+    return member["id"]
+
+
+async def test_news_of_an_owner_before_the_refusal_are_not_lost(hub: Hub, banned: Banned) -> None:
+    owner, member_id = banned.school.owner, await owner_member_id(banned)
+    await banned.hear(banned.news("ban", user_id=owner.id))
+    async with write(PLATFORM) as tx:
+        # As when the news come first: they find no ban that waits.
+        await tx.run("UPDATE organization.bans SET refused = false WHERE user_id = $1", owner.id)
+    await make_owner(banned)
+    stayed = await banned.state(member_id)
+
+    await hub.due_now(f"ban again:{banned.school.org_id}:{owner.id}")
     await hub.settle()
 
     assert stayed == "active"
-    assert done(await banned.person.get(f"/v1/members/{member['id']}"))["state"] == "suspended"
-    assert await client(RbacCalls).owned_alone(banned.person.id) == [banned.school.org_id]
+    assert done(await banned.person.get(f"/v1/members/{member_id}"))["state"] == "suspended"
+
+
+async def test_an_owner_who_is_back_lets_another_ban_be_done(banned: Banned) -> None:
+    owner = banned.school.owner
+    await make_owner(banned)
+    first = banned.news("ban", user_id=owner.id)
+    await banned.hear(first)
+    await banned.hear(banned.news("ban"))
+    [member] = done(await banned.person.get("/v1/members", params={"user_id": str(banned.person.id)}))["items"]
+    stayed = member["state"]
+
+    await banned.hear(reversal(first))
+
+    assert stayed == "active"
+    assert await banned.state() == "suspended"
 
 
 async def test_a_banned_person_cannot_join(hub: Hub, banned: Banned) -> None:
