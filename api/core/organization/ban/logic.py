@@ -47,29 +47,50 @@ async def follow_decision(tx: Transaction, event: Decided) -> None:
 async def carry_out(caller: Principal, org_id: OrgId, user_id: UserId) -> None:
     """Suspend a member whom a ban keeps out, or reactivate one whom no ban keeps out any more. Safe to repeat.
 
+    Of somebody who is no member the grants rest: courses have staff from elsewhere.
+
     The last owner is not suspended: an organization would be left to nobody. It is told, and done when there is another owner.
     Who was suspended by staff before stays so.
     """
     async with read() as db:
         standing = await store.find_standing(db, org_id, user_id)
         member = next(iter(await members.list_memberships(db, user_id, org_id)), None)
-    if member is None:
-        return
     if standing.banned:
         try:
             # Once more when it is suspended: the end of another ban may have been carried out halfway.
             await client(RbacCalls).suspend(org_id, user_id)
         except LastOwner:
-            if not standing.refused:
+            if member is not None and not standing.refused:
                 await _refuse(caller, member)
             return
-        if member.state == "active" and not await _change(caller, member, banned=True):
+        if member is None:
+            held = await _note_outsider(caller, org_id, user_id, banned=True)
+        else:
+            held = member.state != "active" or await _change(caller, member, banned=True)
+        if not held:
             # The ban was reversed, or the person left meanwhile: no grant may rest without a suspension that shows.
             await client(RbacCalls).resume(org_id, user_id)
-    elif standing.suspends and member.state == "suspended":
+    elif standing.suspends:
+        # Somebody may have joined since their ban ended: nothing but their grants is left to be resumed.
         await client(RbacCalls).resume(org_id, user_id)
-        if not await _change(caller, member, banned=False):
+        if member is None or member.state == "active":
+            held = await _note_outsider(caller, org_id, user_id, banned=False)
+        else:
+            held = await _change(caller, member, banned=False)
+        if not held:
             await client(RbacCalls).suspend(org_id, user_id)
+
+
+async def _note_outsider(caller: Principal, org_id: OrgId, user_id: UserId, *, banned: bool) -> bool:
+    """Note that the grants of somebody rest without a suspended membership, or count again; False: bans say otherwise by now."""
+    async with write(caller) as tx:
+        await take_turns(tx, org_id, user_id)
+        standing = await store.find_standing(tx, org_id, user_id)
+        member = next(iter(await members.list_memberships(tx, user_id, org_id)), None)
+        if standing.banned != banned or (member is not None and member.state == "suspended"):
+            return False
+        await store.update_carried_out(tx, org_id, user_id, suspends=banned)
+    return True
 
 
 async def _change(caller: Principal, seen: Member, *, banned: bool) -> bool:

@@ -217,6 +217,39 @@ async def test_an_owner_who_is_back_lets_another_ban_be_done(banned: Banned) -> 
     assert await banned.state() == "suspended"
 
 
+async def test_a_ban_lets_grants_of_no_member_rest(hub: Hub, banned: Banned) -> None:
+    guest, org_id = await hub.person("guest"), banned.school.org_id
+    await client(RbacCalls).grant(guest.id, "org_admin", "organization", org_id, org_id)
+    ban = banned.news("ban", user_id=guest.id)
+
+    async def may_manage() -> bool:
+        await hub.broadcasts_arrived()
+        return (await guest.post("/v1/invitations", {"organization_id": str(org_id)})).status_code == 201
+
+    before = await may_manage()
+    await banned.hear(ban)
+    during = await may_manage()
+    await banned.hear(reversal(ban))
+
+    assert (before, during, await may_manage()) == (True, False, True)
+
+
+async def test_who_joins_after_a_ban_gets_their_grants_back(hub: Hub, banned: Banned) -> None:
+    newcomer = await hub.person("newcomer")
+    ban = banned.news("ban", user_id=newcomer.id, until_at=datetime.now(UTC) + timedelta(days=1))
+    await banned.hear(ban)
+    async with write(PLATFORM) as tx:
+        # Its time is over before the job that ends it is due.
+        await tx.run("UPDATE organization.bans SET until_at = now() WHERE decision_id = $1", ban.decision_id)
+    done(await accept(newcomer, await invite(banned.school, roles=["org_admin"])))
+
+    await hub.due_now(f"ban:{ban.decision_id}")
+    await hub.settle()
+
+    await hub.broadcasts_arrived()
+    done(await newcomer.post("/v1/invitations", {"organization_id": str(banned.school.org_id)}), 201)
+
+
 async def test_a_banned_person_cannot_join(hub: Hub, banned: Banned) -> None:
     newcomer = await hub.person("newcomer")
     await banned.hear(banned.news("ban", user_id=newcomer.id))
