@@ -3,6 +3,10 @@
 from typing import Any
 from uuid import UUID
 
+import pytest
+
+from api.platform.moderation.case import logic
+from cluster.base.ids import OrgId
 from cluster.data import read
 from cluster.people.calls import client
 from cluster.people.notices import NoticeSource
@@ -92,6 +96,24 @@ async def test_a_case_is_sealed_by_a_later_report_and_stays_so(hub: Hub, court: 
     assert (len(before), await queue(court.first, court)) == (1, [])
     decision: Any = {"case_id": before[0], "actions": [], "clause_id": HARASSMENT, "facts": "None."}
     problem(await court.first.post("/v1/moderation-decisions", decision), 404, "case-not-found")
+    await hub.settle()
+
+
+async def test_a_case_that_is_sealed_while_it_is_taken_is_not_shown(
+    hub: Hub, court: Court, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await court.report(clause_id=HARASSMENT)
+    case_id, budget_of = await case_id_of(court), logic.budget_of
+
+    async def seal(org_id: OrgId | None) -> Any:
+        await court.report(await hub.person("witness"), clause_id=DANGER)
+        return await budget_of(org_id)
+
+    monkeypatch.setattr(logic, "budget_of", seal)
+
+    problem(await court.first.post(f"/v1/moderation-cases/{case_id}/lease"), 404, "case-not-found")
+
+    assert await readings(hub, case_id) == []
     await hub.settle()
 
 
