@@ -194,7 +194,7 @@ class ScreenLater:
 @event("moderation.case_opened", subject="case_id")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseOpened:
-    """Somebody has to look at a thing, for the first time or again."""
+    """Somebody has to look at a thing, for the first time or again, or others have to since its case is sealed."""
 
     case_id: CaseId
     org_id: OrgId | None
@@ -249,6 +249,9 @@ class AppealEvent:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppealFiled(AppealEvent):
     """The author of a thing wants a decision looked at again."""
+
+    sealed: bool = False
+    """Of a sealed case: few may see it."""
 
 
 @event("moderation.appeal_asked", subject="appeal_id")

@@ -4,12 +4,14 @@ from typing import Any
 from uuid import UUID
 
 from api.platform.moderation.appeal import store as appeals
+from api.platform.moderation.case import store as cases
 from api.platform.moderation.clause import store as clauses
 from api.platform.moderation.contract import (
     AppealAnswered,
     AppealAsked,
     AppealFiled,
     AppealId,
+    CaseId,
     CaseOpened,
     Decided,
     DecisionId,
@@ -72,7 +74,7 @@ NOTICES = (
 
 
 async def recipients(notice: str, event: dict[str, Any], after: UUID | None, limit: int) -> list[UserId]:
-    """Return who is told: those who are concerned, and of cases and appeals those who judged there within 90 days."""
+    """Return who is told: those who are concerned, and of cases and appeals others who judged there within 90 days."""
     match notice:
         case "moderation.decided":
             concerned = event["actions"] or event["reverses_id"]
@@ -88,8 +90,12 @@ async def recipients(notice: str, event: dict[str, Any], after: UUID | None, lim
         case _:
             org_id = None if event["org_id"] is None else OrgId(UUID(event["org_id"]))
             async with read() as db:
+                if notice == "moderation.case_opened":
+                    author = await cases.find_author(db, CaseId(UUID(event["case_id"])))
+                else:
+                    author = None if event["filed_by"] is None else UserId(UUID(event["filed_by"]))
                 return await decisions.list_judges(
-                    db, org_id, sealed=event.get("sealed", False), after=after, limit=limit
+                    db, org_id, sealed=event.get("sealed", False), author=author, after=after, limit=limit
                 )
 
 

@@ -6,11 +6,12 @@ from typing import Any
 import asyncpg
 
 from api.core.organization.ban import store as bans
-from api.core.organization.ban.check import refuse_banned, try_again
+from api.core.organization.ban.check import refuse_banned, take_turns, try_again
 from api.core.organization.contract import (
     ExternalIdTaken,
     InvitationRevoked,
     MemberId,
+    MemberIsBanned,
     MemberLeft,
     MemberNotActive,
     MemberNotFound,
@@ -91,7 +92,7 @@ async def suspend(caller: Principal, member_id: MemberId) -> Member:
         raise MemberNotActive("this person has left: there is nothing to suspend")
     await client(RbacCalls).suspend(seen.org_id, seen.user_id)
     try:
-        return await _change_state(caller, member_id, "active", "suspended")
+        return await _change_state(caller, seen, "active", "suspended")
     except MemberNotActive:
         # The person left meanwhile: after a return no grant may rest without a suspension that shows.
         await client(RbacCalls).resume(seen.org_id, seen.user_id)
@@ -110,7 +111,12 @@ async def reactivate(caller: Principal, member_id: MemberId) -> Member:
     async with read() as db:
         await refuse_banned(db, seen.org_id, seen.user_id)
     await client(RbacCalls).resume(seen.org_id, seen.user_id)
-    return await _change_state(caller, member_id, "suspended", "active")
+    try:
+        return await _change_state(caller, seen, "suspended", "active")
+    except MemberIsBanned:
+        # Banned meanwhile: what the ban let rest before is resumed by now.
+        await client(RbacCalls).suspend(seen.org_id, seen.user_id)
+        raise
 
 
 async def _permitted_to_remove(caller: Principal, member_id: MemberId) -> Member:
@@ -126,9 +132,12 @@ async def _permitted_to_remove(caller: Principal, member_id: MemberId) -> Member
     return member
 
 
-async def _change_state(caller: Principal, member_id: MemberId, present: MemberState, wanted: MemberState) -> Member:
-    async with write(caller, result=member_id) as tx:
-        member = await store.lock_member(tx, member_id)
+async def _change_state(caller: Principal, seen: Member, present: MemberState, wanted: MemberState) -> Member:
+    async with write(caller, result=seen.id) as tx:
+        if wanted == "active":
+            await take_turns(tx, seen.org_id, seen.user_id)
+            await refuse_banned(tx, seen.org_id, seen.user_id)
+        member = await store.lock_member(tx, seen.id)
         if wanted == "suspended":
             # Who was banned before stays suspended after the ban.
             await bans.update_carried_out(tx, member.org_id, member.user_id)

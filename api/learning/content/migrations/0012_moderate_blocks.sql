@@ -14,4 +14,3 @@ CREATE INDEX moderated_blocks_of_course ON content.moderated_blocks (course_id) 
 
 ALTER TABLE content.blocks ADD COLUMN written_by uuid;
 COMMENT ON COLUMN content.blocks.written_by IS 'who wrote its words last; null: nobody knows';
-CREATE INDEX blocks_of_author ON content.blocks (written_by) WHERE written_by IS NOT NULL;

@@ -70,7 +70,11 @@ async def file_appeal(caller: Principal, decision_id: DecisionId, text: str) -> 
             present = await store.find_of_decision(tx, decision_id)
             raise AppealExists("say more in a message to it", appeal_id=str(present))
         event = AppealFiled(
-            appeal_id=appeal_id, decision_id=decision_id, org_id=appeal.org_id, filed_by=appeal.filed_by
+            appeal_id=appeal_id,
+            decision_id=decision_id,
+            org_id=appeal.org_id,
+            filed_by=appeal.filed_by,
+            sealed=appeal.sealed,
         )
         emit(tx, event, version=appeal.version)
     return appeal

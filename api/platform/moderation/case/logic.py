@@ -10,10 +10,10 @@ import msgspec
 from api.platform.moderation.case import store
 from api.platform.moderation.case.content import digest, find_content
 from api.platform.moderation.case.sealing import (
+    READ_SEALED,
     find_permitted,
     in_sealed_reach,
     note_read,
-    permit_sealed,
     sealed_reach,
     tell_read,
 )
@@ -44,7 +44,7 @@ from cluster.base.ids import OrgId, new_id
 from cluster.base.principal import Principal
 from cluster.data import Transaction, read, write
 from cluster.events import emit
-from cluster.people.access import reach_of
+from cluster.people.access import lacking, reach_of, within
 from cluster.people.erasure import erased
 
 _ALL = 5
@@ -211,6 +211,8 @@ async def lease(caller: Principal, case_id: CaseId) -> CaseFile:
     case = await find_permitted(caller, "moderation-case:judge", case_id)
     user_id = caller.person()
     budget = await budget_of(case.org_id)
+    # It may become sealed before it is taken: whether the caller may see it then is asked now, without a connection.
+    blind = await lacking(caller, [READ_SEALED], within(org_id=case.org_id))
     async with write(caller, result=case_id) as tx:
         if await store.find_is_party(tx, case_id, user_id):
             raise OwnMatter("somebody else judges what you wrote or reported")
@@ -224,8 +226,8 @@ async def lease(caller: Principal, case_id: CaseId) -> CaseFile:
             raise CaseLeased("take another case, or wait", leased_until=present.leased_until.isoformat())
         await spend(tx, user_id, case_id, "case", leased.org_id, severity=leased.severity, budget=budget)
         if leased.sealed:
-            # It may have been sealed since it was found.
-            await permit_sealed(caller, sealed=True, org_id=leased.org_id, missing=CaseNotFound)
+            if blind or leased.user_id == user_id:
+                raise CaseNotFound
             tell_read(tx, caller, case_id, leased.org_id, leased.version, "file")
     return await _file(leased)
 

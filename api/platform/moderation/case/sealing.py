@@ -16,12 +16,14 @@ READ_SEALED = "moderation-case:read-sealed"
 
 
 async def find_permitted(caller: Principal, permission: str, case_id: CaseId) -> Case:
-    """Return a case if the caller may do this to it, and see it when it is sealed.
+    """Return a case if the caller may do this to it, and see it when it is sealed: who wrote its thing never does.
 
     Raises:
         CaseNotFound
     """
     case = await permitted(caller, permission, store.find_case, case_id, missing=CaseNotFound)
+    if case.sealed and case.user_id is not None and case.user_id == caller.id:
+        raise CaseNotFound
     await permit_sealed(caller, sealed=case.sealed, org_id=case.org_id, missing=CaseNotFound)
     return case
 

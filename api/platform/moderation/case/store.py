@@ -51,6 +51,14 @@ async def find_case(db: Connection, case_id: CaseId) -> Guarded[Case] | None:
     return None if case is None else Guarded(case, org_id=case.org_id, see="moderation-case:read")
 
 
+FIND_AUTHOR = "SELECT user_id FROM moderation.cases WHERE id = $case_id"
+
+
+async def find_author(db: Connection, case_id: CaseId) -> UserId | None:
+    """Return who wrote the thing of a case; None: nobody knows."""
+    return await db.value(FIND_AUTHOR, case_id=case_id)
+
+
 LOCK_CASE = FIND_CASE + " FOR UPDATE"
 
 
@@ -67,6 +75,7 @@ async def find_case_of_thing(tx: Transaction, kind: str, thing_id: UUID) -> Case
 
 _WITHIN = """($everywhere OR org_id = ANY($org_ids::uuid[]))
       AND (NOT sealed OR $sealed_everywhere OR org_id = ANY($sealed_org_ids::uuid[]))
+      AND (NOT sealed OR (user_id = $reviewer::uuid) IS NOT TRUE)
       AND ($org_id::uuid IS NULL OR org_id = $org_id)
       AND ($kind::text IS NULL OR kind = $kind) AND ($ids::uuid[] IS NULL OR id = ANY($ids))
       AND ($position::double precision IS NULL OR (queue_position, id) > ($position, $after::uuid))
@@ -97,11 +106,13 @@ async def list_cases(
 ) -> list[Case]:
     """List cases in the order in which somebody should look at them; `decided`: those too that somebody has.
 
-    Without those, cases of more than `severest` are left out, but those that `reviewer` has taken.
+    Without those, cases of more than `severest` are left out, but those that `reviewer` has taken. Sealed cases of what `reviewer`
+    wrote are left out always.
     """
     position, after_id = after or (None, None)
     asked = {
         **sealed,
+        "reviewer": reviewer,
         "org_id": org_id,
         "kind": kind,
         "ids": ids,
@@ -111,7 +122,7 @@ async def list_cases(
     }
     if decided:
         return await db.all(Case, LIST_CASES, reach, **asked)
-    return await db.all(Case, LIST_QUEUE, reach, **asked, reviewer=reviewer, severest=severest)
+    return await db.all(Case, LIST_QUEUE, reach, **asked, severest=severest)
 
 
 # A decided case is opened again by what its thing says now, not by more reports of what was judged.
@@ -133,7 +144,7 @@ ON CONFLICT (kind, thing_id) DO UPDATE SET
     user_id = excluded.user_id, url = excluded.url, reach = excluded.reach, course_id = excluded.course_id,
     sealed = c.sealed OR excluded.sealed, version = c.version + 1, updated_at = excluded.updated_at
 WHERE c.state <> 'decided' OR c.decided_sha256 IS DISTINCT FROM $sha256
-RETURNING id, version, severity, sealed, opened_at = $now AS is_opened
+RETURNING id, version, severity, sealed, opened_at = $now OR (sealed AND NOT coalesce(old.sealed, true)) AS is_opened
 """
 
 
@@ -144,7 +155,7 @@ class Opened:
     severity: int
     sealed: bool
     is_opened: bool
-    """Now, for the first time or again."""
+    """Now, for the first time or again, or for those who see what is sealed, as it is from now on."""
 
 
 async def upsert_case(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from api.core.rbac.contract import BeyondOwnRights, RbacCalls
 from api.platform.moderation.case import store as cases
 from api.platform.moderation.case.content import digest, find_content, kinds
 from api.platform.moderation.case.sealing import (
@@ -37,12 +38,13 @@ from api.platform.moderation.decision.store import Decision
 from api.platform.moderation.report import store as reports
 from api.platform.moderation.rules import APPEAL_WITHIN, TO_AUTHORS, TO_THINGS, in_force, is_reviewed, strikes_of
 from cluster.base.away import is_away
-from cluster.base.ids import OrgId, new_id
+from cluster.base.ids import OrgId, UserId, new_id
 from cluster.base.principal import Principal
 from cluster.base.problems import FieldError
 from cluster.data import Transaction, read, write
 from cluster.events import emit
-from cluster.people.access import permitted, reach_of
+from cluster.people.access import lacking, permitted, reach_of, within
+from cluster.people.calls import client
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +70,14 @@ async def decide(
     """Judge a case that the caller has taken. Its reports are answered, its author gets the reasons, and its service acts.
 
     Raises:
-        CaseNotFound, CaseDecided, LeaseNeeded, OwnMatter, ClauseUnknown, ActionUnknown
+        CaseNotFound, CaseDecided, LeaseNeeded, OwnMatter, ClauseUnknown, ActionUnknown, BeyondOwnRights
     """
     case = await find_permitted(caller, "moderation-case:judge", case_id)
     user_id = caller.person()
     clause = await get_citable(clause_id, case.org_id)
     _check_actions(case, actions, until_at, datetime.now(UTC))
+    if "ban" in actions and case.org_id is not None and case.user_id is not None:
+        await _check_may_ban(caller, case.user_id, case.org_id)
     content = await _content(case)
     decision_id = DecisionId(new_id())
     async with write(caller, result=decision_id, status=201) as tx:
@@ -199,6 +203,20 @@ def _check_actions(case: Case, actions: Sequence[Action], until_at: datetime | N
         errors.append(FieldError("/until_at", "until-missing", "say when the mute ends"))
     if errors:
         raise ActionUnknown(errors=tuple(errors))
+
+
+async def _check_may_ban(caller: Principal, user_id: UserId, org_id: OrgId) -> None:
+    """Check that a ban takes no rights from its author that the caller lacks. Who judges for the platform may ban everybody.
+
+    Raises:
+        BeyondOwnRights
+    """
+    missing = await client(RbacCalls).lacking_against(caller, user_id, org_id)
+    if missing and await lacking(caller, ["moderation-case:judge"], within()):
+        raise BeyondOwnRights(
+            "this author may do more than you here; leave the ban to an owner or to the platform's moderators",
+            permissions=missing,
+        )
 
 
 async def get_decision(caller: Principal, decision_id: DecisionId) -> Statement:

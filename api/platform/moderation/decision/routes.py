@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import Query, Response
 from pydantic import AfterValidator, AwareDatetime, Field
 
+from api.core.rbac.contract import BeyondOwnRights
 from api.platform.moderation.case.routes import StandingView
 from api.platform.moderation.contract import (
     Action,
@@ -135,7 +136,7 @@ async def _again(caller: Caller, decision_id: DecisionId) -> logic.Decision:
 @router.post(
     "/v1/moderation-decisions",
     status_code=201,
-    raises=(CaseNotFound, CaseDecided, LeaseNeeded, OwnMatter, ClauseUnknown, ActionUnknown),
+    raises=(CaseNotFound, CaseDecided, LeaseNeeded, OwnMatter, ClauseUnknown, ActionUnknown, BeyondOwnRights),
 )
 async def decide(caller: Caller, new: NewDecision, response: Response) -> DecisionView:
     """Judge a case by a clause and the facts. Its author gets both, and may appeal; those who reported are told."""

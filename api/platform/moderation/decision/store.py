@@ -126,17 +126,17 @@ async def find_in_force(tx: Transaction, case_id: CaseId) -> list[Action]:
 LIST_JUDGES = """
 SELECT DISTINCT decided_by FROM moderation.decisions
 WHERE (org_id = $org_id OR (org_id IS NULL AND $org_id::uuid IS NULL)) AND decided_by IS NOT NULL
-    AND created_at > now() - interval '90 days' AND (sealed OR NOT $sealed)
+    AND created_at > now() - interval '90 days' AND (sealed OR NOT $sealed) AND decided_by IS DISTINCT FROM $author::uuid
     AND ($after::uuid IS NULL OR decided_by > $after)
 ORDER BY decided_by LIMIT $limit
 """
 
 
 async def list_judges(
-    db: Connection, org_id: OrgId | None, *, sealed: bool, after: UUID | None, limit: int
+    db: Connection, org_id: OrgId | None, *, sealed: bool, author: UserId | None, after: UUID | None, limit: int
 ) -> list[UserId]:
-    """List who decided cases, or sealed ones, of an organization within 90 days, by id."""
-    rows = await db.rows(LIST_JUDGES, org_id=org_id, sealed=sealed, after=after, limit=limit)
+    """List who decided cases, or sealed ones, of an organization within 90 days, by id; `author` judges nothing of their own."""
+    rows = await db.rows(LIST_JUDGES, org_id=org_id, sealed=sealed, author=author, after=after, limit=limit)
     return [row["decided_by"] for row in rows]
 
 

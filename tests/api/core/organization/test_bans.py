@@ -8,9 +8,10 @@ from uuid import UUID
 import pytest
 
 from api.core.rbac.contract import RbacCalls
+from api.core.rbac.suspension import logic as suspensions
 from api.platform.moderation.contract import CaseId, Decided, DecisionId
-from cluster.base.ids import UserId, new_id
-from cluster.base.principal import PLATFORM
+from cluster.base.ids import OrgId, UserId, new_id
+from cluster.base.principal import PLATFORM, Principal
 from cluster.data import write
 from cluster.people.calls import client
 from tests.api.core.organization.test_members import accept, invite, join, roles_of
@@ -124,6 +125,23 @@ async def test_staff_cannot_reactivate_who_is_banned(banned: Banned) -> None:
     assert await banned.state() == "suspended"
 
 
+async def test_a_ban_during_a_reactivation_keeps_out(banned: Banned, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, resume = f"/v1/members/{banned.member_id}", suspensions.resume
+    done(await banned.school.owner.post(f"{path}/suspend"))
+
+    async def resume_and_ban(caller: Principal, org_id: OrgId, user_id: UserId | None) -> None:
+        await resume(caller, org_id, user_id)
+        await banned.hear(banned.news("ban"))
+        await resume(caller, org_id, user_id)
+
+    monkeypatch.setattr(suspensions, "resume", resume_and_ban)
+
+    refused = await banned.school.owner.post(f"{path}/reactivate")
+
+    problem(refused, 409, "member-is-banned")
+    assert (await banned.state(), await banned.may_manage()) == ("suspended", False)
+
+
 async def test_a_ban_ends_at_its_time(hub: Hub, banned: Banned) -> None:
     ban = banned.news("ban", until_at=datetime.now(UTC) + timedelta(days=1))
     await banned.hear(ban)
@@ -138,25 +156,98 @@ async def test_a_ban_ends_at_its_time(hub: Hub, banned: Banned) -> None:
     assert (await banned.state(), await banned.may_manage()) == ("active", True)
 
 
-async def test_the_last_owner_stays_until_there_is_another(hub: Hub, banned: Banned) -> None:
-    owner = banned.school.owner
-    wanted = {"organization_id": str(banned.school.org_id), "user_id": str(owner.id)}
-    [member] = done(await owner.get("/v1/members", params=wanted))["items"]
+async def test_the_last_owner_stays_until_there_is_another(banned: Banned) -> None:
+    owner, member_id = banned.school.owner, await owner_member_id(banned)
 
     await banned.hear(banned.news("ban", user_id=owner.id))
-    stayed = await banned.state(member["id"])
+    stayed = await banned.state(member_id)
+    await make_owner(banned)
+
+    assert stayed == "active"
+    assert done(await banned.person.get(f"/v1/members/{member_id}"))["state"] == "suspended"
+    assert await client(RbacCalls).owned_alone(banned.person.id) == [banned.school.org_id]
+
+
+async def make_owner(banned: Banned) -> None:
     grant = {
         "user_id": str(banned.person.id),
         "role": "org_owner",
         "scope": "organization",
         "organization_id": str(banned.school.org_id),
     }
-    done(await owner.post("/v1/grants", grant), 201)
+    done(await banned.school.owner.post("/v1/grants", grant), 201)
+    await banned.hub.settle()
+
+
+async def owner_member_id(banned: Banned) -> str:
+    owner = banned.school.owner
+    wanted = {"organization_id": str(banned.school.org_id), "user_id": str(owner.id)}
+    [member] = done(await owner.get("/v1/members", params=wanted))["items"]
+    return member["id"]
+
+
+async def test_news_of_an_owner_before_the_refusal_are_not_lost(hub: Hub, banned: Banned) -> None:
+    owner, member_id = banned.school.owner, await owner_member_id(banned)
+    await banned.hear(banned.news("ban", user_id=owner.id))
+    async with write(PLATFORM) as tx:
+        # As when the news come first: they find no ban that waits.
+        await tx.run("UPDATE organization.bans SET refused = false WHERE user_id = $1", owner.id)
+    await make_owner(banned)
+    stayed = await banned.state(member_id)
+
+    await hub.due_now(f"ban again:{banned.school.org_id}:{owner.id}")
     await hub.settle()
 
     assert stayed == "active"
-    assert done(await banned.person.get(f"/v1/members/{member['id']}"))["state"] == "suspended"
-    assert await client(RbacCalls).owned_alone(banned.person.id) == [banned.school.org_id]
+    assert done(await banned.person.get(f"/v1/members/{member_id}"))["state"] == "suspended"
+
+
+async def test_an_owner_who_is_back_lets_another_ban_be_done(banned: Banned) -> None:
+    owner = banned.school.owner
+    await make_owner(banned)
+    first = banned.news("ban", user_id=owner.id)
+    await banned.hear(first)
+    await banned.hear(banned.news("ban"))
+    [member] = done(await banned.person.get("/v1/members", params={"user_id": str(banned.person.id)}))["items"]
+    stayed = member["state"]
+
+    await banned.hear(reversal(first))
+
+    assert stayed == "active"
+    assert await banned.state() == "suspended"
+
+
+async def test_a_ban_lets_grants_of_no_member_rest(hub: Hub, banned: Banned) -> None:
+    guest, org_id = await hub.person("guest"), banned.school.org_id
+    await client(RbacCalls).grant(guest.id, "org_admin", "organization", org_id, org_id)
+    ban = banned.news("ban", user_id=guest.id)
+
+    async def may_manage() -> bool:
+        await hub.broadcasts_arrived()
+        return (await guest.post("/v1/invitations", {"organization_id": str(org_id)})).status_code == 201
+
+    before = await may_manage()
+    await banned.hear(ban)
+    during = await may_manage()
+    await banned.hear(reversal(ban))
+
+    assert (before, during, await may_manage()) == (True, False, True)
+
+
+async def test_who_joins_after_a_ban_gets_their_grants_back(hub: Hub, banned: Banned) -> None:
+    newcomer = await hub.person("newcomer")
+    ban = banned.news("ban", user_id=newcomer.id, until_at=datetime.now(UTC) + timedelta(days=1))
+    await banned.hear(ban)
+    async with write(PLATFORM) as tx:
+        # Its time is over before the job that ends it is due.
+        await tx.run("UPDATE organization.bans SET until_at = now() WHERE decision_id = $1", ban.decision_id)
+    done(await accept(newcomer, await invite(banned.school, roles=["org_admin"])))
+
+    await hub.due_now(f"ban:{ban.decision_id}")
+    await hub.settle()
+
+    await hub.broadcasts_arrived()
+    done(await newcomer.post("/v1/invitations", {"organization_id": str(banned.school.org_id)}), 201)
 
 
 async def test_a_banned_person_cannot_join(hub: Hub, banned: Banned) -> None:

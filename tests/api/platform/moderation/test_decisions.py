@@ -218,9 +218,28 @@ async def test_a_removed_name_comes_back_unless_there_is_a_new_one(hub: Hub) -> 
         done(await eve.patch("/v1/users/me", {"pronouns": "she/her"}, headers=headers))
 
 
+async def test_a_moderator_bans_nobody_with_more_rights(hub: Hub, court: Court) -> None:
+    await court.report()
+    case_id, eve = await court.case_id(), await hub.person("eve")
+    ban: Any = {"case_id": case_id, "actions": ["ban"], "clause_id": HARASSMENT, "facts": "It insults."}
+    done(await court.first.post(f"/v1/moderation-cases/{case_id}/lease"))
+
+    refused = problem(await court.first.post("/v1/moderation-decisions", ban), 403, "beyond-own-rights")
+    async with read() as db:
+        # As if somebody without a role had written the thing.
+        await db.run("UPDATE moderation.cases SET user_id = $1 WHERE id = $2", eve.id, UUID(case_id))
+    decided = done(await court.first.post("/v1/moderation-decisions", ban), 201)
+
+    assert "organization:edit" in refused["permissions"]
+    assert decided["actions"] == ["ban"]
+    await hub.settle()
+
+
 async def test_numbers_and_statements_are_published_without_names(hub: Hub, court: Court) -> None:
     await court.report()
-    decision = await court.decide("remove", "ban", facts="=HYPERLINK() of Grace")
+    platform = await hub.person("platform")
+    await client(RbacCalls).grant(platform.id, "platform_admin", "platform", None, None)
+    decision = await court.decide("remove", "ban", by=platform, facts="=HYPERLINK() of Grace")
     params = {"organization_id": court.org_id, "since_on": "2001-01-01", "until_on": "2091-01-01"}
 
     counts = done(await court.author.get("/v1/moderation-decisions/-/transparency", params=params))
