@@ -69,7 +69,7 @@ class JsonRequest(Request):
         """
         if self._content is None:
             declared = self.headers.get("content-length", "0")
-            if not declared.isdigit():
+            if not (declared.isascii() and declared.isdigit()):
                 raise BadRequest("Content-Length is not a number", pointer="/header/content-length")
             if int(declared[:20]) > MAX_JSON_BYTES:
                 raise _too_large()

@@ -87,7 +87,7 @@ def _envelope(headers: Headers, secret: str) -> Envelope:
     expected = signature_of(secret, timestamp=timestamp, mail_from=mail_from, rcpt_to=rcpt_to, sha256=sha256)
     if not signature.isascii() or not hmac.compare_digest(expected, signature):
         raise InboundRefused("X-Hub-Signature is not that of the other headers under HUB_INBOUND_SECRET")
-    if not timestamp.isdigit() or abs(time.time() - int(timestamp[:12])) > WITHIN_S:
+    if not (timestamp.isascii() and timestamp.isdigit()) or abs(time.time() - int(timestamp[:12])) > WITHIN_S:
         raise InboundRefused("X-Hub-Timestamp is more than five minutes from now: set the clock, or sign anew")
     return Envelope(mail_from=mail_from, rcpt_to=rcpt_to)
 
@@ -103,7 +103,7 @@ async def _read(headers: Headers, receive: Receive, limit: int) -> bytes:
 
 async def _body(headers: Headers, receive: Receive, limit: int) -> bytes:
     declared = headers.get("content-length", "0")
-    if not declared.isdigit() or int(declared[:20]) > limit:
+    if not (declared.isascii() and declared.isdigit()) or int(declared[:20]) > limit:
         raise _too_large(limit)
     content = bytearray()
     while True:

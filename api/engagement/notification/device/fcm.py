@@ -9,10 +9,9 @@ import time
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlencode, urlsplit
 
-import aiohttp
 import jwt
 import orjson
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -22,7 +21,10 @@ from api.engagement.notification.device.keys import WAIT_S, KeyUnusable, private
 from api.engagement.notification.device.message import Message, fitting, topic_of
 from api.engagement.notification.device.replies import json_of, retry_after_s
 from cluster.base.settings import settings
-from cluster.http.outbound import Outbound, OutboundRefused
+from cluster.http.outbound_urls import OutboundRefused
+
+if TYPE_CHECKING:
+    from cluster.http.outbound import Outbound
 
 MAX_BYTES = 4096
 """Of the message without the token. Source: Firebase, "About FCM messages"."""
@@ -102,6 +104,10 @@ class Tokens:
             self._text = None
 
     async def _renew(self) -> None:
+        import aiohttp
+
+        from cluster.http.outbound import Outbound
+
         now = int(clock())
         claims = {"iss": self.account.client_email, "scope": _SCOPE, "aud": self.account.token_uri}
         assertion = jwt.encode(
@@ -136,7 +142,7 @@ def _tokens_of(account: Account) -> Tokens:
     return Tokens(account)
 
 
-async def post(outbound: Outbound, token: str, message: Message) -> Answer:
+async def post(outbound: "Outbound", token: str, message: Message) -> Answer:
     """Hand over one message to one app."""
     try:
         account = read_account(settings().fcm_account_file)
