@@ -9,7 +9,7 @@ import time
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
@@ -21,14 +21,16 @@ from api.engagement.notification.device.keys import WAIT_S, KeyUnusable, private
 from api.engagement.notification.device.message import Message, fitting, topic_of
 from api.engagement.notification.device.replies import json_of, retry_after_s
 from cluster.base.settings import settings
-from cluster.http.outbound_http2 import OutboundHttp2
+
+if TYPE_CHECKING:
+    from cluster.http.outbound_http2 import OutboundHttp2
 
 MAX_BYTES = 4096
 TOKEN_S = 40 * 60
 """Apple refuses a token after an hour, and whoever makes new ones within 20 minutes. All processes sign for the same window."""
 _PRIORITIES = {"low": "5", "normal": "10", "high": "10"}
 clock = time.time
-_lines: WeakKeyDictionary[asyncio.AbstractEventLoop, OutboundHttp2] = WeakKeyDictionary()
+_lines: WeakKeyDictionary[asyncio.AbstractEventLoop, "OutboundHttp2"] = WeakKeyDictionary()
 
 
 def is_offered() -> bool:
@@ -40,8 +42,10 @@ def host() -> str:
     return urlsplit(settings().apns_origin).netloc
 
 
-def _line() -> OutboundHttp2:
+def _line() -> "OutboundHttp2":
     """Return the connection of this process: Apple wants one that is kept."""
+    from cluster.http.outbound_http2 import OutboundHttp2
+
     return _lines.setdefault(asyncio.get_running_loop(), OutboundHttp2())
 
 
