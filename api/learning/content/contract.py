@@ -253,6 +253,17 @@ class BlockRestored(BlockEvent):
     """It and everything that was deleted with it is back."""
 
 
+@event("block.judged", subject="block_id")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockJudged:
+    """A moderator's decision, or its reversal, took it out of what learners see, or left or brought it there."""
+
+    block_id: BlockId
+    course_id: UUID
+    org_id: OrgId | None
+    removed: bool
+
+
 @event("outline.changed", subject="course_id")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutlineChanged:

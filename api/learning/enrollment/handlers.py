@@ -4,6 +4,7 @@ from api.core.organization.contract import MemberUpdated, OrganizationUpdated
 from api.learning.enrollment import logic, store
 from api.learning.enrollment.contract import EnrollmentId
 from api.learning.progress.contract import ProgressCompleted
+from api.platform.moderation.contract import Decided
 from cluster.data import Transaction
 from cluster.events import Envelope, on
 from cluster.signals import broadcast
@@ -19,6 +20,20 @@ async def on_member_updated(tx: Transaction, envelope: Envelope, event: MemberUp
     shut_out = event.state == "suspended" or (event.state == "left" and event.removed)
     if await store.upsert_member(tx, event.org_id, event.user_id, shut_out=shut_out, version=envelope.version):
         broadcast.announce(tx, "access", {"user_id": str(event.user_id)})
+
+
+@on(Decided)
+async def on_decided(tx: Transaction, envelope: Envelope, event: Decided) -> None:
+    """Keep out whom moderators banned, members or not, and let them in when that is reversed."""
+    if event.org_id is None or event.user_id is None:
+        return
+    if "ban" in event.actions:
+        await store.upsert_banned(tx, event.decision_id, event.org_id, event.user_id, event.until_at)
+    elif event.reverses_id is not None:
+        await store.upsert_reversed(tx, event.reverses_id, event.org_id, event.user_id)
+    else:
+        return
+    broadcast.announce(tx, "access", {"user_id": str(event.user_id)})
 
 
 @on(OrganizationUpdated, projects=True)

@@ -47,7 +47,7 @@ async def enrol(
         NotEnrollable: there is no such published run or course.
         RunChoiceNeeded: the course has several open runs.
         RunNotOpen, RunFull
-        ShutOut: the organization suspended or removed the caller, or is suspended.
+        ShutOut: the organization suspended, removed or banned the caller, or is suspended.
     """
     user_id = caller.person()
     async with read() as db:

@@ -42,6 +42,16 @@ PERSONAL_DATA = (
         organization="org_id",
         merge="move_unless_present",
     ),
+    PersonalData(
+        table="enrollment.bans",
+        person="user_id",
+        columns=("user_id", "org_id", "decision_id", "banned", "reversed", "until_at"),
+        purpose="keeps out whom the moderators of an organization banned",
+        kept="as long as the account",
+        erasure="delete",
+        organization="org_id",
+        merge="move",
+    ),
 )
 
 

@@ -1,5 +1,6 @@
 """The SQL of enrollment."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -68,6 +69,9 @@ LIST_RUNS_OF = """
 SELECT e.run_id FROM enrollment.enrollments e
 WHERE e.user_id = $user_id AND e.state = ANY($states::text[])
     AND NOT EXISTS (SELECT FROM enrollment.members m WHERE m.org_id = e.org_id AND m.user_id = e.user_id AND m.shut_out)
+    AND NOT EXISTS (
+        SELECT FROM enrollment.bans b WHERE b.org_id = e.org_id AND b.user_id = e.user_id AND b.banned AND NOT b.reversed
+            AND (b.until_at IS NULL OR b.until_at > now()))
     AND NOT EXISTS (SELECT FROM enrollment.organizations o WHERE o.org_id = e.org_id AND o.suspended)
 """
 
@@ -88,11 +92,13 @@ async def find_learner(db: Connection, user_id: UserId, run_id: UUID) -> bool:
 FIND_SHUT_OUT = """
 SELECT EXISTS (SELECT FROM enrollment.members WHERE org_id = $org_id AND user_id = $user_id AND shut_out)
     OR EXISTS (SELECT FROM enrollment.organizations WHERE org_id = $org_id AND suspended)
+    OR EXISTS (SELECT FROM enrollment.bans WHERE org_id = $org_id AND user_id = $user_id AND banned AND NOT reversed
+        AND (until_at IS NULL OR until_at > now()))
 """
 
 
 async def find_shut_out(db: Connection, org_id: OrgId, user_id: UserId) -> bool:
-    """Tell whether an organization suspended or removed a person, or is suspended itself."""
+    """Tell whether an organization suspended or removed a person, or its moderators banned them, or it is suspended itself."""
     return await db.value(FIND_SHUT_OUT, org_id=org_id, user_id=user_id)
 
 
@@ -108,6 +114,31 @@ async def upsert_member(tx: Transaction, org_id: OrgId, user_id: UserId, *, shut
     """Remember whether an organization shuts a person out, and tell whether that is new; older news change nothing."""
     changed = await tx.value(UPSERT_MEMBER, org_id=org_id, user_id=user_id, shut_out=shut_out, version=version)
     return bool(changed)
+
+
+UPSERT_BANNED = """
+INSERT INTO enrollment.bans AS b (decision_id, org_id, user_id, banned, until_at)
+VALUES ($decision_id, $org_id, $user_id, true, $until_at)
+ON CONFLICT (decision_id) DO UPDATE SET banned = true, until_at = excluded.until_at WHERE NOT b.banned
+"""
+
+
+async def upsert_banned(
+    tx: Transaction, decision_id: UUID, org_id: OrgId, user_id: UserId, until_at: datetime | None
+) -> None:
+    """Remember that a decision bans somebody; one that is reversed already stays so."""
+    await tx.run(UPSERT_BANNED, decision_id=decision_id, org_id=org_id, user_id=user_id, until_at=until_at)
+
+
+UPSERT_REVERSED = """
+INSERT INTO enrollment.bans (decision_id, org_id, user_id, reversed) VALUES ($decision_id, $org_id, $user_id, true)
+ON CONFLICT (decision_id) DO UPDATE SET reversed = true
+"""
+
+
+async def upsert_reversed(tx: Transaction, decision_id: UUID, org_id: OrgId, user_id: UserId) -> None:
+    """Remember that a decision was reversed, heard of or not."""
+    await tx.run(UPSERT_REVERSED, decision_id=decision_id, org_id=org_id, user_id=user_id)
 
 
 UPSERT_ORGANIZATION = """
@@ -250,6 +281,9 @@ async def update_seats(tx: Transaction, run_id: UUID, change: int) -> None:
 
 _LEARNS = """e.state = ANY($states::text[]) AND ($after::uuid IS NULL OR e.user_id > $after)
     AND NOT EXISTS (SELECT FROM enrollment.members m WHERE m.org_id = e.org_id AND m.user_id = e.user_id AND m.shut_out)
+    AND NOT EXISTS (
+        SELECT FROM enrollment.bans b WHERE b.org_id = e.org_id AND b.user_id = e.user_id AND b.banned AND NOT b.reversed
+            AND (b.until_at IS NULL OR b.until_at > now()))
     AND NOT EXISTS (SELECT FROM enrollment.organizations o WHERE o.org_id = e.org_id AND o.suspended)
 ORDER BY e.user_id LIMIT $limit"""
 

@@ -1,5 +1,6 @@
 """What progress hears: enrolments, runs, and that a course requires something else now."""
 
+from api.learning.content.contract import BlockJudged
 from api.learning.course.contract import CoursePublished, RunChanged, RunUpdated
 from api.learning.enrollment.contract import (
     EnrollmentChanged,
@@ -76,3 +77,14 @@ async def on_run_updated(tx: Transaction, envelope: Envelope, event: RunUpdated)
         Reassess(course_id=event.course_id, revision=0),
         dedupe=f"reassess:{event.course_id}:{event.run_id}:{envelope.version}",
     )
+
+
+@on(BlockJudged)
+async def on_block_judged(tx: Transaction, envelope: Envelope, event: BlockJudged) -> None:
+    """Look for learners who have everything but the block that a moderator removed."""
+    if event.removed:
+        enqueue(
+            tx,
+            Reassess(course_id=event.course_id, revision=0),
+            dedupe=f"reassess:{event.course_id}:{event.block_id}:{envelope.version}",
+        )

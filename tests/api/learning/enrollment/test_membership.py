@@ -1,6 +1,6 @@
 """Members who were suspended or removed do not learn in their organization's runs; people who were never members do."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import pytest
@@ -9,6 +9,7 @@ from actors import resync
 from api.core.organization.contract import MemberId, MemberUpdated, OrganizationUpdated
 from api.core.rbac.contract import RbacCalls
 from api.learning.enrollment import store
+from api.platform.moderation.contract import CaseId, Decided, DecisionId
 from cluster.base.ids import OrgId, new_id
 from cluster.base.principal import PLATFORM
 from cluster.data import read, write
@@ -97,6 +98,45 @@ async def test_member_who_leaves_goes_on_but_not_out_of_a_suspension(
 
     assert await _learns(published, member.person)
     assert not await _learns(published, suspended)
+
+
+async def test_banned_stranger_neither_learns_nor_enrols(hub: Hub, published: Draft) -> None:
+    stranger, newcomer = await hub.person("stranger"), await hub.person("newcomer")
+    await _enrol(hub, published, stranger)
+    bans = [_ban(published.school, person) for person in (stranger, newcomer)]
+
+    await _hear(hub, *bans)
+
+    assert not await _learns(published, stranger)
+    new = {"run_id": published.course["default_run_id"]}
+    problem(await newcomer.post("/v1/enrollments", new), 403, "shut-out")
+    reversals = [
+        replace(ban, decision_id=DecisionId(new_id()), actions=(), reverses_id=ban.decision_id) for ban in bans
+    ]
+    await _hear(hub, *reversals, *bans)
+    assert await _learns(published, stranger)
+    done(await newcomer.post("/v1/enrollments", new), 201)
+    await hub.settle()
+
+
+def _ban(school: School, person: Person) -> Decided:
+    return Decided(
+        case_id=CaseId(new_id()),
+        decision_id=DecisionId(new_id()),
+        org_id=school.org_id,
+        kind="course",
+        thing_id=new_id(),
+        user_id=person.id,
+        actions=("ban",),
+        in_force=(),
+    )
+
+
+async def _hear(hub: Hub, *heard: Decided) -> None:
+    for number, each in enumerate(heard):
+        await hub.old_news(each, number + 1)
+    await hub.settle()
+    await hub.broadcasts_arrived()
 
 
 async def test_suspended_organization_teaches_nobody_until_resumed(hub: Hub, published: Draft) -> None:

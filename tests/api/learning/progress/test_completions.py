@@ -3,7 +3,9 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
+from api.platform.moderation.contract import CaseId, Decided, DecisionId
 from cluster.base.ids import new_id
 from cluster.base.principal import PLATFORM
 from cluster.data import write
@@ -45,6 +47,31 @@ async def test_marking_every_block_finishes_the_course_once(hub: Hub, draft: Dra
     assert len(await hub.events("progress.completed")) == 1
     await hub.settle()
     assert await state_of(viewer) == "completed"
+
+
+async def test_a_removed_block_finishes_who_has_all_the_others(hub: Hub, draft: Draft) -> None:
+    run_id, _ = await _run_with_texts(draft, hub)
+    viewer, other = await learner_in(hub, run_id), await learner_in(hub, run_id)
+    first, second = await _blocks(viewer)
+    await mark(viewer, first)
+    await hub.settle()
+    removed = Decided(
+        case_id=CaseId(new_id()),
+        decision_id=DecisionId(new_id()),
+        org_id=draft.school.org_id,
+        kind="block",
+        thing_id=UUID(second),
+        user_id=None,
+        actions=("remove",),
+        in_force=("remove",),
+    )
+    before = await state_of(viewer)
+
+    await hub.old_news(removed, 1)
+    await hub.settle()
+
+    assert before == "active"
+    assert (await state_of(viewer), await state_of(other)) == ("completed", "active")
 
 
 async def test_the_last_completions_at_once_finish_exactly_once(hub: Hub, draft: Draft) -> None:
