@@ -12,6 +12,7 @@ from cluster.base.problems import Invalid
 from cluster.data import read, write
 from cluster.people import calls
 from cluster.people.access import Guarded, permit, within
+from cluster.people.erasure import erased
 from cluster.people.usage import EVERYBODY, UsageOf, Used
 
 READ = "usage:read"
@@ -24,9 +25,10 @@ _EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzin
 
 
 async def add_usage(lot_id: UUID, used: list[Used]) -> None:
-    """Answer `UsageKeeper`."""
+    """Answer `UsageKeeper`. What people asked who are erased by now counts for others alone."""
     async with write(calls.caller("gateway")) as tx:
-        await store.upsert_usage(tx, lot_id, used)
+        gone = await erased(tx, {each.subject_id for each in used if each.of == "person"})
+        await store.upsert_usage(tx, lot_id, [each for each in used if each.subject_id not in gone])
 
 
 async def list_usage(

@@ -172,7 +172,8 @@ async def test_pictures_that_cannot_be_decoded_are_damage(film: FilmMaker, tmp_p
 
 
 async def test_a_film_that_eats_processor_time_is_too_costly(film: FilmMaker, tmp_path: Path) -> None:
-    source = await film("wide.mkv", Recipe(width=960, height=540, duration_s=4, sound=False))
+    # More than any processor encodes in a second.
+    source = await film("large.mkv", Recipe(width=1920, height=1080, duration_s=8, sound=False))
     found = await probe(source)
     limits = EncodeLimits(cpu_s=1)
     with pytest.raises(UnplayableFilm) as caught:
