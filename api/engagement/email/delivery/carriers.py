@@ -5,50 +5,17 @@ A carrier that got a letter and did not answer may have taken it: the letter is 
 """
 
 import logging
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from api.engagement.email.delivery.transport import Outgoing, RelayAway, TakesNoSuchAddress, Transport
 from api.engagement.email.rules import Reply
+from cluster.base.breaker import Breaker
 
 log = logging.getLogger(__name__)
 
-clock = time.monotonic
 FAILURES = 3
 """In a row, until a carrier is left alone for a while."""
-_FIRST_S, _LONGEST_S = 30.0, 600.0
-
-
-@dataclass(slots=True)
-class Breaker:
-    """What a process knows of a carrier: whether it is left alone, and until when."""
-
-    failures: int = 0
-    open_s: float = 0.0
-    open_until: float = 0.0
-
-    def may_try(self) -> bool:
-        """Tell whether to ask it. When it was left alone long enough one letter is let through, the others wait for its answer."""
-        if self.open_s == 0.0:
-            return True
-        if clock() < self.open_until:
-            return False
-        self._open()
-        return True
-
-    def answered(self) -> None:
-        self.failures, self.open_s = 0, 0.0
-
-    def failed(self) -> None:
-        self.failures += 1
-        if self.failures >= FAILURES and self.open_s == 0.0:
-            self._open()
-
-    def _open(self) -> None:
-        self.open_s = min(_LONGEST_S, self.open_s * 2 or _FIRST_S)
-        self.open_until = clock() + self.open_s
-
 
 breakers: dict[str, Breaker] = {}
 """By the name of the carrier, in this process."""
@@ -61,7 +28,7 @@ class Carriers:
     keeps_content = False
 
     def __init__(self, carriers: Sequence[Transport]) -> None:
-        self._carriers = [(each, breakers.setdefault(each.name, Breaker())) for each in carriers]
+        self._carriers = [(each, breakers.setdefault(each.name, Breaker(FAILURES))) for each in carriers]
         self.name = self._carriers[0][0].name
         self.rewrites_headers = any(each.rewrites_headers for each in carriers)
 
@@ -103,7 +70,7 @@ class Carriers:
         left_alone: list[tuple[Transport, Breaker]] = []
         for carrier, breaker in carriers:
             # Asked here and not before: it counts as a try, and the one before may have taken the letter.
-            if breaker.may_try():
+            if breaker.wait_s() == 0.0:
                 yield carrier, breaker
             else:
                 left_alone.append((carrier, breaker))

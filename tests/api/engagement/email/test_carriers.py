@@ -15,13 +15,15 @@ from moto import mock_aws
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ses.models import ses_backends
 
-from api.engagement.email.delivery import carriers, store, transport
 from api.engagement.email.delivery import logic as delivery
-from api.engagement.email.delivery.carriers import Breaker, Carriers, breakers
+from api.engagement.email.delivery import store, transport
+from api.engagement.email.delivery.carriers import FAILURES, Carriers, breakers
 from api.engagement.email.delivery.ses import reply_of
 from api.engagement.email.delivery.transport import CONNECTIONS, Outgoing, RelayAway
 from api.engagement.email.rules import Reply, outcome_of, slows_down
 from api.engagement.email.sender.signing import Signer, make_keys
+from cluster.base import breaker as breaking
+from cluster.base.breaker import Breaker
 from cluster.base.ids import new_id
 from cluster.base.principal import platform
 from cluster.base.settings import settings
@@ -331,7 +333,7 @@ def test_a_signature_holds_when_ses_writes_its_own_id_and_date() -> None:
 
 async def test_a_carrier_that_is_not_asked_keeps_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr(carriers, "clock", lambda: now)
+    monkeypatch.setattr(breaking, "clock", lambda: now)
     first, second = Answers("first"), Answers("second")
     both = Carriers([first, second])
     first.away = second.away = True
@@ -355,15 +357,15 @@ async def test_a_carrier_that_is_not_asked_keeps_its_turn(monkeypatch: pytest.Mo
 
 def test_a_breaker_lets_one_letter_through_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr(carriers, "clock", lambda: now)
-    breaker = Breaker()
+    monkeypatch.setattr(breaking, "clock", lambda: now)
+    breaker = Breaker(FAILURES)
     for _ in range(3):
         breaker.failed()
-    shut = breaker.may_try()
+    shut = breaker.wait_s()
     now = 31.0
 
-    probe, other = breaker.may_try(), breaker.may_try()
+    probe, other = breaker.wait_s(), breaker.wait_s()
     breaker.answered()
 
-    assert (shut, probe, other) == (False, True, False)
-    assert breaker.may_try()
+    assert (shut, probe, other) == (30.0, 0.0, 60.0)
+    assert breaker.wait_s() == 0.0

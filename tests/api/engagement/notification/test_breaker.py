@@ -11,7 +11,8 @@ from aiohttp import web
 
 from api.engagement.notification.delivery import breaker
 from api.engagement.notification.delivery import push as pushing
-from api.engagement.notification.delivery.breaker import Breaker
+from cluster.base import breaker as breaking
+from cluster.base.breaker import Breaker
 from tests.api.engagement.notification.conftest import (
     PushService,
     deliveries,
@@ -51,8 +52,8 @@ async def test_a_push_service_that_hangs_delays_nobody_else(
 ) -> None:
     # Long enough for the service that answers, on a busy machine too.
     monkeypatch.setattr(pushing, "LIMIT_S", 4.0)
-    opened = breaker.clock()
-    monkeypatch.setattr(breaker, "clock", lambda: opened)
+    opened = breaking.clock()
+    monkeypatch.setattr(breaking, "clock", lambda: opened)
     hanging = HangingService(push)
     unlucky = [await learner(hub, published, f"unlucky-{number}") for number in range(20)]
     lucky = await learner(hub, published, "lucky")
@@ -77,7 +78,7 @@ async def test_a_push_service_that_hangs_delays_nobody_else(
 
     hanging.mended.set()
     monkeypatch.setattr(pushing, "LIMIT_S", 15.0)
-    monkeypatch.setattr(breaker, "clock", lambda: opened + 3600)
+    monkeypatch.setattr(breaking, "clock", lambda: opened + 3600)
     for minutes in (60, 61, 62):
         await at(datetime.now(UTC) + timedelta(minutes=minutes))
 
@@ -89,8 +90,8 @@ async def test_a_push_service_that_hangs_delays_nobody_else(
 
 def test_a_breaker_lets_one_attempt_through_and_waits_twice_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr(breaker, "clock", lambda: now)
-    made = Breaker()
+    monkeypatch.setattr(breaking, "clock", lambda: now)
+    made = Breaker(breaker.FAILURES)
     for _ in range(breaker.FAILURES - 1):
         made.failed()
     assert made.wait_s() == 0.0

@@ -11,6 +11,7 @@ import pytest
 from api.engagement.notification.delivery import breaker, push, rules, texts
 from api.engagement.notification.device import keys
 from api.engagement.notification.texting import providers
+from cluster.base import breaker as breaking
 from cluster.base.settings import settings
 from cluster.data import read
 from tests.api.engagement.notification.conftest import publish_again, titles
@@ -52,8 +53,8 @@ async def attempts(person: Person, channel: Channel) -> list[int]:
 
 def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     """Let breakers think that it is later, and stays so."""
-    moment = breaker.clock() + seconds
-    monkeypatch.setattr(breaker, "clock", lambda: moment)
+    moment = breaking.clock() + seconds
+    monkeypatch.setattr(breaking, "clock", lambda: moment)
 
 
 async def test_a_message_arrives_with_its_words(hub: Hub, published: Draft, channel: Channel) -> None:
@@ -150,6 +151,7 @@ async def test_an_outage_defers_and_uses_no_attempt(
 async def test_a_service_that_hangs_holds_nobody_else_up(
     hub: Hub, published: Draft, vendors: Vendors, channel: Channel, at: At, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(breaker, "FAILURES", 1)
     unlucky = [await hub.person(f"unlucky-{number}") for number in range(3)]
     lucky = await hub.person("lucky")
     addresses = [await channel.reach(person) for person in unlucky]
@@ -157,7 +159,6 @@ async def test_a_service_that_hangs_holds_nobody_else_up(
     for module in (push, texts):
         # Long enough for the service that answers, on a busy machine too.
         monkeypatch.setattr(module, "LIMIT_S", 4.0)
-    monkeypatch.setattr(breaker, "FAILURES", 1)
     # The breaker stays open however long this takes.
     later(monkeypatch, 0)
     channel.hang()

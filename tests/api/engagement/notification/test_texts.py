@@ -15,6 +15,7 @@ from api.engagement.notification.delivery import breaker
 from api.engagement.notification.delivery import texts as sending
 from api.engagement.notification.texting import logic, providers, segments
 from api.engagement.notification.texting.providers import Provider
+from cluster.base import breaker as breaking
 from cluster.base.settings import settings
 from cluster.data import read
 from cluster.http.outbound import Outbound
@@ -230,8 +231,8 @@ async def test_a_provider_that_hangs_is_left_alone_and_asked_again(
     assert twilio.asked == asked
 
     twilio.mended.set()
-    later = breaker.clock() + 3600
-    monkeypatch.setattr(breaker, "clock", lambda: later)
+    later = breaking.clock() + 3600
+    monkeypatch.setattr(breaking, "clock", lambda: later)
     for minutes in (60, 61, 62):
         await at(datetime.now(UTC) + timedelta(minutes=minutes))
 

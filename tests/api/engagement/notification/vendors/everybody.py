@@ -12,6 +12,7 @@ from aiohttp import web
 from api.engagement.notification.delivery import breaker, push, texts
 from api.engagement.notification.device import apns, fcm
 from api.engagement.notification.texting import providers
+from cluster.base.breaker import Breaker
 from cluster.base.settings import settings
 from tests.api.engagement.notification.conftest import PushService, deliveries, inbox
 from tests.api.engagement.notification.texting import Twilio
@@ -86,7 +87,7 @@ async def vendors(servers: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     for module in (push, texts):
         # Whoever answers does so in time, however busy the machine is.
         monkeypatch.setattr(module, "LIMIT_S", 15.0)
-    monkeypatch.setattr(breaker, "_breakers", OrderedDict[str, breaker.Breaker]())
+    monkeypatch.setattr(breaker, "_breakers", OrderedDict[str, Breaker]())
     async with listening(app, made.apns.receive):
         yield made
         for channel in (made.browsers, *map(made.channel, ("fcm", "apns", "twilio", "sns"))):
